@@ -1,0 +1,39 @@
+//! The hint that an object is there.
+//!
+//! The edge sends it to the origin after the exporter has its answer. It may come twice, late, or not at all: R2 holds
+//! the truth, a notification only says where to look first.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Sha256Digest, TenantId, UnixMillis};
+use crate::object_key::ObjectKey;
+use crate::trace_context::TraceContext;
+
+/// What tells a notification from an exporter's request on the path that both are routed on.
+pub const CONTENT_TYPE: &str = "application/vnd.spillway.notification.v1+json";
+
+/// The largest notification that an origin reads, in bytes; those that the edge writes have about 500.
+pub const MAX_BYTES: usize = 16 * 1024;
+
+/// Says that an object was stored, with all that is needed to fetch and check it. JSON on the wire.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Notification {
+    /// Where the object lies.
+    pub object_key: ObjectKey,
+    /// Whose spans it holds.
+    pub tenant: TenantId,
+    /// The object's size.
+    pub bytes: u64,
+    /// The object's digest, which R2 has checked on writing.
+    pub sha256: Sha256Digest,
+    /// When the edge had read the request.
+    pub received_at_unix_ms: UnixMillis,
+    /// When R2 had confirmed the object.
+    pub stored_at_unix_ms: UnixMillis,
+    /// The edge's span for this request.
+    pub trace_context: TraceContext,
+    /// The span of the exporter's own trace that the edge's span lies under, where the exporter sent a `traceparent`:
+    /// 16 hex digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_span_id: Option<String>,
+}

@@ -1,0 +1,144 @@
+//! What an R2 object holds: a sequence of length-delimited records, each one export request.
+
+use prost::Message;
+use prost::bytes::{Buf, Bytes};
+
+use crate::generated::object;
+use crate::ids::{KeyId, TenantId};
+use crate::otlp::Compression;
+use crate::trace_context::TraceContext;
+
+/// The most records that one object may hold; an object with more was not written by Spillway.
+pub const MAX_RECORDS: usize = 10_000;
+
+/// One export request as the edge accepted it. See `schema/spillway/v1/object.proto`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ObjectRecord {
+    /// Whose spans they are.
+    pub tenant: TenantId,
+    /// The key that they came with.
+    pub key_id: KeyId,
+    /// When the edge had read the request, in nanoseconds since the Unix epoch.
+    pub received_at_unix_nano: u64,
+    /// How `payload` is compressed.
+    pub compression: Compression,
+    /// An OTLP `ExportTraceServiceRequest` in protobuf, compressed as said.
+    pub payload: Bytes,
+    /// The trace that the request itself is a span of.
+    pub trace_context: TraceContext,
+}
+
+/// An object's bytes are not what the edge writes. It will not get better by trying again.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// Not a sequence of length-delimited `ObjectRecord`s.
+    #[error("not a sequence of records: {0}")]
+    Malformed(#[from] prost::DecodeError),
+    /// A field of a record is missing or wrong.
+    #[error("record {index}: {field} is missing or wrong")]
+    Field {
+        /// The record's place in the object, from 0.
+        index: usize,
+        /// The field, as the schema names it.
+        field: &'static str,
+    },
+    /// No record, or more than [`MAX_RECORDS`].
+    #[error("{0} records; 1 to {MAX_RECORDS} are allowed")]
+    Count(usize),
+}
+
+impl ObjectRecord {
+    /// The bytes of an object that holds this record alone.
+    pub fn to_object(&self) -> Vec<u8> {
+        object::ObjectRecord {
+            tenant: self.tenant.to_string(),
+            key_id: self.key_id.to_string(),
+            received_at_unix_nano: self.received_at_unix_nano,
+            payload_encoding: payload_encoding(self.compression).into(),
+            payload: self.payload.clone(),
+            traceparent: self.trace_context.to_string(),
+        }
+        .encode_length_delimited_to_vec()
+    }
+}
+
+/// The records of an object. The payloads share the memory of `bytes`.
+pub fn records_of(mut bytes: Bytes) -> Result<Vec<ObjectRecord>, RecordError> {
+    let mut records = Vec::new();
+    while bytes.has_remaining() && records.len() <= MAX_RECORDS {
+        let raw = object::ObjectRecord::decode_length_delimited(&mut bytes)?;
+        records.push(checked(raw, records.len())?);
+    }
+    if records.is_empty() || records.len() > MAX_RECORDS {
+        return Err(RecordError::Count(records.len()));
+    }
+    Ok(records)
+}
+
+fn checked(raw: object::ObjectRecord, index: usize) -> Result<ObjectRecord, RecordError> {
+    let wrong = |field| RecordError::Field { index, field };
+    let compression = match raw.payload_encoding() {
+        object::PayloadEncoding::Identity => Compression::Identity,
+        object::PayloadEncoding::Gzip => Compression::Gzip,
+        object::PayloadEncoding::Unspecified => return Err(wrong("payload_encoding")),
+    };
+    Ok(ObjectRecord {
+        tenant: raw.tenant.parse().map_err(|_| wrong("tenant"))?,
+        key_id: raw.key_id.parse().map_err(|_| wrong("key_id"))?,
+        received_at_unix_nano: raw.received_at_unix_nano,
+        compression,
+        trace_context: raw.traceparent.parse().map_err(|_| wrong("traceparent"))?,
+        payload: raw.payload,
+    })
+}
+
+fn payload_encoding(compression: Compression) -> object::PayloadEncoding {
+    match compression {
+        Compression::Identity => object::PayloadEncoding::Identity,
+        Compression::Gzip => object::PayloadEncoding::Gzip,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn record(payload: Vec<u8>) -> ObjectRecord {
+        ObjectRecord {
+            tenant: "acme".parse().unwrap(),
+            key_id: "k1".parse().unwrap(),
+            received_at_unix_nano: 1_795_230_245_678_000_000,
+            compression: Compression::Gzip,
+            payload: payload.into(),
+            trace_context: TraceContext::root([7; 16], [9; 8]),
+        }
+    }
+
+    #[test]
+    fn an_object_of_nothing_is_refused() {
+        assert!(matches!(records_of(Bytes::new()), Err(RecordError::Count(0))));
+    }
+
+    #[test]
+    fn a_cut_object_is_refused() {
+        let whole = record(vec![1; 100]).to_object();
+        for end in 1..whole.len() {
+            assert!(records_of(Bytes::copy_from_slice(&whole[..end])).is_err(), "{end} bytes");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn records_come_back_in_order(payloads in proptest::collection::vec(any::<Vec<u8>>(), 1..5)) {
+            let written: Vec<_> = payloads.into_iter().map(record).collect();
+            let object: Vec<u8> = written.iter().flat_map(ObjectRecord::to_object).collect();
+            prop_assert_eq!(records_of(object.into()).unwrap(), written);
+        }
+
+        #[test]
+        fn never_panics(bytes: Vec<u8>) {
+            let _ = records_of(bytes.into());
+        }
+    }
+}
