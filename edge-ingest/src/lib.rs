@@ -1,0 +1,23 @@
+//! Spillway's edge.
+//!
+//! Reads OTLP/HTTP trace exports, decides whether they may be stored, puts them into R2, answers the exporter, and
+//! tells the origin. [`ingest`] is the pipeline; its modules are named after its steps, in the order in which a request
+//! meets them. None of it knows Cloudflare: it works on the [`ports`], whose implementations for a Worker are in
+//! `adapters`, which is compiled for wasm only.
+
+pub mod auth;
+pub mod config;
+pub mod ingest;
+pub mod mesh;
+pub mod notify;
+pub mod payload;
+pub mod ports;
+pub mod quota;
+pub mod rate_limit;
+pub mod reject;
+pub mod request;
+pub mod response;
+pub mod store;
+
+#[cfg(target_arch = "wasm32")]
+mod adapters;

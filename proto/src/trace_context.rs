@@ -34,6 +34,11 @@ impl TraceContext {
     pub fn child(self, span_id: [u8; 8]) -> Self {
         Self { span_id, ..self }
     }
+
+    /// The span's id as 16 hex digits.
+    pub fn span_id_hex(&self) -> String {
+        hex::encode(self.span_id)
+    }
 }
 
 impl fmt::Display for TraceContext {

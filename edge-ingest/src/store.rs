@@ -1,0 +1,65 @@
+//! Step 6: put the object into R2. From here on it cannot be lost.
+
+use prost::bytes::Bytes;
+use spillway_proto::api_key::KeyRecord;
+use spillway_proto::notification::Notification;
+use spillway_proto::record::ObjectRecord;
+use spillway_proto::trace_context::TraceContext;
+use spillway_proto::{ObjectId, ObjectKey, Sha256Digest, UnixMillis};
+
+use crate::payload::Payload;
+use crate::ports::{NewObject, ObjectStore, Runtime, random};
+use crate::reject::Rejection;
+
+/// What is known of a request when its payload is stored.
+pub struct Received {
+    /// When it had been read.
+    pub at: UnixMillis,
+    /// The id of its body.
+    pub object_id: ObjectId,
+    /// The edge's span.
+    pub trace_context: TraceContext,
+    /// The exporter's, if it sent one.
+    pub caller: Option<TraceContext>,
+}
+
+/// Stores the payload and says where.
+pub async fn store(
+    payload: Payload,
+    key: &KeyRecord,
+    received: &Received,
+    objects: &impl ObjectStore,
+    runtime: &impl Runtime,
+) -> Result<Notification, Rejection> {
+    let spans = payload.verdict.accepted;
+    let unique = u128::from_le_bytes(random(runtime));
+    let object_key = ObjectKey::new(received.at, unique, received.object_id, spans);
+    let record = ObjectRecord {
+        tenant: key.tenant.clone(),
+        key_id: key.key_id.clone(),
+        received_at_unix_nano: received.at.as_nanos(),
+        compression: payload.compression,
+        payload: Bytes::from(payload.bytes),
+        trace_context: received.trace_context,
+    };
+    let bytes = record.to_object();
+    let (size, sha256) = (bytes.len() as u64, Sha256Digest::of(&bytes));
+    let metadata = vec![
+        ("tenant", key.tenant.to_string()),
+        ("key-id", key.key_id.to_string()),
+        ("sha256", sha256.to_string()),
+        ("traceparent", received.trace_context.to_string()),
+    ];
+    let object = NewObject { key: object_key.clone(), bytes, sha256, metadata };
+    objects.put(object).await.map_err(Rejection::Fault)?;
+    Ok(Notification {
+        object_key,
+        tenant: key.tenant.clone(),
+        bytes: size,
+        sha256,
+        received_at_unix_ms: received.at,
+        stored_at_unix_ms: runtime.now(),
+        trace_context: received.trace_context,
+        parent_span_id: received.caller.map(|caller| caller.span_id_hex()),
+    })
+}
