@@ -14,7 +14,8 @@ impl PresentedKey {
     /// Looks in the places where exporters put a key, in this order: `Authorization: Bearer`, `x-api-key`,
     /// `x-api-token`, and, where that is allowed, `?key=`.
     pub fn find(head: &Head, allow_in_query: bool) -> Option<Self> {
-        let header = |name: &str| head.header(name).map(str::trim).filter(|key| !key.is_empty()).map(str::to_owned);
+        let header =
+            |name: &str| head.header(name).map(str::trim).filter(|key| !key.is_empty()).map(str::to_owned);
         bearer(head)
             .or_else(|| header("x-api-key"))
             .or_else(|| header("x-api-token"))
@@ -29,7 +30,8 @@ pub async fn authenticate(key: &PresentedKey, keys: &impl KeyStore) -> Result<Ke
         return Err(Rejection::UnknownKey);
     }
     // Looking up by hash leaves nothing to compare: no timing tells how much of a guess was right.
-    let record = keys.find(&KeyHash::of(&key.0)).await.map_err(Rejection::Fault)?.ok_or(Rejection::UnknownKey)?;
+    let record =
+        keys.find(&KeyHash::of(&key.0)).await.map_err(Rejection::Fault)?.ok_or(Rejection::UnknownKey)?;
     match record.status {
         KeyStatus::Active => Ok(record),
         KeyStatus::Revoked => Err(Rejection::RevokedKey),
@@ -54,10 +56,17 @@ mod tests {
 
     use super::*;
 
-    fn found(headers: &[(&'static str, &'static str)], query: Option<&str>, allow_in_query: bool) -> Option<String> {
-        let headers: HeaderMap =
-            headers.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect();
-        let head = Head { method: Method::POST, path: "/".to_owned(), query: query.map(str::to_owned), headers };
+    fn found(
+        headers: &[(&'static str, &'static str)],
+        query: Option<&str>,
+        allow_in_query: bool,
+    ) -> Option<String> {
+        let headers: HeaderMap = headers
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
+            .collect();
+        let head =
+            Head { method: Method::POST, path: "/".to_owned(), query: query.map(str::to_owned), headers };
         PresentedKey::find(&head, allow_in_query).map(|key| key.0)
     }
 

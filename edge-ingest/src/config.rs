@@ -100,7 +100,11 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         let Some(found) = (self.0)(variable) else { return Ok(default) };
         match found.parse() {
             Ok(number) if (&min..=&max).contains(&&number) => Ok(number),
-            _ => Err(ConfigError { variable, expected: format!("a number from {min} to {max}"), found: quoted(&found) }),
+            _ => Err(ConfigError {
+                variable,
+                expected: format!("a number from {min} to {max}"),
+                found: quoted(&found),
+            }),
         }
     }
 
@@ -143,9 +147,15 @@ mod tests {
     use super::*;
 
     fn read(vars: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        let required = [("NOTIFY_URL", "https://o.example/v1/traces"), ("NOTIFY_SIGNING_KEY", "0123456789abcdef0123456789abcdef")];
+        let required = [
+            ("NOTIFY_URL", "https://o.example/v1/traces"),
+            ("NOTIFY_SIGNING_KEY", "0123456789abcdef0123456789abcdef"),
+        ];
         Config::read(|name| {
-            vars.iter().chain(&required).find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+            vars.iter()
+                .chain(&required)
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| (*value).to_owned())
         })
     }
 

@@ -121,7 +121,8 @@ impl<K: KeyStore, U: UsageCounter, O: ObjectStore, R: Runtime> Edge<'_, K, U, O,
             return Ok(None);
         }
         // 6
-        let received = Received { at: received_at, object_id, trace_context: self.span_below(caller), caller };
+        let received =
+            Received { at: received_at, object_id, trace_context: self.span_below(caller), caller };
         let notification = store::store(payload, &key, &received, self.objects, self.runtime).await?;
         self.count(&key, &notification, summary).await;
         Ok(Some(notification))

@@ -57,7 +57,8 @@ impl RateLimiters {
     pub fn check(&self, key: &KeyRecord, now: UnixMillis) -> Result<(), Rejection> {
         self.clock.0.set(Duration::from_millis(now.0));
         let mut by_key = self.by_key.borrow_mut();
-        let limiter = by_key.get_or_insert_mut((key.tenant.clone(), key.key_id.clone()), || self.limiter(key.rate));
+        let limiter =
+            by_key.get_or_insert_mut((key.tenant.clone(), key.key_id.clone()), || self.limiter(key.rate));
         if limiter.limit != key.rate {
             *limiter = self.limiter(key.rate);
         }
@@ -125,7 +126,9 @@ mod tests {
     fn a_clock_that_steps_back_stops_nobody_for_long() {
         let (limiters, key) = (RateLimiters::default(), key("k", 10, 10));
         assert_eq!(passed(&limiters, &key, 2_000_000), 10);
-        let Err(Rejection::RateLimited { retry_after_seconds, .. }) = limiters.check(&key, UnixMillis(1_000_000)) else {
+        let Err(Rejection::RateLimited { retry_after_seconds, .. }) =
+            limiters.check(&key, UnixMillis(1_000_000))
+        else {
             panic!("the bucket was empty")
         };
         assert!(retry_after_seconds <= 3);

@@ -81,7 +81,9 @@ impl Rejection {
             Self::MissingKey | Self::UnknownKey | Self::RevokedKey => 401,
             Self::QuotaExceeded { .. } => 403,
             Self::RateLimited { .. } => 429,
-            Self::BodyUnreadable(_) | Self::Decompress(DecompressError::Corrupt(_)) | Self::Malformed(_) => 400,
+            Self::BodyUnreadable(_) | Self::Decompress(DecompressError::Corrupt(_)) | Self::Malformed(_) => {
+                400
+            }
             Self::Fault(_) => 503,
         }
     }

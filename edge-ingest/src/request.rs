@@ -70,7 +70,11 @@ fn announced_bytes(head: &Head) -> Option<u64> {
     head.header(CONTENT_LENGTH)?.parse().ok()
 }
 
-async fn bounded(body: &mut impl Body, announced: Option<u64>, max_bytes: usize) -> Result<Vec<u8>, Rejection> {
+async fn bounded(
+    body: &mut impl Body,
+    announced: Option<u64>,
+    max_bytes: usize,
+) -> Result<Vec<u8>, Rejection> {
     if announced.is_some_and(|bytes| bytes > max_bytes as u64) {
         return Err(Rejection::BodyTooLarge { max_bytes });
     }

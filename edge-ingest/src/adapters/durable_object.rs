@@ -5,8 +5,8 @@
 use serde::Deserialize;
 use spillway_proto::TenantId;
 use worker::{
-    DurableObject, Env, Method, ObjectNamespace, Request, RequestInit, Response, SqlStorage, SqlStorageValue, State,
-    durable_object, wasm_bindgen,
+    DurableObject, Env, Method, ObjectNamespace, Request, RequestInit, Response, SqlStorage, SqlStorageValue,
+    State, durable_object, wasm_bindgen,
 };
 
 use super::fault;
@@ -47,7 +47,8 @@ impl DurableObject for MonthlyUsage {
 impl MonthlyUsage {
     fn spans(&self, month: &str) -> worker::Result<u64> {
         self.create_table()?;
-        let rows = self.sql.exec("SELECT spans FROM usage WHERE month = ?", vec![SqlStorageValue::from(month)])?;
+        let rows =
+            self.sql.exec("SELECT spans FROM usage WHERE month = ?", vec![SqlStorageValue::from(month)])?;
         Ok(rows.to_array::<Row>()?.first().map_or(0, |row| row.spans))
     }
 

@@ -16,7 +16,10 @@ impl Runtime for WorkerRuntime {
 
     fn fill_random(&self, bytes: &mut [u8]) {
         // The runtime's crypto.getRandomValues fails for requests over 64 KiB only; ids are tiny.
-        #[expect(clippy::expect_used, reason = "it cannot fail for so few bytes, and an id must never be guessable")]
+        #[expect(
+            clippy::expect_used,
+            reason = "it cannot fail for so few bytes, and an id must never be guessable"
+        )]
         getrandom::fill(bytes).expect("the Workers runtime has randomness");
     }
 
