@@ -1,1 +1,22 @@
+#![doc = include_str!("../../ARCHITECTURE.md")]
+//!
+//! # This crate
+//!
+//! The origin ([`http`]) takes notifications into the [`queue`]; the consumer ([`consume`]) brings the objects that
+//! they name into ClickHouse, in the steps that the picture above letters.
 
+pub mod clickhouse;
+pub mod config;
+pub mod consume;
+pub mod engine;
+pub mod fetch;
+pub mod http;
+pub mod insert;
+pub mod metrics;
+pub mod migrate;
+pub mod queue;
+pub mod rows;
+pub mod serve;
+pub mod shutdown;
+pub mod telemetry;
+mod time;

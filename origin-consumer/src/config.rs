@@ -1,0 +1,201 @@
+//! The configuration: a TOML file, over it the environment, checked before anything starts.
+//!
+//! `SPILLWAY_CLICKHOUSE__URL` is `url` of `[clickhouse]`: the prefix, then the path with two underscores between its
+//! parts. An unknown name is an error, in the file and, behind a known section, in the environment.
+
+use std::path::Path;
+
+use figment::Figment;
+use figment::providers::{Env, Format, Toml};
+use serde::Deserialize;
+
+use crate::clickhouse::ClickHouseConfig;
+use crate::consume::ConsumerConfig;
+use crate::fetch::S3Config;
+use crate::http::{HttpConfig, NotifyConfig};
+use crate::queue::QueueConfig;
+use crate::telemetry::TelemetryConfig;
+
+/// Everything that `serve` and `consume` are told. Each part lives beside what it configures.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// `[http]`
+    pub http: HttpConfig,
+    /// `[notify]`
+    pub notify: NotifyConfig,
+    /// `[queue]`
+    pub queue: QueueConfig,
+    /// `[s3]`
+    pub s3: S3Config,
+    /// `[clickhouse]`
+    pub clickhouse: ClickHouseConfig,
+    /// `[consumer]`
+    pub consumer: ConsumerConfig,
+    /// `[telemetry]`
+    pub telemetry: TelemetryConfig,
+}
+
+/// The configuration is missing something, or holds something wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file cannot be read.
+    #[error("cannot read the configuration file {path}: {source}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not what the fields are: of another type, or of an unknown name. The text names field and source.
+    #[error("{0}")]
+    Shape(#[from] Box<figment::Error>),
+    /// A field's value cannot be right.
+    #[error("{field} must be {expected}, and is {found}")]
+    Value {
+        /// Its path, such as `clickhouse.url`.
+        field: &'static str,
+        /// What would be right.
+        expected: String,
+        /// What it is; secrets are not shown.
+        found: String,
+    },
+}
+
+/// For a field whose value cannot be right.
+pub(crate) fn wrong(field: &'static str, expected: impl Into<String>, found: impl Into<String>) -> ConfigError {
+    ConfigError::Value { field, expected: expected.into(), found: found.into() }
+}
+
+/// For a number outside of its range.
+pub(crate) fn in_range<N>(
+    field: &'static str,
+    value: N,
+    range: std::ops::RangeInclusive<N>,
+) -> Result<(), ConfigError>
+where
+    N: PartialOrd + std::fmt::Display,
+{
+    if range.contains(&value) {
+        return Ok(());
+    }
+    Err(wrong(field, format!("between {} and {}", range.start(), range.end()), value.to_string()))
+}
+
+/// For a URL of http or https with a host.
+pub(crate) fn is_url(field: &'static str, value: &str) -> Result<(), ConfigError> {
+    let uri = value.parse::<axum::http::Uri>().ok();
+    let good = uri.is_some_and(|uri| uri.host().is_some() && matches!(uri.scheme_str(), Some("http" | "https")));
+    if good { Ok(()) } else { Err(wrong(field, "an http or https URL", shown(value))) }
+}
+
+/// A value as an error may show it.
+fn shown(value: &str) -> String {
+    if value.is_empty() { "missing".to_owned() } else { format!("`{value}`") }
+}
+
+/// For a text that must be there.
+pub(crate) fn is_set(field: &'static str, value: &str) -> Result<(), ConfigError> {
+    if value.is_empty() { Err(wrong(field, "set", "missing")) } else { Ok(()) }
+}
+
+impl Config {
+    /// Reads the file, if there is one, and the environment.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let mut figment = Figment::new();
+        if let Some(path) = file {
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| ConfigError::File { path: path.display().to_string(), source })?;
+            figment = figment.merge(Toml::string(&text));
+        }
+        // Names without the double underscore belong to somebody else, such as the local stack's exports.
+        let environment = Env::prefixed("SPILLWAY_").filter(|name| name.as_str().contains("__")).split("__");
+        figment.merge(environment).extract().map_err(|error| ConfigError::Shape(Box::new(error)))
+    }
+
+    /// Whether ClickHouse can be reached with it, as far as the values tell.
+    pub fn check_clickhouse(&self) -> Result<(), ConfigError> {
+        self.clickhouse.check()
+    }
+
+    /// Whether the consumer can run with it.
+    pub fn check_consumer(&self) -> Result<(), ConfigError> {
+        self.clickhouse.check()?;
+        self.s3.check()?;
+        self.consumer.check()?;
+        self.telemetry.check()
+    }
+
+    /// Whether the origin can run with it.
+    pub fn check_origin(&self) -> Result<(), ConfigError> {
+        self.notify.check()?;
+        self.telemetry.check()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(toml: &str) -> Result<Config, ConfigError> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), toml).unwrap();
+        let config = Config::load(Some(file.path()))?;
+        config.check_origin()?;
+        config.check_consumer()?;
+        Ok(config)
+    }
+
+    const GOOD: &str = r#"
+        [notify]
+        signing_keys = ["0123456789abcdef0123456789abcdef"]
+        [s3]
+        endpoint = "https://account.example"
+        access_key_id = "id"
+        secret_access_key = "a very secret value"
+        [clickhouse]
+        url = "http://localhost:8123"
+        password = "another secret"
+    "#;
+
+    #[test]
+    fn a_few_fields_suffice() {
+        let config = load(GOOD).unwrap();
+        assert_eq!(config.clickhouse.database, "spillway");
+        assert_eq!(config.http.listen.port(), 8080);
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        for (from, to, named) in [
+            ("[clickhouse]", "[clickhose]", "clickhose"),
+            ("url =", "urll =", "urll"),
+            ("url = \"http://localhost:8123\"", "url = 5", "clickhouse.url"),
+            ("http://localhost:8123", "localhost", "clickhouse.url"),
+            ("signing_keys = [\"0123456789abcdef0123456789abcdef\"]", "", "notify.signing_keys"),
+            ("0123456789abcdef0123456789abcdef", "short", "notify.signing_keys"),
+            ("access_key_id = \"id\"", "", "s3.access_key_id"),
+            ("[clickhouse]", "[consumer]\nworkers = 0\n[clickhouse]", "consumer.workers"),
+            ("[clickhouse]", "[consumer]\nworkers = \"many\"\n[clickhouse]", "consumer.workers"),
+        ] {
+            let error = load(&GOOD.replace(from, to)).unwrap_err().to_string();
+            assert!(error.contains(named), "{named}: {error}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_never_shown() {
+        let shown = format!("{:?}", load(GOOD).unwrap());
+        for secret in ["0123456789abcdef", "a very secret value", "another secret"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+        let error = load(&GOOD.replace("0123456789abcdef0123456789abcdef", "short-secret")).unwrap_err();
+        assert!(!error.to_string().contains("short-secret"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_an_error() {
+        let error = Config::load(Some(Path::new("/nowhere/spillway.toml"))).unwrap_err().to_string();
+        assert!(error.contains("/nowhere/spillway.toml"), "{error}");
+    }
+}

@@ -1,0 +1,180 @@
+//! The embedded ClickHouse: the whole engine, out of `libchdb.so`, behind its real HTTP and native interfaces.
+//!
+//! The library's entry point runs `clickhouse-local`, which can open the server's listeners. It serves as long as its
+//! last query runs; so the last query is one that sleeps, and the engine ends cleanly when that query is killed. This
+//! is the one module of the project with unsafe code, which is what loading a foreign library takes.
+#![expect(unsafe_code, reason = "the engine is a foreign library")]
+
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::fs::{self, File};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clickhouse::Client;
+use libloading::{Library, Symbol};
+use tokio_util::sync::CancellationToken;
+
+use crate::shutdown;
+
+/// The name by which the sleeping query is found and killed.
+const LIFETIME: &str = "spillway_engine_lifetime";
+/// How long another engine may take to leave the data folder.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the engine may take to end before the process ends without it; its data is safe either way.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What to serve, and where.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// `libchdb.so`.
+    pub library: PathBuf,
+    /// The data folder; it is made where it is missing.
+    pub data: PathBuf,
+    /// The port of the HTTP interface, on loopback.
+    pub http_port: u16,
+    /// The port of the native interface, on loopback.
+    pub native_port: Option<u16>,
+    /// The database that is made, of the engine Atomic.
+    pub database: String,
+    /// Whether to end when standard input closes.
+    pub exit_on_stdin_eof: bool,
+}
+
+/// The engine could not be started, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The library.
+    #[error("cannot load the engine from {path}: {source}")]
+    Library {
+        /// Its path.
+        path: String,
+        /// Why.
+        source: libloading::Error,
+    },
+    /// The data folder.
+    #[error("cannot use the data folder {path}: {source}")]
+    Data {
+        /// Its path.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Two engines on one folder would destroy it.
+    #[error("the data folder {0} is in use by another engine")]
+    InUse(String),
+    /// An argument holds a zero byte.
+    #[error("an argument holds a zero byte")]
+    ZeroByte(#[from] std::ffi::NulError),
+    /// The signals cannot be listened for.
+    #[error("cannot listen for signals: {0}")]
+    Signals(#[source] std::io::Error),
+    /// Nobody asked it to; what it said is above.
+    #[error("the engine ended by itself")]
+    Ended,
+}
+
+/// Serves until SIGTERM or SIGINT. Never returns while the engine runs.
+pub fn run(options: &EngineOptions) -> Result<(), EngineError> {
+    let arguments = arguments(options)?;
+    wait_for_folder(&options.data)?;
+    let stopping = CancellationToken::new();
+    stop_on_request(options, stopping.clone()).map_err(EngineError::Signals)?;
+    run_command_line(&options.library, &arguments)?;
+    if stopping.is_cancelled() { Ok(()) } else { Err(EngineError::Ended) }
+}
+
+fn arguments(options: &EngineOptions) -> Result<Vec<CString>, EngineError> {
+    let mut arguments = vec![
+        "clickhouse".to_owned(),
+        "--path".to_owned(),
+        options.data.display().to_string(),
+        "--listen_host".to_owned(),
+        Ipv4Addr::LOCALHOST.to_string(),
+        "--http_port".to_owned(),
+        options.http_port.to_string(),
+    ];
+    let mut queries = vec![
+        format!("CREATE DATABASE IF NOT EXISTS {} ENGINE = Atomic", options.database),
+        "SYSTEM START LISTEN HTTP".to_owned(),
+    ];
+    if let Some(port) = options.native_port {
+        arguments.extend(["--tcp_port".to_owned(), port.to_string()]);
+        queries.push("SYSTEM START LISTEN TCP".to_owned());
+    }
+    // Blocks of one row, since a block's sleep is bounded: this lasts for years.
+    queries.push(format!(
+        "SELECT sum(sleepEachRow(3)) AS {LIFETIME} FROM numbers(1000000000) SETTINGS max_block_size = 1,
+         max_threads = 1, function_sleep_max_microseconds_per_block = 1000000000000, max_execution_time = 0"
+    ));
+    arguments.extend(["--query".to_owned(), queries.join("; ")]);
+    Ok(arguments.into_iter().map(CString::new).collect::<Result<_, _>>()?)
+}
+
+/// An engine that was killed holds its folder a little longer than its life.
+fn wait_for_folder(data: &Path) -> Result<(), EngineError> {
+    let path = || data.display().to_string();
+    let failed = |source| EngineError::Data { path: path(), source };
+    fs::create_dir_all(data).map_err(failed)?;
+    let status = File::options().create(true).append(true).open(data.join("status")).map_err(failed)?;
+    let deadline = Instant::now() + LOCK_TIMEOUT;
+    loop {
+        match status.try_lock() {
+            // Given back at once: the engine takes the same lock.
+            Ok(()) => return status.unlock().map_err(failed),
+            Err(fs::TryLockError::WouldBlock) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            Err(fs::TryLockError::WouldBlock) => return Err(EngineError::InUse(path())),
+            Err(fs::TryLockError::Error(source)) => return Err(failed(source)),
+        }
+    }
+}
+
+/// Waits, in a thread of its own, for the request to end, and then kills the query that keeps the engine alive.
+fn stop_on_request(options: &EngineOptions, stopping: CancellationToken) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let requested = {
+        let _guard = runtime.enter();
+        shutdown::requested(options.exit_on_stdin_eof)?
+    };
+    let client = Client::default().with_url(format!("http://{}:{}", Ipv4Addr::LOCALHOST, options.http_port));
+    std::thread::Builder::new().name("engine-stop".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            requested.cancelled().await;
+            stopping.cancel();
+            let stopped = tokio::time::timeout(STOP_TIMEOUT, async {
+                let kill = format!("KILL QUERY WHERE query LIKE '%{LIFETIME}%' AND query_id != queryID() ASYNC");
+                // Asked again until the process is gone: the engine may not listen yet.
+                loop {
+                    let _ = client.query_raw(&kill).execute().await;
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+            });
+            let Err(_elapsed) = stopped.await;
+            tracing::warn!("the engine did not end in time; the process ends without it");
+            std::process::exit(0);
+        });
+    })?;
+    Ok(())
+}
+
+/// Runs the engine's command line in this process, until it ends.
+fn run_command_line(path: &Path, arguments: &[CString]) -> Result<(), EngineError> {
+    let failed = |source| EngineError::Library { path: path.display().to_string(), source };
+    let mut pointers: Vec<*mut c_char> = arguments.iter().map(|argument| argument.as_ptr().cast_mut()).collect();
+    // A count that does not fit has no meaning for the callee; there are about a dozen.
+    let count = c_int::try_from(pointers.len()).unwrap_or(0);
+    pointers.push(std::ptr::null_mut());
+    // SAFETY: loading runs the library's initialisers, which are those of the ClickHouse engine and expect nothing.
+    let library = unsafe { Library::new(path) }.map_err(failed)?;
+    // SAFETY: the type is that of chdb.h: `struct local_result * chdb_query_cmdline(int argc, char ** argv)`.
+    let command_line: Symbol<'_, unsafe extern "C" fn(c_int, *mut *mut c_char) -> *mut c_void> =
+        unsafe { library.get(b"chdb_query_cmdline\0") }.map_err(failed)?;
+    // SAFETY: `pointers` holds `count` pointers to strings that end in zero, and a null after them, and all of it lives
+    // until the call returns. The result is leaked with the process.
+    unsafe { command_line(count, pointers.as_mut_ptr()) };
+    // Unloading would run destructors under threads that the engine leaves behind.
+    std::mem::forget(library);
+    Ok(())
+}

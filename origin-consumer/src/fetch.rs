@@ -1,0 +1,146 @@
+//! Step d: fetch an object from R2, and check that it is what the edge stored.
+
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{Credentials, Region};
+use aws_sdk_s3::error::{DisplayErrorContext, SdkError};
+use aws_sdk_s3::operation::get_object::GetObjectError;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::{Builder, tls};
+use bytes::{Bytes, BytesMut};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use spillway_proto::Sha256Digest;
+use spillway_proto::notification::Notification;
+
+use crate::config::{ConfigError, in_range, is_set, is_url};
+
+/// `[s3]`: R2, by its S3 interface.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct S3Config {
+    /// `https://ACCOUNT.r2.cloudflarestorage.com`. Required.
+    pub endpoint: String,
+    /// R2 has one region, `auto`.
+    pub region: String,
+    /// The bucket that the edge writes to.
+    pub bucket: String,
+    /// Of a token that may read the bucket. Required.
+    pub access_key_id: String,
+    /// Required.
+    pub secret_access_key: SecretString,
+    /// The largest object that is fetched, in bytes; a larger one is set aside. The edge writes none above 100 MiB.
+    pub max_object_bytes: u64,
+    /// The time that one object may take, in seconds, tries included.
+    pub timeout_seconds: u64,
+}
+
+impl Default for S3Config {
+    fn default() -> Self {
+        Self {
+            endpoint: String::new(),
+            region: "auto".to_owned(),
+            bucket: "spillway".to_owned(),
+            access_key_id: String::new(),
+            secret_access_key: SecretString::default(),
+            max_object_bytes: 128 << 20,
+            timeout_seconds: 60,
+        }
+    }
+}
+
+impl S3Config {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        is_url("s3.endpoint", &self.endpoint)?;
+        is_set("s3.region", &self.region)?;
+        is_set("s3.bucket", &self.bucket)?;
+        is_set("s3.access_key_id", &self.access_key_id)?;
+        is_set("s3.secret_access_key", self.secret_access_key.expose_secret())?;
+        in_range("s3.max_object_bytes", self.max_object_bytes, 1..=1 << 30)?;
+        in_range("s3.timeout_seconds", self.timeout_seconds, 1..=3600)
+    }
+}
+
+/// An object could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// Another try may succeed.
+    #[error("{0}")]
+    Transient(String),
+    /// The object is gone, or is not what was stored: no try will change that.
+    #[error("{0}")]
+    Poison(String),
+}
+
+/// Where objects are fetched from.
+#[derive(Clone)]
+pub struct Objects {
+    client: Client,
+    bucket: String,
+    max_bytes: u64,
+}
+
+impl Objects {
+    /// A client for the bucket; nothing is sent yet.
+    pub fn new(config: &S3Config) -> Self {
+        let secret = config.secret_access_key.expose_secret();
+        let http = Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https();
+        let timeouts = TimeoutConfig::builder().operation_timeout(Duration::from_secs(config.timeout_seconds)).build();
+        let s3 = aws_sdk_s3::Config::builder()
+            .http_client(http)
+            .endpoint_url(&config.endpoint)
+            .region(Region::new(config.region.clone()))
+            .credentials_provider(Credentials::new(&config.access_key_id, secret, None, None, "configuration"))
+            .force_path_style(true)
+            .retry_config(RetryConfig::standard())
+            .timeout_config(timeouts)
+            .build();
+        Self { client: Client::from_conf(s3), bucket: config.bucket.clone(), max_bytes: config.max_object_bytes }
+    }
+
+    /// The bytes of the object that `notification` names.
+    pub async fn fetch(&self, notification: &Notification) -> Result<Bytes, FetchError> {
+        if notification.bytes > self.max_bytes {
+            return Err(FetchError::Poison(format!(
+                "the object has {} bytes, s3.max_object_bytes is {}",
+                notification.bytes, self.max_bytes
+            )));
+        }
+        let key = notification.object_key.to_string();
+        let answer = self.client.get_object().bucket(&self.bucket).key(key).send().await.map_err(classify)?;
+        let bytes = self.read(answer.body, notification.bytes).await?;
+        if Sha256Digest::of(&bytes) != notification.sha256 {
+            return Err(FetchError::Poison("the object's digest is not the one it was stored with".to_owned()));
+        }
+        Ok(bytes)
+    }
+
+    async fn read(
+        &self,
+        mut body: aws_sdk_s3::primitives::ByteStream,
+        announced: u64,
+    ) -> Result<Bytes, FetchError> {
+        let mut bytes = BytesMut::new();
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.map_err(|error| FetchError::Transient(format!("the object broke off: {error}")))?;
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() as u64 > announced {
+                return Err(FetchError::Poison(format!("the object is larger than the {announced} bytes stored")));
+            }
+        }
+        Ok(bytes.freeze())
+    }
+}
+
+/// R2 reads are consistent, so an object that is not there was deleted. All else may pass.
+fn classify(error: SdkError<GetObjectError>) -> FetchError {
+    match error.as_service_error() {
+        Some(service) if service.is_no_such_key() => {
+            FetchError::Poison("the object is not in the bucket".to_owned())
+        }
+        _ => FetchError::Transient(DisplayErrorContext(error).to_string()),
+    }
+}

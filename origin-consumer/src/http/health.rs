@@ -1,0 +1,45 @@
+//! What watches the origin: is it alive, is it ready, what does it count.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::Origin;
+
+/// A check that takes longer has failed.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Answers as long as the process runs.
+pub(super) async fn alive() -> &'static str {
+    "ok\n"
+}
+
+/// 200 as long as notifications can be taken. ClickHouse is reported, and does not count: while it is away the queue
+/// fills, and nobody is turned away.
+pub(super) async fn ready(State(origin): State<Arc<Origin>>) -> Response {
+    let (queue, clickhouse) = tokio::join!(
+        tokio::time::timeout(CHECK_TIMEOUT, origin.queue.depth()),
+        tokio::time::timeout(CHECK_TIMEOUT, origin.table.ping()),
+    );
+    let queue_ok = matches!(queue, Ok(Ok(_)));
+    let word = |ok| if ok { "ok" } else { "unavailable" };
+    let checks = json!({ "queue": word(queue_ok), "clickhouse": word(matches!(clickhouse, Ok(Ok(())))) });
+    let status = if queue_ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(checks)).into_response()
+}
+
+/// The metrics, in the OpenMetrics text format.
+pub(super) async fn metrics(State(origin): State<Arc<Origin>>) -> Response {
+    match origin.queue.depth().await {
+        Ok(depth) => origin.metrics.queue_depth(depth),
+        Err(error) => tracing::warn!(%error, "the queue's depth cannot be read"),
+    }
+    let openmetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(CONTENT_TYPE, openmetrics)], origin.metrics.text()).into_response()
+}

@@ -1,0 +1,200 @@
+//! The command line of `origin-consumer`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use origin_consumer::config::{Config, ConfigError};
+use origin_consumer::engine::{self, EngineError, EngineOptions};
+use origin_consumer::migrate::{self, MigrateError};
+use origin_consumer::serve::{ServeError, serve};
+use origin_consumer::shutdown;
+use tracing_subscriber::EnvFilter;
+
+/// Takes signed notifications, and brings the objects that they name into ClickHouse, every span once.
+#[derive(Parser)]
+#[command(version, about, after_help = CONFIGURATION)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// How the log is written.
+    #[arg(long, global = true, value_enum, default_value = "text", env = "SPILLWAY_LOG_FORMAT")]
+    log_format: LogFormat,
+    /// End, as on SIGTERM, when standard input closes: for supervisors that hold the other end of a pipe.
+    #[arg(long, global = true)]
+    exit_on_stdin_eof: bool,
+}
+
+const CONFIGURATION: &str = "\
+Configuration: a TOML file (--config), and over it the environment, where SPILLWAY_CLICKHOUSE__URL is `url` of
+[clickhouse]. Required: notify.signing_keys (serve), s3.endpoint, s3.access_key_id, s3.secret_access_key and
+clickhouse.url. The README lists all fields. The log's level is set by RUST_LOG (default: info).
+
+Exit codes: 0 ended as asked, 1 failed, 2 the command line or the configuration is wrong.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the origin and the consumer
+    Serve {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Run the origin only; `consume` is run elsewhere on this machine
+        #[arg(long)]
+        without_consumer: bool,
+        /// Do not bring the database to this version's schema first
+        #[arg(long)]
+        no_migrate: bool,
+    },
+    /// Run the consumer only, on the queue of an origin of this machine
+    Consume {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Bring the database to this version's schema
+    Migrate {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Serve the embedded ClickHouse engine on loopback, for development and tests
+    Clickhouse {
+        /// The data folder
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// The port of the HTTP interface
+        #[arg(long, value_name = "N")]
+        http_port: u16,
+        /// The port of the native interface
+        #[arg(long, value_name = "M")]
+        native_port: Option<u16>,
+        /// The database to make
+        #[arg(long, default_value = "spillway", value_parser = database_name)]
+        database: String,
+        /// The engine's library, libchdb.so
+        #[arg(long, value_name = "FILE", env = "SPILLWAY_CHDB_LIBRARY")]
+        library: PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct ConfigFile {
+    /// The configuration file
+    #[arg(long = "config", value_name = "FILE", env = "SPILLWAY_CONFIG")]
+    file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum LogFormat {
+    /// Lines for people
+    Text,
+    /// A JSON object a line
+    Json,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("configuration: {0}")]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error("cannot migrate {url}: {source}")]
+    Migrate { url: String, source: MigrateError },
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("cannot start: {0}")]
+    Start(#[from] std::io::Error),
+}
+
+impl Failure {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(_) => ExitCode::from(2),
+            Self::Serve(_) | Self::Migrate { .. } | Self::Engine(_) | Self::Start(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log(cli.log_format);
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tracing::error!("{failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        Command::Clickhouse { data, http_port, native_port, database, library } => {
+            let exit_on_stdin_eof = cli.exit_on_stdin_eof;
+            let options = EngineOptions { library, data, http_port, native_port, database, exit_on_stdin_eof };
+            Ok(engine::run(&options)?)
+        }
+        Command::Serve { config, without_consumer, no_migrate } => {
+            let config = Config::load(config.file.as_deref())?;
+            config.check_origin()?;
+            config.check_consumer()?;
+            in_runtime(run_services(&config, true, !without_consumer, !no_migrate, cli.exit_on_stdin_eof))
+        }
+        Command::Consume { config } => {
+            let config = Config::load(config.file.as_deref())?;
+            config.check_consumer()?;
+            in_runtime(run_services(&config, false, true, false, cli.exit_on_stdin_eof))
+        }
+        Command::Migrate { config } => {
+            let config = Config::load(config.file.as_deref())?;
+            config.check_clickhouse()?;
+            in_runtime(migrate_now(&config))
+        }
+    }
+}
+
+fn in_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+async fn run_services(
+    config: &Config,
+    origin: bool,
+    consumer: bool,
+    migrate: bool,
+    exit_on_stdin_eof: bool,
+) -> Result<(), Failure> {
+    // The TLS of the exporter takes whatever the process has chosen; there is one choice, so a second try is harmless.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let stop = shutdown::requested(exit_on_stdin_eof)?;
+    if migrate {
+        migrate_now(config).await?;
+    }
+    serve(config, origin, consumer, stop).await?;
+    tracing::info!("ended as asked");
+    Ok(())
+}
+
+async fn migrate_now(config: &Config) -> Result<(), Failure> {
+    let url = config.clickhouse.url.clone();
+    let applied =
+        migrate::migrate(&config.clickhouse).await.map_err(|source| Failure::Migrate { url, source })?;
+    tracing::info!(?applied, database = config.clickhouse.database, "the schema is up to date");
+    Ok(())
+}
+
+fn start_log(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+fn database_name(name: &str) -> Result<String, String> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if !name.is_empty() && name.bytes().all(legal) {
+        Ok(name.to_owned())
+    } else {
+        Err("letters, digits and underscores make a name".to_owned())
+    }
+}

@@ -1,0 +1,159 @@
+//! What is counted, as Prometheus reads it. The names and their meanings are listed in the README.
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::queue::Depth;
+
+/// What became of a request to the origin's notification endpoint. Every one has exactly one of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum NotificationOutcome {
+    /// Taken: the object waits to be stored.
+    Enqueued,
+    /// Taken: the object was known already.
+    Known,
+    /// Taken: the object is an exporter's resend of another.
+    Resend,
+    /// Refused: not signed with an accepted key.
+    BadSignature,
+    /// Refused: signed too long ago.
+    Expired,
+    /// Refused: no notification, though well signed.
+    Malformed,
+    /// Refused: larger than any notification.
+    TooLarge,
+    /// Refused: the body broke off.
+    Unreadable,
+    /// Refused: an exporter's request, which belongs to the edge.
+    NotANotification,
+    /// Refused for now: the queue did not take it.
+    QueueUnavailable,
+}
+
+/// What became of a try to store a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum BatchOutcome {
+    /// In ClickHouse, and acknowledged.
+    Stored,
+    /// Objects of it were set aside; the others wait again.
+    Poisoned,
+    /// Something outside failed; it is tried again.
+    Failed,
+    /// Another consumer has it by now.
+    LeaseLost,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfNotification {
+    outcome: NotificationOutcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfBatch {
+    outcome: BatchOutcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct State {
+    state: &'static str,
+}
+
+/// All of them; cheap to share behind an `Arc`.
+pub struct Metrics {
+    registry: Registry,
+    notifications: Family<OfNotification, Counter>,
+    batches: Family<OfBatch, Counter>,
+    spans_stored: Counter,
+    objects_dead: Counter,
+    insert_seconds: Histogram,
+    delay_seconds: Histogram,
+    queue_objects: Family<State, Gauge>,
+    spans_not_exported: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("spillway");
+        let buckets = || Histogram::new(exponential_buckets(0.005, 2.0, 16));
+        let metrics = Self {
+            notifications: Family::default(),
+            batches: Family::default(),
+            spans_stored: Counter::default(),
+            objects_dead: Counter::default(),
+            insert_seconds: buckets(),
+            delay_seconds: buckets(),
+            queue_objects: Family::default(),
+            spans_not_exported: Counter::default(),
+            registry: Registry::default(),
+        };
+        registry.register("notifications", "Notifications by what became of them", metrics.notifications.clone());
+        registry.register("batches", "Tries to store a batch by what became of them", metrics.batches.clone());
+        registry.register("spans_stored", "Spans stored in ClickHouse", metrics.spans_stored.clone());
+        registry.register("objects_dead", "Objects that were set aside", metrics.objects_dead.clone());
+        registry.register_with_unit(
+            "insert",
+            "Time of storing a batch in ClickHouse",
+            Unit::Seconds,
+            metrics.insert_seconds.clone(),
+        );
+        registry.register_with_unit(
+            "delay",
+            "Time from an object's receipt at the edge to its acknowledgement",
+            Unit::Seconds,
+            metrics.delay_seconds.clone(),
+        );
+        registry.register("queue_objects", "Objects in the queue by state", metrics.queue_objects.clone());
+        registry.register(
+            "own_spans_dropped",
+            "Spans about Spillway's own work that could not be exported",
+            metrics.spans_not_exported.clone(),
+        );
+        Self { registry, ..metrics }
+    }
+}
+
+impl Metrics {
+    pub(crate) fn notification(&self, outcome: NotificationOutcome) {
+        self.notifications.get_or_create(&OfNotification { outcome }).inc();
+    }
+
+    pub(crate) fn batch(&self, outcome: BatchOutcome) {
+        self.batches.get_or_create(&OfBatch { outcome }).inc();
+    }
+
+    pub(crate) fn stored(&self, spans: u64, insert_seconds: f64) {
+        self.spans_stored.inc_by(spans);
+        self.insert_seconds.observe(insert_seconds);
+    }
+
+    pub(crate) fn delay(&self, seconds: f64) {
+        self.delay_seconds.observe(seconds);
+    }
+
+    pub(crate) fn dead(&self, objects: usize) {
+        self.objects_dead.inc_by(objects as u64);
+    }
+
+    pub(crate) fn own_spans_dropped(&self, spans: usize) {
+        self.spans_not_exported.inc_by(spans as u64);
+    }
+
+    pub(crate) fn queue_depth(&self, depth: Depth) {
+        for (state, objects) in [("pending", depth.pending), ("batched", depth.batched), ("dead", depth.dead)] {
+            self.queue_objects.get_or_create(&State { state }).set(i64::try_from(objects).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// The text that Prometheus scrapes.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}

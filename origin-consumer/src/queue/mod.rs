@@ -1,0 +1,386 @@
+//! The queue and the ledger, in one SQLite file.
+//!
+//! An object comes in with its notification, waits, is taken into a batch (an immutable manifest under a lease), and
+//! ends as stored, or as dead with a reason. Nothing is ever deleted from here in silence.
+
+mod writer;
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+use serde::Deserialize;
+use spillway_proto::notification::Notification;
+use spillway_proto::{ObjectKey, UnixMillis};
+use tokio::sync::Notify;
+use ulid::Ulid;
+
+use writer::Writer;
+
+/// Where the queue lies and what it takes for a resend.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QueueConfig {
+    /// The SQLite file; it is made where it is missing.
+    pub path: std::path::PathBuf,
+    /// Two objects with the same body and tenant within this many seconds are one: an exporter's resend after a lost
+    /// answer. 0 stores both.
+    pub resend_window_seconds: u64,
+}
+
+impl Default for QueueConfig {
+    fn default() -> Self {
+        Self { path: "spillway-queue.sqlite".into(), resend_window_seconds: 24 * 60 * 60 }
+    }
+}
+
+/// The queue failed. The notification or the lease in hand is not lost: the work is done again.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// SQLite refused.
+    #[error("sqlite: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A row does not hold what was put there.
+    #[error("the ledger holds an unreadable notification: {0}")]
+    Unreadable(#[from] serde_json::Error),
+    /// The transaction was not committed, so none of the work in it counts.
+    #[error("the write was not committed")]
+    NotCommitted,
+    /// The writer has ended, or could not begin a transaction.
+    #[error("the queue did not take the write")]
+    Closed,
+    /// The writer's thread could not be started.
+    #[error("cannot start the writer's thread: {0}")]
+    Thread(#[source] std::io::Error),
+    /// Another consumer holds the batch by now.
+    #[error("the lease on batch {0} is lost")]
+    LeaseLost(Ulid),
+}
+
+/// What became of a notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enqueued {
+    /// The object waits to be stored.
+    New,
+    /// The object is known already.
+    Known,
+    /// Another object holds the same request.
+    Resend,
+}
+
+/// What the caller may take at most, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct ClaimLimits {
+    /// Objects a batch.
+    pub objects: u32,
+    /// Spans a batch; one object alone may hold more.
+    pub spans: u64,
+    /// Bytes a batch; one object alone may hold more.
+    pub bytes: u64,
+    /// How long the batch is the caller's, unless it renews the lease.
+    pub lease: Duration,
+}
+
+/// A batch and the right to work on it.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// The manifest's id: a ULID, never used twice.
+    pub id: Ulid,
+    /// The fence.
+    lease_id: Ulid,
+    /// The objects, in the order of their keys, and when each was enqueued.
+    pub objects: Vec<(Notification, UnixMillis)>,
+    /// Tries that may have reached ClickHouse before this one.
+    pub inserts: u32,
+    /// Tries that failed.
+    pub failures: u32,
+}
+
+impl Batch {
+    /// The spans that its objects hold.
+    pub fn spans(&self) -> u64 {
+        self.objects.iter().map(|(object, _)| u64::from(object.object_key.spans())).sum()
+    }
+}
+
+/// Objects by state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Depth {
+    /// They wait.
+    pub pending: u64,
+    /// They are in an open batch.
+    pub batched: u64,
+    /// They were set aside, with their reason.
+    pub dead: u64,
+}
+
+/// The queue; cheap to share.
+pub struct Queue {
+    writer: Writer,
+    resend_window_ms: u64,
+    arrived: Notify,
+}
+
+impl Queue {
+    /// Opens the queue, and makes it where it is missing.
+    pub fn open(config: &QueueConfig) -> Result<Self, QueueError> {
+        Self::open_at(&config.path, config.resend_window_seconds.saturating_mul(1000))
+    }
+
+    fn open_at(path: &Path, resend_window_ms: u64) -> Result<Self, QueueError> {
+        let writer = Writer::start(path, include_str!("schema.sql"))?;
+        Ok(Self { writer, resend_window_ms, arrived: Notify::new() })
+    }
+
+    /// Returns when an object came in through this process, or after `at_most`.
+    pub async fn wait(&self, at_most: Duration) {
+        let _ = tokio::time::timeout(at_most, self.arrived.notified()).await;
+    }
+
+    /// Takes an object in. Durable when it returns.
+    pub async fn enqueue(&self, notification: Notification, now: UnixMillis) -> Result<Enqueued, QueueError> {
+        let since = now.0.saturating_sub(self.resend_window_ms);
+        let enqueued = self.writer.write(move |db| enqueue(db, &notification, now, since)).await?;
+        if enqueued == Enqueued::New {
+            self.arrived.notify_one();
+        }
+        Ok(enqueued)
+    }
+
+    /// Takes a batch: one whose lease has run out, as it is, else a new one of the objects that wait the longest.
+    pub async fn claim(&self, limits: ClaimLimits, now: UnixMillis) -> Result<Option<Batch>, QueueError> {
+        self.writer
+            .write(move |db| match reclaim(db, limits, now)? {
+                Some(batch) => Ok(Some(batch)),
+                None => form(db, limits, now),
+            })
+            .await
+    }
+
+    /// Keeps the batch until `until`.
+    pub async fn renew(&self, batch: &Batch, until: UnixMillis) -> Result<(), QueueError> {
+        self.fenced(batch, "leased_until_ms = :value", until.0).await
+    }
+
+    /// Says that an insert of the batch is about to begin: from here on its rows may be in ClickHouse.
+    pub async fn begin_insert(&self, batch: &Batch) -> Result<(), QueueError> {
+        self.fenced(batch, "inserts = inserts + :value", 1).await
+    }
+
+    /// Gives the batch back after a failure, to be tried again at `retry_at`.
+    pub async fn release(&self, batch: &Batch, retry_at: UnixMillis, error: String) -> Result<(), QueueError> {
+        let fence = Fence::of(batch);
+        self.writer
+            .write(move |db| {
+                let set = "leased_until_ms = :value, failures = failures + 1";
+                fence.update(db, set, retry_at.0)?;
+                db.execute("UPDATE batches SET last_error = ?2 WHERE batch_id = ?1", params![fence.batch(), error])?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Acknowledges the batch: its rows are in ClickHouse.
+    pub async fn ack(&self, batch: &Batch, now: UnixMillis) -> Result<(), QueueError> {
+        let fence = Fence::of(batch);
+        self.writer
+            .write(move |db| {
+                fence.update(db, "state = 'stored', leased_until_ms = :value", now.0)?;
+                db.execute(
+                    "UPDATE objects SET state = 'stored', ended_at_ms = ?2 WHERE batch_id = ?1",
+                    params![fence.batch(), now.0],
+                )?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Sets objects of a batch aside, with the reason of each, and lets the others wait for a batch without them. Only
+    /// for a batch that no insert was begun for: its id must not be known to ClickHouse.
+    pub async fn set_aside(
+        &self,
+        batch: &Batch,
+        poison: Vec<(ObjectKey, String)>,
+        now: UnixMillis,
+    ) -> Result<(), QueueError> {
+        let fence = Fence::of(batch);
+        self.writer
+            .write(move |db| {
+                fence.update(db, "leased_until_ms = :value", now.0)?;
+                for (key, reason) in &poison {
+                    db.execute(
+                        "UPDATE objects SET state = 'dead', reason = ?3, ended_at_ms = ?4, batch_id = NULL
+                         WHERE object_key = ?1 AND batch_id = ?2",
+                        params![key.to_string(), fence.batch(), reason, now.0],
+                    )?;
+                }
+                db.execute(
+                    "UPDATE objects SET state = 'pending', batch_id = NULL WHERE batch_id = ?1",
+                    [fence.batch()],
+                )?;
+                db.execute("DELETE FROM batches WHERE batch_id = ?1", [fence.batch()])?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// How many objects are in which state.
+    pub async fn depth(&self) -> Result<Depth, QueueError> {
+        self.writer
+            .write(|db| {
+                let mut counts = db.prepare_cached(
+                    "SELECT state, count(*) FROM objects WHERE state IN ('pending', 'batched', 'dead') GROUP BY state",
+                )?;
+                let mut depth = Depth::default();
+                for row in counts.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))? {
+                    match row? {
+                        (state, count) if state == "pending" => depth.pending = count,
+                        (state, count) if state == "batched" => depth.batched = count,
+                        (_, count) => depth.dead = count,
+                    }
+                }
+                Ok(depth)
+            })
+            .await
+    }
+
+    async fn fenced(&self, batch: &Batch, set: &'static str, value: u64) -> Result<(), QueueError> {
+        let fence = Fence::of(batch);
+        self.writer.write(move |db| fence.update(db, set, value)).await
+    }
+}
+
+/// The right to write to a batch, checked in the transaction that writes.
+struct Fence {
+    batch_id: Ulid,
+    lease_id: Ulid,
+}
+
+impl Fence {
+    fn of(batch: &Batch) -> Self {
+        Self { batch_id: batch.id, lease_id: batch.lease_id }
+    }
+
+    fn batch(&self) -> String {
+        self.batch_id.to_string()
+    }
+
+    fn update(&self, db: &Connection, set: &str, value: u64) -> Result<(), QueueError> {
+        let sql = format!(
+            "UPDATE batches SET {set} WHERE batch_id = :batch AND lease_id = :lease AND state = 'open'"
+        );
+        let values = named_params! { ":value": value, ":batch": self.batch(), ":lease": self.lease_id.to_string() };
+        match db.prepare_cached(&sql)?.execute(values)? {
+            1 => Ok(()),
+            _ => Err(QueueError::LeaseLost(self.batch_id)),
+        }
+    }
+}
+
+fn enqueue(
+    db: &Connection,
+    notification: &Notification,
+    now: UnixMillis,
+    resends_since_ms: u64,
+) -> Result<Enqueued, QueueError> {
+    let key = &notification.object_key;
+    let (key_text, id_text) = (key.to_string(), key.object_id().to_string());
+    if db.prepare_cached("SELECT 1 FROM objects WHERE object_key = ?1")?.exists([&key_text])? {
+        return Ok(Enqueued::Known);
+    }
+    let resend = resends_since_ms < now.0
+        && db
+            .prepare_cached(
+                "SELECT 1 FROM objects WHERE object_id = ?1 AND enqueued_at_ms >= ?2 AND state NOT IN ('dead', 'duplicate')",
+            )?
+            .exists(params![id_text, resends_since_ms])?;
+    let (state, enqueued) =
+        if resend { ("duplicate", Enqueued::Resend) } else { ("pending", Enqueued::New) };
+    db.prepare_cached(
+        "INSERT INTO objects (object_key, object_id, notification, tenant, spans, bytes, state, enqueued_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute(params![
+        key_text,
+        id_text,
+        serde_json::to_string(notification)?,
+        notification.tenant.as_str(),
+        key.spans(),
+        notification.bytes,
+        state,
+        now.0
+    ])?;
+    Ok(enqueued)
+}
+
+fn reclaim(db: &Connection, limits: ClaimLimits, now: UnixMillis) -> Result<Option<Batch>, QueueError> {
+    let lease_id = Ulid::generate();
+    let batch = db
+        .prepare_cached(
+            "UPDATE batches SET lease_id = ?1, leased_until_ms = ?2
+             WHERE batch_id = (SELECT batch_id FROM batches WHERE state = 'open' AND leased_until_ms <= ?3
+                               ORDER BY leased_until_ms LIMIT 1)
+             RETURNING batch_id, inserts, failures",
+        )?
+        .query_row(params![lease_id.to_string(), leased_until(limits, now), now.0], |row| {
+            Ok((ulid(row, 0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    let Some((id, inserts, failures)) = batch else { return Ok(None) };
+    Ok(Some(Batch { id, lease_id, objects: objects_of(db, id)?, inserts, failures }))
+}
+
+fn form(db: &Connection, limits: ClaimLimits, now: UnixMillis) -> Result<Option<Batch>, QueueError> {
+    let mut waiting = db.prepare_cached(
+        "SELECT object_key, spans, bytes FROM objects WHERE state = 'pending' ORDER BY enqueued_at_ms LIMIT ?1",
+    )?;
+    let mut rows = waiting.query([limits.objects])?;
+    let (mut keys, mut spans, mut bytes) = (Vec::<String>::new(), 0u64, 0u64);
+    while let Some(row) = rows.next()? {
+        spans = spans.saturating_add(row.get(1)?);
+        bytes = bytes.saturating_add(row.get(2)?);
+        if !keys.is_empty() && (spans > limits.spans || bytes > limits.bytes) {
+            break;
+        }
+        keys.push(row.get(0)?);
+    }
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    let (id, lease_id) = (Ulid::generate(), Ulid::generate());
+    db.execute(
+        "INSERT INTO batches (batch_id, state, lease_id, leased_until_ms) VALUES (?1, 'open', ?2, ?3)",
+        params![id.to_string(), lease_id.to_string(), leased_until(limits, now)],
+    )?;
+    let mut take = db.prepare_cached("UPDATE objects SET state = 'batched', batch_id = ?2 WHERE object_key = ?1")?;
+    for key in &keys {
+        take.execute(params![key, id.to_string()])?;
+    }
+    Ok(Some(Batch { id, lease_id, objects: objects_of(db, id)?, inserts: 0, failures: 0 }))
+}
+
+fn leased_until(limits: ClaimLimits, now: UnixMillis) -> u64 {
+    now.0.saturating_add(u64::try_from(limits.lease.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn objects_of(db: &Connection, batch: Ulid) -> Result<Vec<(Notification, UnixMillis)>, QueueError> {
+    let mut objects = db.prepare_cached(
+        "SELECT notification, enqueued_at_ms FROM objects WHERE batch_id = ?1 ORDER BY object_key",
+    )?;
+    let rows = objects.query_map([batch.to_string()], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
+    rows.map(|row| {
+        let (notification, enqueued_at) = row?;
+        Ok((serde_json::from_str(&notification)?, UnixMillis(enqueued_at)))
+    })
+    .collect()
+}
+
+fn ulid(row: &Row<'_>, column: usize) -> rusqlite::Result<Ulid> {
+    let text: String = row.get(column)?;
+    Ulid::from_string(&text).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
+    })
+}
+
+#[cfg(test)]
+mod tests;

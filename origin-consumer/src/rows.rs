@@ -1,0 +1,282 @@
+//! Step e: from an object's bytes to rows of `otel_traces`.
+//!
+//! The texts of values, kinds and status codes are those that the Collector's ClickHouse exporter writes, since that is
+//! what dashboards and queries expect.
+
+use std::fmt::Write;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use clickhouse::Row;
+use serde::Serialize;
+use serde_json::Value as Json;
+use spillway_proto::notification::Notification;
+use spillway_proto::otlp::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value};
+use spillway_proto::otlp::trace::v1::span::{Event, Link, SpanKind};
+use spillway_proto::otlp::trace::v1::{Span, status::StatusCode};
+use spillway_proto::otlp::{
+    DecodeError, DecompressError, DecompressLimits, Encoding, ExportTraceServiceRequest, decode, decompress,
+    retain_valid_spans,
+};
+use spillway_proto::record::{ObjectRecord, RecordError, records_of};
+
+/// A map column: names and texts, in the order in which they came.
+type Attributes = Vec<(String, String)>;
+
+/// A row of `otel_traces`; the fields have the columns' names.
+#[derive(Debug, Clone, PartialEq, Row, Serialize)]
+#[serde(rename_all = "PascalCase")]
+#[expect(missing_docs, reason = "the columns are documented in migrations/0001_otel_traces.sql")]
+pub struct SpanRow {
+    pub timestamp: i64,
+    pub trace_id: String,
+    pub span_id: String,
+    pub parent_span_id: String,
+    pub trace_state: String,
+    pub span_name: String,
+    pub span_kind: &'static str,
+    pub service_name: String,
+    pub resource_attributes: Attributes,
+    pub scope_name: String,
+    pub scope_version: String,
+    pub span_attributes: Attributes,
+    pub duration: u64,
+    pub status_code: &'static str,
+    pub status_message: String,
+    #[serde(rename = "Events.Timestamp")]
+    pub event_timestamps: Vec<i64>,
+    #[serde(rename = "Events.Name")]
+    pub event_names: Vec<String>,
+    #[serde(rename = "Events.Attributes")]
+    pub event_attributes: Vec<Attributes>,
+    #[serde(rename = "Links.TraceId")]
+    pub link_trace_ids: Vec<String>,
+    #[serde(rename = "Links.SpanId")]
+    pub link_span_ids: Vec<String>,
+    #[serde(rename = "Links.TraceState")]
+    pub link_trace_states: Vec<String>,
+    #[serde(rename = "Links.Attributes")]
+    pub link_attributes: Vec<Attributes>,
+    pub tenant_id: String,
+    pub object_key: String,
+    pub row_no: u32,
+    pub received_at: i64,
+    pub trace_flags: u32,
+    pub dropped_attributes_count: u32,
+    pub dropped_events_count: u32,
+    pub dropped_links_count: u32,
+    pub resource_schema_url: String,
+    pub scope_schema_url: String,
+    pub scope_attributes: Attributes,
+}
+
+/// An object is not what the edge writes. Trying again will not help.
+#[derive(Debug, thiserror::Error)]
+pub enum RowsError {
+    /// Its records cannot be read.
+    #[error("{0}")]
+    Records(#[from] RecordError),
+    /// A payload does not decompress within the limits.
+    #[error("{0}")]
+    Decompress(#[from] DecompressError),
+    /// A payload is no export request.
+    #[error("{0}")]
+    Decode(#[from] DecodeError),
+    /// It holds another number of valid spans than its name says.
+    #[error("the object holds {found} valid spans, its name says {expected}")]
+    Count {
+        /// What its name says.
+        expected: u32,
+        /// What is in it.
+        found: usize,
+    },
+    /// A record is of another tenant than the notification says.
+    #[error("the object holds spans of another tenant than the one that was notified")]
+    Tenant,
+}
+
+/// The rows of an object: its valid spans, in their order.
+pub fn rows_of(
+    notification: &Notification,
+    object: Bytes,
+    limits: DecompressLimits,
+) -> Result<Vec<SpanRow>, RowsError> {
+    let key = &notification.object_key;
+    let mut rows = Vec::new();
+    for record in records_of(object)? {
+        if record.tenant != notification.tenant {
+            return Err(RowsError::Tenant);
+        }
+        let payload = decompress(&record.payload, record.compression, limits)?;
+        let mut request = decode(&payload, Encoding::Protobuf)?;
+        retain_valid_spans(&mut request);
+        append(&mut rows, request, &record, &key.to_string());
+    }
+    if rows.len() == key.spans() as usize {
+        Ok(rows)
+    } else {
+        Err(RowsError::Count { expected: key.spans(), found: rows.len() })
+    }
+}
+
+fn append(
+    rows: &mut Vec<SpanRow>,
+    request: ExportTraceServiceRequest,
+    record: &ObjectRecord,
+    object_key: &str,
+) {
+    for of_resource in request.resource_spans {
+        let resource = attributes(of_resource.resource.unwrap_or_default().attributes);
+        let service = value_of(&resource, "service.name");
+        for of_scope in of_resource.scope_spans {
+            let scope = of_scope.scope.unwrap_or_default();
+            let scope_attributes = attributes(scope.attributes.clone());
+            for span in of_scope.spans {
+                let row_no = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+                rows.push(SpanRow {
+                    service_name: service.clone(),
+                    resource_attributes: resource.clone(),
+                    tenant_id: record.tenant.to_string(),
+                    object_key: object_key.to_owned(),
+                    row_no,
+                    received_at: nanos(record.received_at_unix_nano) / 1_000_000,
+                    resource_schema_url: of_resource.schema_url.clone(),
+                    scope_schema_url: of_scope.schema_url.clone(),
+                    scope_attributes: scope_attributes.clone(),
+                    ..row(span, &scope)
+                });
+            }
+        }
+    }
+}
+
+/// The columns that a span and its scope fill by themselves.
+fn row(span: Span, scope: &InstrumentationScope) -> SpanRow {
+    let (kind, status) = (span.kind(), span.status.unwrap_or_default());
+    let status_code = match status.code() {
+        StatusCode::Unset => "Unset",
+        StatusCode::Ok => "Ok",
+        StatusCode::Error => "Error",
+    };
+    let events: Vec<Event> = span.events;
+    let links: Vec<Link> = span.links;
+    SpanRow {
+        timestamp: nanos(span.start_time_unix_nano),
+        trace_id: hex::encode(span.trace_id),
+        span_id: hex::encode(span.span_id),
+        parent_span_id: hex::encode(span.parent_span_id),
+        trace_state: span.trace_state,
+        span_name: span.name,
+        span_kind: kind_name(kind),
+        service_name: String::new(),
+        resource_attributes: Vec::new(),
+        scope_name: scope.name.clone(),
+        scope_version: scope.version.clone(),
+        span_attributes: attributes(span.attributes),
+        // A clock that ran backwards must not become a duration of centuries.
+        duration: span.end_time_unix_nano.saturating_sub(span.start_time_unix_nano),
+        status_code,
+        status_message: status.message,
+        event_timestamps: events.iter().map(|event| nanos(event.time_unix_nano)).collect(),
+        event_names: events.iter().map(|event| event.name.clone()).collect(),
+        event_attributes: events.into_iter().map(|event| attributes(event.attributes)).collect(),
+        link_trace_ids: links.iter().map(|link| hex::encode(&link.trace_id)).collect(),
+        link_span_ids: links.iter().map(|link| hex::encode(&link.span_id)).collect(),
+        link_trace_states: links.iter().map(|link| link.trace_state.clone()).collect(),
+        link_attributes: links.into_iter().map(|link| attributes(link.attributes)).collect(),
+        tenant_id: String::new(),
+        object_key: String::new(),
+        row_no: 0,
+        received_at: 0,
+        trace_flags: span.flags,
+        dropped_attributes_count: span.dropped_attributes_count,
+        dropped_events_count: span.dropped_events_count,
+        dropped_links_count: span.dropped_links_count,
+        resource_schema_url: String::new(),
+        scope_schema_url: String::new(),
+        scope_attributes: Vec::new(),
+    }
+}
+
+/// Validation has refused what does not fit.
+fn nanos(unix_nano: u64) -> i64 {
+    i64::try_from(unix_nano).unwrap_or(i64::MAX)
+}
+
+fn kind_name(kind: SpanKind) -> &'static str {
+    match kind {
+        SpanKind::Unspecified => "Unspecified",
+        SpanKind::Internal => "Internal",
+        SpanKind::Server => "Server",
+        SpanKind::Client => "Client",
+        SpanKind::Producer => "Producer",
+        SpanKind::Consumer => "Consumer",
+    }
+}
+
+fn attributes(list: Vec<KeyValue>) -> Attributes {
+    list.into_iter().map(|pair| (pair.key, pair.value.map_or_else(String::new, text))).collect()
+}
+
+fn value_of(attributes: &Attributes, name: &str) -> String {
+    attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).unwrap_or_default()
+}
+
+/// A value as the text that a map column holds.
+fn text(value: AnyValue) -> String {
+    match value.value {
+        None | Some(Value::StringValueStrindex(_)) => String::new(),
+        Some(Value::StringValue(text)) => text,
+        Some(Value::BoolValue(bool)) => bool.to_string(),
+        Some(Value::IntValue(int)) => int.to_string(),
+        Some(Value::DoubleValue(double)) => double_text(double),
+        Some(Value::BytesValue(bytes)) => BASE64.encode(bytes),
+        Some(nested @ (Value::ArrayValue(_) | Value::KvlistValue(_))) => json(Some(nested)).to_string(),
+    }
+}
+
+/// As JSON writes it, the Collector's way: an exponent only below 1e-6 and from 1e21 on.
+fn double_text(double: f64) -> String {
+    if !double.is_finite() {
+        let name = if double.is_nan() { "NaN" } else { "+Inf" };
+        return if double == f64::NEG_INFINITY { "-Inf".to_owned() } else { name.to_owned() };
+    }
+    let size = double.abs();
+    if size != 0.0 && !(1e-6..1e21).contains(&size) {
+        let text = format!("{double:e}");
+        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        let mut signed = String::from(digits);
+        let sign = if exponent.starts_with('-') { "" } else { "+" };
+        // Writing to a String cannot fail.
+        let _ = write!(signed, "e{sign}{exponent}");
+        return signed;
+    }
+    double.to_string()
+}
+
+fn json(value: Option<Value>) -> Json {
+    match value {
+        None | Some(Value::StringValueStrindex(_)) => Json::Null,
+        Some(Value::StringValue(text)) => Json::String(text),
+        Some(Value::BoolValue(bool)) => Json::Bool(bool),
+        Some(Value::IntValue(int)) => Json::from(int),
+        Some(Value::DoubleValue(double)) => json_double(double),
+        Some(Value::BytesValue(bytes)) => Json::String(BASE64.encode(bytes)),
+        Some(Value::ArrayValue(array)) => array.values.into_iter().map(|element| json(element.value)).collect(),
+        Some(Value::KvlistValue(list)) => {
+            list.values.into_iter().map(|pair| (pair.key, json(pair.value.and_then(|value| value.value)))).collect()
+        }
+    }
+}
+
+/// JSON has no word for NaN and the infinities, so their names stand as text; whole numbers have no fraction.
+fn json_double(double: f64) -> Json {
+    if double.fract() == 0.0 && double.abs() < 9e15 {
+        return Json::from(double as i64);
+    }
+    serde_json::Number::from_f64(double).map_or_else(|| Json::String(double_text(double)), Json::Number)
+}
+
+#[cfg(test)]
+mod tests;
