@@ -31,11 +31,11 @@ CREATE TABLE otel_traces
         Attributes Map(LowCardinality(String), String)
     ) CODEC(ZSTD(1)),
 
-    TenantId LowCardinality(String) COMMENT 'whose key the span came with',
-    ObjectKey String CODEC(ZSTD(1)) COMMENT 'the R2 object that holds the span',
-    RowNo UInt32 CODEC(Delta, ZSTD(1)) COMMENT 'the place of the span among the valid ones of its object, from 0',
-    ReceivedAt DateTime64(3) CODEC(Delta, ZSTD(1)) COMMENT 'when the edge had read the request',
-    TraceFlags UInt32 CODEC(ZSTD(1)) COMMENT 'the flags of the span: W3C trace flags and is-remote bits',
+    TenantId LowCardinality(String) COMMENT 'whose key the span came with' CODEC(ZSTD(1)),
+    ObjectKey String COMMENT 'the R2 object that holds the span' CODEC(ZSTD(1)),
+    RowNo UInt32 COMMENT 'the place of the span among the valid ones of its object, from 0' CODEC(Delta, ZSTD(1)),
+    ReceivedAt DateTime64(3) COMMENT 'when the edge had read the request' CODEC(Delta, ZSTD(1)),
+    TraceFlags UInt32 COMMENT 'the flags of the span: W3C trace flags and is-remote bits' CODEC(ZSTD(1)),
     DroppedAttributesCount UInt32 CODEC(ZSTD(1)),
     DroppedEventsCount UInt32 CODEC(ZSTD(1)),
     DroppedLinksCount UInt32 CODEC(ZSTD(1)),

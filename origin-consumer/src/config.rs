@@ -63,7 +63,11 @@ pub enum ConfigError {
 }
 
 /// For a field whose value cannot be right.
-pub(crate) fn wrong(field: &'static str, expected: impl Into<String>, found: impl Into<String>) -> ConfigError {
+pub(crate) fn wrong(
+    field: &'static str,
+    expected: impl Into<String>,
+    found: impl Into<String>,
+) -> ConfigError {
     ConfigError::Value { field, expected: expected.into(), found: found.into() }
 }
 
@@ -85,7 +89,8 @@ where
 /// For a URL of http or https with a host.
 pub(crate) fn is_url(field: &'static str, value: &str) -> Result<(), ConfigError> {
     let uri = value.parse::<axum::http::Uri>().ok();
-    let good = uri.is_some_and(|uri| uri.host().is_some() && matches!(uri.scheme_str(), Some("http" | "https")));
+    let good =
+        uri.is_some_and(|uri| uri.host().is_some() && matches!(uri.scheme_str(), Some("http" | "https")));
     if good { Ok(()) } else { Err(wrong(field, "an http or https URL", shown(value))) }
 }
 

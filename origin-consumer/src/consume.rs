@@ -198,7 +198,9 @@ impl Consumer {
         }
         if batch.inserts > 0 {
             // Its rows may be there under its id, so it must stay as it is until somebody looks.
-            return self.release(batch, "objects of a batch that was inserted before turned bad".to_owned()).await;
+            return self
+                .release(batch, "objects of a batch that was inserted before turned bad".to_owned())
+                .await;
         }
         let dead = objects.len();
         match self.queue.set_aside(batch, objects, now()).await {
@@ -264,13 +266,16 @@ impl Consumer {
         // g
         self.queue.ack(batch, inserted_at).await?;
         self.metrics.stored(batch.spans(), insert_seconds);
-        self.report(batch, &StepTimes {
-            claimed,
-            fetched: fetched_at,
-            decoded: decoded_at,
-            inserted: inserted_at,
-            acked: now(),
-        });
+        self.report(
+            batch,
+            &StepTimes {
+                claimed,
+                fetched: fetched_at,
+                decoded: decoded_at,
+                inserted: inserted_at,
+                acked: now(),
+            },
+        );
         Ok(())
     }
 
@@ -320,7 +325,11 @@ impl Consumer {
                 Err(reason) => poison.push((key, reason)),
             }
         }
-        if poison.is_empty() { Ok(BatchRows { batch_id: batch.id, objects }) } else { Err(BatchError::Poison(poison)) }
+        if poison.is_empty() {
+            Ok(BatchRows { batch_id: batch.id, objects })
+        } else {
+            Err(BatchError::Poison(poison))
+        }
     }
 
     fn report(&self, batch: &Batch, times: &StepTimes) {

@@ -7,8 +7,10 @@
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::fs::{self, File};
+use std::mem::ManuallyDrop;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use clickhouse::Client;
@@ -37,6 +39,8 @@ pub struct EngineOptions {
     pub native_port: Option<u16>,
     /// The database that is made, of the engine Atomic.
     pub database: String,
+    /// Make the database, and serve nothing.
+    pub create_only: bool,
     /// Whether to end when standard input closes.
     pub exit_on_stdin_eof: bool,
 }
@@ -66,9 +70,9 @@ pub enum EngineError {
     /// An argument holds a zero byte.
     #[error("an argument holds a zero byte")]
     ZeroByte(#[from] std::ffi::NulError),
-    /// The signals cannot be listened for.
-    #[error("cannot listen for signals: {0}")]
-    Signals(#[source] std::io::Error),
+    /// A signal handler, a thread or a child process.
+    #[error("cannot set up the engine's process: {0}")]
+    Process(#[source] std::io::Error),
     /// Nobody asked it to; what it said is above.
     #[error("the engine ended by itself")]
     Ended,
@@ -76,28 +80,47 @@ pub enum EngineError {
 
 /// Serves until SIGTERM or SIGINT. Never returns while the engine runs.
 pub fn run(options: &EngineOptions) -> Result<(), EngineError> {
-    let arguments = arguments(options)?;
     wait_for_folder(&options.data)?;
+    if options.create_only {
+        return run_command_line(&options.library, &creation(options));
+    }
+    // A database must be there before it can be the one that clients begin in, and the engine runs once a process.
+    if !options.data.join("metadata").join(format!("{}.sql", options.database)).exists() {
+        create_in_child()?;
+    }
     let stopping = CancellationToken::new();
-    stop_on_request(options, stopping.clone()).map_err(EngineError::Signals)?;
-    run_command_line(&options.library, &arguments)?;
+    stop_on_request(options, stopping.clone()).map_err(EngineError::Process)?;
+    run_command_line(&options.library, &service(options))?;
     if stopping.is_cancelled() { Ok(()) } else { Err(EngineError::Ended) }
 }
 
-fn arguments(options: &EngineOptions) -> Result<Vec<CString>, EngineError> {
-    let mut arguments = vec![
-        "clickhouse".to_owned(),
-        "--path".to_owned(),
-        options.data.display().to_string(),
+/// Runs this very command line once more, to make the database only.
+fn create_in_child() -> Result<(), EngineError> {
+    let this = std::env::current_exe().map_err(EngineError::Process)?;
+    let mut child = Command::new(this);
+    child.args(std::env::args_os().skip(1)).arg("--create-only").stdin(Stdio::null());
+    let status = child.status().map_err(EngineError::Process)?;
+    if status.success() { Ok(()) } else { Err(EngineError::Ended) }
+}
+
+fn creation(options: &EngineOptions) -> Vec<String> {
+    let mut arguments = on_data(options);
+    let create = format!("CREATE DATABASE IF NOT EXISTS {} ENGINE = Atomic", options.database);
+    arguments.extend(["--query".to_owned(), create]);
+    arguments
+}
+
+fn service(options: &EngineOptions) -> Vec<String> {
+    let mut arguments = on_data(options);
+    arguments.extend([
+        "--database".to_owned(),
+        options.database.clone(),
         "--listen_host".to_owned(),
         Ipv4Addr::LOCALHOST.to_string(),
         "--http_port".to_owned(),
         options.http_port.to_string(),
-    ];
-    let mut queries = vec![
-        format!("CREATE DATABASE IF NOT EXISTS {} ENGINE = Atomic", options.database),
-        "SYSTEM START LISTEN HTTP".to_owned(),
-    ];
+    ]);
+    let mut queries = vec!["SYSTEM START LISTEN HTTP".to_owned()];
     if let Some(port) = options.native_port {
         arguments.extend(["--tcp_port".to_owned(), port.to_string()]);
         queries.push("SYSTEM START LISTEN TCP".to_owned());
@@ -108,7 +131,11 @@ fn arguments(options: &EngineOptions) -> Result<Vec<CString>, EngineError> {
          max_threads = 1, function_sleep_max_microseconds_per_block = 1000000000000, max_execution_time = 0"
     ));
     arguments.extend(["--query".to_owned(), queries.join("; ")]);
-    Ok(arguments.into_iter().map(CString::new).collect::<Result<_, _>>()?)
+    arguments
+}
+
+fn on_data(options: &EngineOptions) -> Vec<String> {
+    vec!["clickhouse".to_owned(), "--path".to_owned(), options.data.display().to_string()]
 }
 
 /// An engine that was killed holds its folder a little longer than its life.
@@ -144,7 +171,8 @@ fn stop_on_request(options: &EngineOptions, stopping: CancellationToken) -> std:
             requested.cancelled().await;
             stopping.cancel();
             let stopped = tokio::time::timeout(STOP_TIMEOUT, async {
-                let kill = format!("KILL QUERY WHERE query LIKE '%{LIFETIME}%' AND query_id != queryID() ASYNC");
+                let kill =
+                    format!("KILL QUERY WHERE query LIKE '%{LIFETIME}%' AND query_id != queryID() ASYNC");
                 // Asked again until the process is gone: the engine may not listen yet.
                 loop {
                     let _ = client.query_raw(&kill).execute().await;
@@ -159,22 +187,28 @@ fn stop_on_request(options: &EngineOptions, stopping: CancellationToken) -> std:
     Ok(())
 }
 
+/// The type is that of chdb.h: `struct local_result * chdb_query_cmdline(int argc, char ** argv)`.
+type CommandLine = unsafe extern "C" fn(c_int, *mut *mut c_char) -> *mut c_void;
+
 /// Runs the engine's command line in this process, until it ends.
-fn run_command_line(path: &Path, arguments: &[CString]) -> Result<(), EngineError> {
+fn run_command_line(path: &Path, arguments: &[String]) -> Result<(), EngineError> {
     let failed = |source| EngineError::Library { path: path.display().to_string(), source };
-    let mut pointers: Vec<*mut c_char> = arguments.iter().map(|argument| argument.as_ptr().cast_mut()).collect();
-    // A count that does not fit has no meaning for the callee; there are about a dozen.
+    let arguments: Vec<CString> =
+        arguments.iter().map(|argument| CString::new(argument.as_str())).collect::<Result<_, _>>()?;
+    let mut pointers: Vec<*mut c_char> =
+        arguments.iter().map(|argument| argument.as_ptr().cast_mut()).collect();
+    // There are about a dozen; a count that does not fit would end the call with nothing done.
     let count = c_int::try_from(pointers.len()).unwrap_or(0);
     pointers.push(std::ptr::null_mut());
     // SAFETY: loading runs the library's initialisers, which are those of the ClickHouse engine and expect nothing.
     let library = unsafe { Library::new(path) }.map_err(failed)?;
-    // SAFETY: the type is that of chdb.h: `struct local_result * chdb_query_cmdline(int argc, char ** argv)`.
-    let command_line: Symbol<'_, unsafe extern "C" fn(c_int, *mut *mut c_char) -> *mut c_void> =
+    // Never unloaded: that would run destructors under threads that the engine leaves behind.
+    let library = ManuallyDrop::new(library);
+    // SAFETY: the name and the type are those of the library's header.
+    let command_line: Symbol<'_, CommandLine> =
         unsafe { library.get(b"chdb_query_cmdline\0") }.map_err(failed)?;
     // SAFETY: `pointers` holds `count` pointers to strings that end in zero, and a null after them, and all of it lives
-    // until the call returns. The result is leaked with the process.
+    // until the call returns. The result is leaked, once in the life of the process.
     unsafe { command_line(count, pointers.as_mut_ptr()) };
-    // Unloading would run destructors under threads that the engine leaves behind.
-    std::mem::forget(library);
     Ok(())
 }

@@ -88,17 +88,28 @@ impl Objects {
     pub fn new(config: &S3Config) -> Self {
         let secret = config.secret_access_key.expose_secret();
         let http = Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https();
-        let timeouts = TimeoutConfig::builder().operation_timeout(Duration::from_secs(config.timeout_seconds)).build();
+        let timeouts =
+            TimeoutConfig::builder().operation_timeout(Duration::from_secs(config.timeout_seconds)).build();
         let s3 = aws_sdk_s3::Config::builder()
             .http_client(http)
             .endpoint_url(&config.endpoint)
             .region(Region::new(config.region.clone()))
-            .credentials_provider(Credentials::new(&config.access_key_id, secret, None, None, "configuration"))
+            .credentials_provider(Credentials::new(
+                &config.access_key_id,
+                secret,
+                None,
+                None,
+                "configuration",
+            ))
             .force_path_style(true)
             .retry_config(RetryConfig::standard())
             .timeout_config(timeouts)
             .build();
-        Self { client: Client::from_conf(s3), bucket: config.bucket.clone(), max_bytes: config.max_object_bytes }
+        Self {
+            client: Client::from_conf(s3),
+            bucket: config.bucket.clone(),
+            max_bytes: config.max_object_bytes,
+        }
     }
 
     /// The bytes of the object that `notification` names.
@@ -113,7 +124,9 @@ impl Objects {
         let answer = self.client.get_object().bucket(&self.bucket).key(key).send().await.map_err(classify)?;
         let bytes = self.read(answer.body, notification.bytes).await?;
         if Sha256Digest::of(&bytes) != notification.sha256 {
-            return Err(FetchError::Poison("the object's digest is not the one it was stored with".to_owned()));
+            return Err(FetchError::Poison(
+                "the object's digest is not the one it was stored with".to_owned(),
+            ));
         }
         Ok(bytes)
     }
@@ -125,10 +138,13 @@ impl Objects {
     ) -> Result<Bytes, FetchError> {
         let mut bytes = BytesMut::new();
         while let Some(chunk) = body.next().await {
-            let chunk = chunk.map_err(|error| FetchError::Transient(format!("the object broke off: {error}")))?;
+            let chunk =
+                chunk.map_err(|error| FetchError::Transient(format!("the object broke off: {error}")))?;
             bytes.extend_from_slice(&chunk);
             if bytes.len() as u64 > announced {
-                return Err(FetchError::Poison(format!("the object is larger than the {announced} bytes stored")));
+                return Err(FetchError::Poison(format!(
+                    "the object is larger than the {announced} bytes stored"
+                )));
             }
         }
         Ok(bytes.freeze())

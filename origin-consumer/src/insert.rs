@@ -108,7 +108,9 @@ impl SpanTable {
     async fn missing<'b>(&self, batch: &'b BatchRows) -> Result<Vec<&'b SpanRow>, Error> {
         let keys: Vec<String> = batch.objects.iter().map(|(key, _)| key.to_string()).collect();
         // Answered by the projection `by_object`, which commits together with the rows.
-        let counts = self.client.query("SELECT ObjectKey, count() FROM otel_traces WHERE ObjectKey IN ? GROUP BY ObjectKey");
+        let counts = self
+            .client
+            .query("SELECT ObjectKey, count() FROM otel_traces WHERE ObjectKey IN ? GROUP BY ObjectKey");
         let counts: HashMap<String, u64> =
             counts.bind(&keys).fetch_all::<(String, u64)>().await?.into_iter().collect();
         let mut missing = Vec::new();

@@ -1,5 +1,6 @@
 //! The command line of `origin-consumer`.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -72,6 +73,9 @@ enum Command {
         /// The engine's library, libchdb.so
         #[arg(long, value_name = "FILE", env = "SPILLWAY_CHDB_LIBRARY")]
         library: PathBuf,
+        /// Make the database and end
+        #[arg(long, hide = true)]
+        create_only: bool,
     },
 }
 
@@ -127,9 +131,17 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
-        Command::Clickhouse { data, http_port, native_port, database, library } => {
+        Command::Clickhouse { data, http_port, native_port, database, library, create_only } => {
             let exit_on_stdin_eof = cli.exit_on_stdin_eof;
-            let options = EngineOptions { library, data, http_port, native_port, database, exit_on_stdin_eof };
+            let options = EngineOptions {
+                library,
+                data,
+                http_port,
+                native_port,
+                database,
+                create_only,
+                exit_on_stdin_eof,
+            };
             Ok(engine::run(&options)?)
         }
         Command::Serve { config, without_consumer, no_migrate } => {
@@ -184,6 +196,7 @@ async fn migrate_now(config: &Config) -> Result<(), Failure> {
 fn start_log(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = log.with_ansi(std::io::stderr().is_terminal());
     match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),

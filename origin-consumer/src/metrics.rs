@@ -91,8 +91,16 @@ impl Default for Metrics {
             spans_not_exported: Counter::default(),
             registry: Registry::default(),
         };
-        registry.register("notifications", "Notifications by what became of them", metrics.notifications.clone());
-        registry.register("batches", "Tries to store a batch by what became of them", metrics.batches.clone());
+        registry.register(
+            "notifications",
+            "Notifications by what became of them",
+            metrics.notifications.clone(),
+        );
+        registry.register(
+            "batches",
+            "Tries to store a batch by what became of them",
+            metrics.batches.clone(),
+        );
         registry.register("spans_stored", "Spans stored in ClickHouse", metrics.spans_stored.clone());
         registry.register("objects_dead", "Objects that were set aside", metrics.objects_dead.clone());
         registry.register_with_unit(
@@ -144,8 +152,11 @@ impl Metrics {
     }
 
     pub(crate) fn queue_depth(&self, depth: Depth) {
-        for (state, objects) in [("pending", depth.pending), ("batched", depth.batched), ("dead", depth.dead)] {
-            self.queue_objects.get_or_create(&State { state }).set(i64::try_from(objects).unwrap_or(i64::MAX));
+        for (state, objects) in [("pending", depth.pending), ("batched", depth.batched), ("dead", depth.dead)]
+        {
+            self.queue_objects
+                .get_or_create(&State { state })
+                .set(i64::try_from(objects).unwrap_or(i64::MAX));
         }
     }
 

@@ -27,9 +27,11 @@ pub async fn migrate(config: &ClickHouseConfig) -> Result<Vec<&'static str>, Mig
     for (name, sql) in MIGRATIONS.into_iter().filter(|(name, _)| !done.contains(*name)) {
         for statement in statements(sql) {
             // A run that ended half way left some of it in place.
-            let statement = statement
-                .replacen("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ", 1)
-                .replacen("CREATE MATERIALIZED VIEW ", "CREATE MATERIALIZED VIEW IF NOT EXISTS ", 1);
+            let statement = statement.replacen("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ", 1).replacen(
+                "CREATE MATERIALIZED VIEW ",
+                "CREATE MATERIALIZED VIEW IF NOT EXISTS ",
+                1,
+            );
             client.query_raw(&statement).execute().await.map_err(failed(name))?;
         }
         let record = client.query("INSERT INTO spillway_migrations (name) VALUES (?)").bind(name);
@@ -42,11 +44,17 @@ pub async fn migrate(config: &ClickHouseConfig) -> Result<Vec<&'static str>, Mig
 async fn prepare(config: &ClickHouseConfig, client: &Client) -> clickhouse::error::Result<BTreeSet<String>> {
     let database = &config.database;
     let server = config.server();
-    let exists: u64 =
-        server.query("SELECT count() FROM system.databases WHERE name = ?").bind(database).fetch_one().await?;
+    let exists: u64 = server
+        .query("SELECT count() FROM system.databases WHERE name = ?")
+        .bind(database)
+        .fetch_one()
+        .await?;
     // Asked first, so that a user without the right to create databases can migrate one that is there.
     if exists == 0 {
-        server.query_raw(&format!("CREATE DATABASE IF NOT EXISTS {database} ENGINE = Atomic")).execute().await?;
+        server
+            .query_raw(&format!("CREATE DATABASE IF NOT EXISTS {database} ENGINE = Atomic"))
+            .execute()
+            .await?;
     }
     let ledger = "CREATE TABLE IF NOT EXISTS spillway_migrations (name String, at DateTime DEFAULT now())
                   ENGINE = MergeTree ORDER BY name";

@@ -263,10 +263,14 @@ fn json(value: Option<Value>) -> Json {
         Some(Value::IntValue(int)) => Json::from(int),
         Some(Value::DoubleValue(double)) => json_double(double),
         Some(Value::BytesValue(bytes)) => Json::String(BASE64.encode(bytes)),
-        Some(Value::ArrayValue(array)) => array.values.into_iter().map(|element| json(element.value)).collect(),
-        Some(Value::KvlistValue(list)) => {
-            list.values.into_iter().map(|pair| (pair.key, json(pair.value.and_then(|value| value.value)))).collect()
+        Some(Value::ArrayValue(array)) => {
+            array.values.into_iter().map(|element| json(element.value)).collect()
         }
+        Some(Value::KvlistValue(list)) => list
+            .values
+            .into_iter()
+            .map(|pair| (pair.key, json(pair.value.and_then(|value| value.value))))
+            .collect(),
     }
 }
 

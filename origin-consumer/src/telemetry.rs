@@ -65,9 +65,10 @@ impl Telemetry {
         metrics: &Arc<Metrics>,
     ) -> Result<(Self, JoinHandle<()>), opentelemetry_otlp::ExporterBuildError> {
         let Some(endpoint) = &config.endpoint else { return Ok((Self::default(), tokio::spawn(async {}))) };
-        let bearer = config.api_key.iter().map(|key| {
-            ("authorization".to_owned(), format!("Bearer {}", key.expose_secret()))
-        });
+        let bearer = config
+            .api_key
+            .iter()
+            .map(|key| ("authorization".to_owned(), format!("Bearer {}", key.expose_secret())));
         let mut exporter = SpanExporter::builder()
             .with_http()
             .with_protocol(Protocol::HttpBinary)
@@ -76,7 +77,8 @@ impl Telemetry {
             .with_headers(bearer.collect())
             .build()?;
         let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
-        exporter.set_resource(&Resource::builder().with_service_name("spillway").with_attribute(version).build());
+        exporter
+            .set_resource(&Resource::builder().with_service_name("spillway").with_attribute(version).build());
         let (spans, waiting) = mpsc::channel(CAPACITY);
         let task = tokio::spawn(send_all(exporter, waiting, Arc::clone(metrics)));
         let own_tenant = config.own_tenant.clone();

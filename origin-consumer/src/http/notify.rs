@@ -107,8 +107,12 @@ fn answer(outcome: NotificationOutcome) -> Response {
     match outcome {
         Enqueued | Known | Resend => StatusCode::ACCEPTED.into_response(),
         BadSignature => refuse(StatusCode::UNAUTHORIZED, "bad_signature", "not signed with an accepted key"),
-        Expired => refuse(StatusCode::UNAUTHORIZED, "expired", "signed too long ago, or by a clock that is wrong"),
-        Malformed => refuse(StatusCode::BAD_REQUEST, "malformed", "not a notification that this version reads"),
+        Expired => {
+            refuse(StatusCode::UNAUTHORIZED, "expired", "signed too long ago, or by a clock that is wrong")
+        }
+        Malformed => {
+            refuse(StatusCode::BAD_REQUEST, "malformed", "not a notification that this version reads")
+        }
         TooLarge => refuse(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "larger than any notification"),
         Unreadable => refuse(StatusCode::BAD_REQUEST, "unreadable", "the body broke off"),
         // 503, so that an exporter which ends up here (a route that fails open) keeps its batch.

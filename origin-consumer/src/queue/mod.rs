@@ -168,13 +168,21 @@ impl Queue {
     }
 
     /// Gives the batch back after a failure, to be tried again at `retry_at`.
-    pub async fn release(&self, batch: &Batch, retry_at: UnixMillis, error: String) -> Result<(), QueueError> {
+    pub async fn release(
+        &self,
+        batch: &Batch,
+        retry_at: UnixMillis,
+        error: String,
+    ) -> Result<(), QueueError> {
         let fence = Fence::of(batch);
         self.writer
             .write(move |db| {
                 let set = "leased_until_ms = :value, failures = failures + 1";
                 fence.update(db, set, retry_at.0)?;
-                db.execute("UPDATE batches SET last_error = ?2 WHERE batch_id = ?1", params![fence.batch(), error])?;
+                db.execute(
+                    "UPDATE batches SET last_error = ?2 WHERE batch_id = ?1",
+                    params![fence.batch(), error],
+                )?;
                 Ok(())
             })
             .await
@@ -269,7 +277,8 @@ impl Fence {
         let sql = format!(
             "UPDATE batches SET {set} WHERE batch_id = :batch AND lease_id = :lease AND state = 'open'"
         );
-        let values = named_params! { ":value": value, ":batch": self.batch(), ":lease": self.lease_id.to_string() };
+        let values =
+            named_params! { ":value": value, ":batch": self.batch(), ":lease": self.lease_id.to_string() };
         match db.prepare_cached(&sql)?.execute(values)? {
             1 => Ok(()),
             _ => Err(QueueError::LeaseLost(self.batch_id)),
@@ -294,8 +303,7 @@ fn enqueue(
                 "SELECT 1 FROM objects WHERE object_id = ?1 AND enqueued_at_ms >= ?2 AND state NOT IN ('dead', 'duplicate')",
             )?
             .exists(params![id_text, resends_since_ms])?;
-    let (state, enqueued) =
-        if resend { ("duplicate", Enqueued::Resend) } else { ("pending", Enqueued::New) };
+    let (state, enqueued) = if resend { ("duplicate", Enqueued::Resend) } else { ("pending", Enqueued::New) };
     db.prepare_cached(
         "INSERT INTO objects (object_key, object_id, notification, tenant, spans, bytes, state, enqueued_at_ms)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -352,7 +360,8 @@ fn form(db: &Connection, limits: ClaimLimits, now: UnixMillis) -> Result<Option<
         "INSERT INTO batches (batch_id, state, lease_id, leased_until_ms) VALUES (?1, 'open', ?2, ?3)",
         params![id.to_string(), lease_id.to_string(), leased_until(limits, now)],
     )?;
-    let mut take = db.prepare_cached("UPDATE objects SET state = 'batched', batch_id = ?2 WHERE object_key = ?1")?;
+    let mut take =
+        db.prepare_cached("UPDATE objects SET state = 'batched', batch_id = ?2 WHERE object_key = ?1")?;
     for key in &keys {
         take.execute(params![key, id.to_string()])?;
     }

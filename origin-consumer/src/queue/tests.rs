@@ -5,7 +5,8 @@ use tempfile::TempDir;
 use super::*;
 
 const NOW: UnixMillis = UnixMillis(1_795_230_245_678);
-const LIMITS: ClaimLimits = ClaimLimits { objects: 10, spans: 100, bytes: 1_000, lease: Duration::from_secs(30) };
+const LIMITS: ClaimLimits =
+    ClaimLimits { objects: 10, spans: 100, bytes: 1_000, lease: Duration::from_secs(30) };
 
 struct Bench {
     queue: Queue,
@@ -77,7 +78,8 @@ async fn a_resend_counts_once_within_the_window_and_not_after_it() {
     assert_eq!(bench.enqueue("a").await, Enqueued::New);
     assert_eq!(bench.enqueue("a").await, Enqueued::Resend);
     assert_eq!(bench.queue.enqueue(object("a", 1), after(1_001)).await.unwrap(), Enqueued::New);
-    let bench = Bench { queue: Queue::open_at(&bench.folder.path().join("other.sqlite"), 0).unwrap(), ..bench };
+    let bench =
+        Bench { queue: Queue::open_at(&bench.folder.path().join("other.sqlite"), 0).unwrap(), ..bench };
     assert_eq!((bench.enqueue("a").await, bench.enqueue("a").await), (Enqueued::New, Enqueued::New));
 }
 

@@ -100,7 +100,10 @@ fn values_have_the_collectors_texts() {
         (r#"{"doubleValue":"-Infinity"}"#, "-Inf"),
         (r#"{"bytesValue":"AAEC"}"#, "AAEC"),
         ("null", ""),
-        (r#"{"arrayValue":{"values":[{"intValue":1},{"stringValue":"a"},null,{"doubleValue":2}]}}"#, r#"[1,"a",null,2]"#),
+        (
+            r#"{"arrayValue":{"values":[{"intValue":1},{"stringValue":"a"},null,{"doubleValue":2}]}}"#,
+            r#"[1,"a",null,2]"#,
+        ),
         (
             r#"{"kvlistValue":{"values":[{"key":"b","value":{"boolValue":true}},{"key":"a","value":{"arrayValue":{}}}]}}"#,
             r#"{"a":[],"b":true}"#,
