@@ -6,7 +6,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Credentials, Region};
-use aws_sdk_s3::error::{DisplayErrorContext, SdkError};
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::{Builder, tls};
@@ -92,7 +92,8 @@ impl Objects {
             TimeoutConfig::builder().operation_timeout(Duration::from_secs(config.timeout_seconds)).build();
         let s3 = aws_sdk_s3::Config::builder()
             .http_client(http)
-            .endpoint_url(&config.endpoint)
+            // The SDK glues the bucket to an endpoint's path that does not end with a slash.
+            .endpoint_url(format!("{}/", config.endpoint.trim_end_matches('/')))
             .region(Region::new(config.region.clone()))
             .credentials_provider(Credentials::new(
                 &config.access_key_id,
@@ -153,10 +154,15 @@ impl Objects {
 
 /// R2 reads are consistent, so an object that is not there was deleted. All else may pass.
 fn classify(error: SdkError<GetObjectError>) -> FetchError {
-    match error.as_service_error() {
-        Some(service) if service.is_no_such_key() => {
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    match (error.as_service_error(), status) {
+        (Some(service), _) if service.is_no_such_key() => {
             FetchError::Poison("the object is not in the bucket".to_owned())
         }
+        (Some(service), Some(status)) => FetchError::Transient(format!(
+            "s3 answered {status}, {}",
+            service.code().unwrap_or("without a code")
+        )),
         _ => FetchError::Transient(DisplayErrorContext(error).to_string()),
     }
 }

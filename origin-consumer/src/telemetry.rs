@@ -71,6 +71,7 @@ impl Telemetry {
             .map(|key| ("authorization".to_owned(), format!("Bearer {}", key.expose_secret())));
         let mut exporter = SpanExporter::builder()
             .with_http()
+            .with_http_client(reqwest::Client::new())
             .with_protocol(Protocol::HttpBinary)
             .with_endpoint(endpoint)
             .with_timeout(TIMEOUT)
@@ -89,10 +90,9 @@ impl Telemetry {
     pub fn record(&self, hops: Vec<hop::Hop>) {
         let Some(sender) = &self.0 else { return };
         for hop in hops {
-            if hop.sampled() && sender.own_tenant.as_deref() != Some(hop.tenant()) {
-                if sender.spans.try_send(hop.into_span()).is_err() {
-                    sender.metrics.own_spans_dropped(1);
-                }
+            let wanted = hop.sampled() && sender.own_tenant.as_deref() != Some(hop.tenant());
+            if wanted && sender.spans.try_send(hop.into_span()).is_err() {
+                sender.metrics.own_spans_dropped(1);
             }
         }
     }

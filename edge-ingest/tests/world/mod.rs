@@ -1,4 +1,5 @@
 //! The world around the pipeline, in memory.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -1,0 +1,56 @@
+// Runs the Worker in workerd, with R2, KV and Durable Objects on disk, until standard input closes or SIGTERM comes.
+//
+//   node edge.mjs CONFIG.json
+//
+// The configuration: { port, build, persist, ready, vars, keys, bucket, s3 }; see `EdgeConfig` in ../src/edge.rs.
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import process from "node:process";
+
+const config = JSON.parse(readFileSync(process.argv[2], "utf8"));
+const require = createRequire(join(process.env.SPILLWAY_NODE_MODULES, "_"));
+const { Miniflare, convertV4MiniflareOptions } = require("miniflare");
+
+const file = (name) => join(config.build, name);
+const miniflare = new Miniflare(
+  convertV4MiniflareOptions({
+    host: "127.0.0.1",
+    port: config.port,
+    cf: false,
+    resourcePersistencePath: config.persist,
+    workers: [
+      {
+        name: "edge-ingest",
+        compatibilityDate: config.compatibilityDate,
+        modules: [
+          { type: "ESModule", path: file("index.js") },
+          { type: "CompiledWasm", path: file("index_bg.wasm") },
+        ],
+        modulesRoot: config.build,
+        bindings: config.vars,
+        kvNamespaces: { KEYS: "keys" },
+        r2Buckets: { OBJECTS: { id: config.bucket, s3Credentials: config.s3 } },
+        durableObjects: { USAGE: { className: "MonthlyUsage", useSQLite: true } },
+      },
+    ],
+  }),
+);
+
+let ending = false;
+async function end() {
+  if (ending) return;
+  ending = true;
+  await miniflare.dispose();
+  process.exit(0);
+}
+process.on("SIGTERM", end);
+process.on("SIGINT", end);
+process.stdin.on("end", end).on("error", end).resume();
+
+const url = await miniflare.ready;
+const keys = await miniflare.getKVNamespace("KEYS");
+for (const [name, record] of Object.entries(config.keys)) await keys.put(name, JSON.stringify(record));
+// Renamed, so that whoever waits for the file never reads half of it.
+writeFileSync(`${config.ready}.partial`, JSON.stringify({ url: url.origin }));
+renameSync(`${config.ready}.partial`, config.ready);

@@ -1,0 +1,109 @@
+//! The Worker in workerd.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use spillway_proto::api_key::KeyRecord;
+
+use crate::keys::Key;
+use crate::process::Process;
+use crate::tools::{checkout, edge_build, exported};
+
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+/// The date that `wrangler.jsonc` names.
+const COMPATIBILITY_DATE: &str = "2026-11-01";
+
+/// R2, as the consumer reaches it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct S3Credentials {
+    /// Of the bucket's one user.
+    pub access_key_id: String,
+    /// Its secret.
+    pub secret_access_key: String,
+}
+
+/// What `edge.mjs` is told.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EdgeConfig<'a> {
+    port: u16,
+    compatibility_date: &'static str,
+    build: PathBuf,
+    persist: PathBuf,
+    ready: PathBuf,
+    vars: &'a BTreeMap<String, String>,
+    keys: BTreeMap<String, &'a KeyRecord>,
+    bucket: &'a str,
+    s3: &'a S3Credentials,
+}
+
+#[derive(Deserialize)]
+struct Ready {
+    url: String,
+}
+
+/// A running edge.
+pub struct Edge {
+    /// Where exporters send.
+    pub url: String,
+    /// The Worker's process.
+    pub process: Process,
+}
+
+impl Edge {
+    /// Starts the Worker on `port`, with its storage in `folder`.
+    pub async fn start(
+        folder: &Path,
+        port: u16,
+        vars: &BTreeMap<String, String>,
+        keys: &[Key],
+        bucket: &str,
+        s3: &S3Credentials,
+    ) -> Result<Self> {
+        let config = EdgeConfig {
+            port,
+            compatibility_date: COMPATIBILITY_DATE,
+            build: edge_build()?,
+            persist: folder.join("edge"),
+            ready: folder.join("edge-ready.json"),
+            vars,
+            keys: keys.iter().map(|key| (key.kv_name(), &key.record)).collect(),
+            bucket,
+            s3,
+        };
+        let _ = fs::remove_file(&config.ready);
+        let file = folder.join("edge-config.json");
+        write_secret(&file, &serde_json::to_vec_pretty(&config)?)?;
+        let mut command = Command::new(exported("SPILLWAY_NODE")?);
+        command.arg(checkout().join("deploy/local/edge/edge.mjs")).arg(&file);
+        let mut process = Process::start("edge", command, folder)?;
+        process.ready(READY_TIMEOUT, async || config.ready.exists()).await?;
+        let ready: Ready = serde_json::from_slice(&fs::read(&config.ready)?).context("edge-ready.json")?;
+        Ok(Self { url: ready.url, process })
+    }
+
+    /// R2's S3 interface.
+    pub fn s3_endpoint(&self) -> String {
+        s3_endpoint(&self.url)
+    }
+}
+
+/// R2's S3 interface, of the edge at `url`.
+pub fn s3_endpoint(url: &str) -> String {
+    format!("{url}/cdn-cgi/local/r2/s3")
+}
+
+/// Writes a file that only its owner may read.
+pub fn write_secret(path: &Path, contents: &[u8]) -> Result<()> {
+    use std::io::Write;
+    let _ = fs::remove_file(path);
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    Ok(file.write_all(contents)?)
+}

@@ -1,0 +1,148 @@
+//! ClickHouse: the server that the environment names, else one that the machine has, else the embedded engine.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clickhouse::Client;
+
+use crate::http;
+use crate::ports::free_port;
+use crate::process::Process;
+use crate::tools::{binary, exported};
+
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Where ClickHouse comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// `CLICKHOUSE_URL`, with user and password in `CLICKHOUSE_USER` and `CLICKHOUSE_PASSWORD`. Never stopped by us.
+    Url {
+        /// The HTTP interface.
+        url: String,
+        /// The user.
+        user: String,
+        /// The user's password.
+        password: String,
+    },
+    /// The `clickhouse` binary of the machine.
+    Binary(PathBuf),
+    /// `origin-consumer clickhouse`.
+    Embedded,
+}
+
+impl Source {
+    /// What the environment asks for. The URL of a stack that was started here (`.run/env`) is none to build on.
+    pub fn from_environment() -> Self {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let of_run = variable("SPILLWAY_RUN_CLICKHOUSE_URL");
+        if let Some(url) = variable("CLICKHOUSE_URL").filter(|url| of_run.as_ref() != Some(url)) {
+            let user = variable("CLICKHOUSE_USER").unwrap_or_else(|| "default".to_owned());
+            return Self::Url { url, user, password: variable("CLICKHOUSE_PASSWORD").unwrap_or_default() };
+        }
+        let path = variable("PATH").unwrap_or_default();
+        let found =
+            std::env::split_paths(&path).map(|folder| folder.join("clickhouse")).find(|path| path.is_file());
+        found.map_or(Self::Embedded, Self::Binary)
+    }
+}
+
+/// A running ClickHouse.
+pub struct Engine {
+    /// The HTTP interface.
+    pub url: String,
+    /// The user.
+    pub user: String,
+    /// The user's password.
+    pub password: String,
+    /// The database that the stack works in.
+    pub database: String,
+    process: Option<Process>,
+}
+
+impl Engine {
+    /// Starts ClickHouse with its data in `folder`, or looks for the one that is named.
+    pub async fn start(source: &Source, folder: &Path, database: &str) -> Result<Self> {
+        let database = database.to_owned();
+        if let Source::Url { url, user, password } = source {
+            let engine = Self {
+                url: url.clone(),
+                user: user.clone(),
+                password: password.clone(),
+                database,
+                process: None,
+            };
+            let ping = engine.server().query("SELECT 1").fetch_one::<u8>().await;
+            ping.with_context(|| "the server of CLICKHOUSE_URL does not answer")?;
+            return Ok(engine);
+        }
+        let http_port = free_port()?;
+        let command = match source {
+            Source::Binary(path) => server_command(path, folder, http_port)?,
+            Source::Url { .. } | Source::Embedded => embedded_command(folder, http_port, &database)?,
+        };
+        let mut process = Process::start("clickhouse", command, folder)?;
+        let url = format!("http://127.0.0.1:{http_port}");
+        let (http, ping) = (http::client(), format!("{url}/ping"));
+        process.ready(READY_TIMEOUT, async || http.get(&ping).send().await.is_ok()).await?;
+        Ok(Self {
+            url,
+            user: "default".to_owned(),
+            password: String::new(),
+            database,
+            process: Some(process),
+        })
+    }
+
+    /// A client for the stack's database.
+    pub fn client(&self) -> Client {
+        self.server().with_database(&self.database)
+    }
+
+    /// A client for the server.
+    pub fn server(&self) -> Client {
+        Client::default().with_url(&self.url).with_user(&self.user).with_password(&self.password)
+    }
+
+    /// The process, where it is ours.
+    pub fn process(&mut self) -> Option<&mut Process> {
+        self.process.as_mut()
+    }
+}
+
+fn embedded_command(folder: &Path, http_port: u16, database: &str) -> Result<Command> {
+    let mut command = Command::new(binary("origin-consumer")?);
+    command.args(["--exit-on-stdin-eof", "clickhouse", "--http-port"]).arg(http_port.to_string());
+    command.arg("--data").arg(folder.join("clickhouse")).args(["--database", database]);
+    command.arg("--library").arg(exported("SPILLWAY_CHDB_LIBRARY")?);
+    Ok(command)
+}
+
+/// A server with one user, on loopback only. It does not watch its standard input; a watcher in front of it does.
+fn server_command(clickhouse: &Path, folder: &Path, http_port: u16) -> Result<Command> {
+    let data = folder.join("clickhouse");
+    fs::create_dir_all(&data)?;
+    let config = data.join("config.xml");
+    let text = format!(
+        "<clickhouse>
+            <logger><console>true</console><level>warning</level></logger>
+            <listen_host>127.0.0.1</listen_host>
+            <http_port>{http_port}</http_port>
+            <path>{}/</path>
+            <user_directories><users_xml><path>{}</path></users_xml></user_directories>
+            <profiles><default/></profiles>
+            <quotas><default/></quotas>
+            <users><default><password/><networks><ip>127.0.0.1</ip></networks></default></users>
+        </clickhouse>",
+        data.display(),
+        config.display()
+    );
+    fs::write(&config, text)?;
+    let mut command = Command::new("sh");
+    // The group's leader ends when its standard input does, and takes the server with it.
+    command.args(["-c", "\"$0\" server --config-file=\"$1\" </dev/null & server=$!; trap 'kill $server' TERM; cat >/dev/null & wait $!; kill $server; wait $server"]);
+    command.arg(clickhouse).arg(&config);
+    Ok(command)
+}

@@ -1,0 +1,218 @@
+//! `make run`: the whole system on this machine, and one trace through it.
+
+use std::fs::{self, File};
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use local_stack::edge::write_secret;
+use local_stack::engine::Source;
+use local_stack::keys::{Key, random_secret};
+use local_stack::stack::{BUCKET, OPERATOR, Stack, StackOptions};
+use local_stack::tools::checkout;
+use local_stack::{demo, trace_tree};
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The port of OTLP/HTTP, which exporters try without being told.
+const OTLP_PORT: u16 = 4318;
+/// The time that the trace may take.
+const TRACE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The time that the spans about its way may take after it; they are for show.
+const HOPS_TIMEOUT: Duration = Duration::from_secs(10);
+/// The hops that Spillway reports for an object: ingest, enqueue, consume, fetch, decode, insert.
+const HOPS: usize = 6;
+
+/// Starts Spillway on this machine, and sends one trace through it.
+#[derive(Parser)]
+struct Cli {
+    /// End after the trace; fail if it did not arrive within 60 s
+    #[arg(long)]
+    once: bool,
+    /// Where the stack's data, logs and addresses go
+    #[arg(long, value_name = "DIR", default_value_os_t = checkout().join(".run"))]
+    folder: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Runtime::new().context("no async runtime");
+    match runtime.and_then(|runtime| runtime.block_on(run(&cli))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("run: stopped: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: &Cli) -> Result<()> {
+    fs::create_dir_all(&cli.folder)?;
+    let folder = cli.folder.canonicalize()?;
+    let _lock = lock(&folder)?;
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let env_file = folder.join("env");
+    let _ = fs::remove_file(&env_file);
+
+    let stopped = async {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    };
+    tokio::pin!(stopped);
+    let key = development_key(&folder)?;
+    let mut stack = tokio::select! {
+        stack = start(&folder, &key) => stack?,
+        () = &mut stopped => return Ok(()),
+    };
+    write_env(&env_file, &stack, &key)?;
+    let shown = tokio::select! {
+        shown = show_a_trace(&stack, &key) => shown,
+        () = &mut stopped => Ok(()),
+    };
+    if cli.once || shown.is_err() {
+        let _ = fs::remove_file(&env_file);
+        stack.stop().await?;
+        return shown;
+    }
+    print_how_to(&stack, &key, &env_file);
+    let ended = tokio::select! {
+        () = &mut stopped => Ok(()),
+        error = watch(&mut stack) => Err(error),
+    };
+    eprintln!("run: stopping");
+    let _ = fs::remove_file(&env_file);
+    stack.stop().await?;
+    ended
+}
+
+/// Two stacks on the same data would destroy it.
+fn lock(folder: &Path) -> Result<File> {
+    let lock = File::options().create(true).append(true).open(folder.join("lock"))?;
+    if lock.try_lock().is_err() {
+        bail!("another `make run` works in {}; end it first", folder.display());
+    }
+    Ok(lock)
+}
+
+/// The key of the development tenant: made once, so that exporters can stay configured.
+fn development_key(folder: &Path) -> Result<Key> {
+    let file = folder.join("key");
+    let secret = match fs::read_to_string(&file) {
+        Ok(secret) => secret.trim().to_owned(),
+        Err(_) => {
+            let secret = random_secret("spw_dev_")?;
+            write_secret(&file, secret.as_bytes())?;
+            secret
+        }
+    };
+    let generous = json!({ "rate": { "requests_per_second": 10_000, "burst": 20_000 } });
+    Key::with_secret("dev", &secret, &generous)
+}
+
+async fn start(folder: &Path, key: &Key) -> Result<Stack> {
+    Stack::start(StackOptions {
+        folder: folder.join("data"),
+        source: Source::from_environment(),
+        database: "spillway".to_owned(),
+        keys: vec![key.clone()],
+        operator_key: Some(Key::new(OPERATOR, &json!({}))?),
+        edge_port: Some(OTLP_PORT),
+        edge_vars: Default::default(),
+        origin_vars: Default::default(),
+        origin_arguments: Vec::new(),
+        verbose: true,
+    })
+    .await
+}
+
+async fn show_a_trace(stack: &Stack, key: &Key) -> Result<()> {
+    eprintln!("run: sending a trace with the crate opentelemetry-otlp");
+    let (ingress, secret) = (stack.edge.url.clone(), key.secret.clone());
+    let began = Instant::now();
+    let trace_id = tokio::task::spawn_blocking(move || demo::send(&ingress, &secret)).await??;
+    let sent = began.elapsed();
+    let spans =
+        format!("SELECT count() FROM otel_traces WHERE TraceId = '{trace_id}' AND ServiceName = 'demo-shop'");
+    let left = TRACE_TIMEOUT.saturating_sub(sent);
+    stack.await_count(&spans, demo::SPANS, left).await.context("the trace did not arrive")?;
+    eprintln!("run: exported in {sent:.1?}, in ClickHouse after {:.1?}", began.elapsed());
+
+    let deadline = Instant::now() + HOPS_TIMEOUT;
+    let expected = demo::SPANS as usize + HOPS;
+    let mut spans = trace_tree::spans_of(&stack.clickhouse(), &trace_id).await?;
+    while spans.len() < expected && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        spans = trace_tree::spans_of(&stack.clickhouse(), &trace_id).await?;
+    }
+    if spans.len() < expected {
+        eprintln!("run: the spans about its way are still under way, the tree shows what is there");
+    }
+    print(&format!("\ntrace {trace_id}\n{}\n", trace_tree::render(&spans)))
+}
+
+fn print_how_to(stack: &Stack, key: &Key, env_file: &Path) {
+    let color = std::io::stdout().is_terminal();
+    let (bold, plain) = if color { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+    let text = format!(
+        "{bold}Point an exporter at it:{plain}
+    export OTEL_EXPORTER_OTLP_ENDPOINT={endpoint}
+    export OTEL_EXPORTER_OTLP_HEADERS=x-api-key={key}
+    export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf
+{bold}Ask for its spans:{plain}
+    curl '{clickhouse}' --data 'SELECT Timestamp, ServiceName, SpanName, Duration FROM otel_traces ORDER BY Timestamp DESC LIMIT 10'
+{bold}Everything else:{plain}
+    . {env}
+Ctrl-C ends it; the data stays.
+",
+        endpoint = stack.edge.url,
+        key = key.secret,
+        clickhouse = stack.engine.url,
+        env = env_file.display(),
+    );
+    let _ = print(&text);
+}
+
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+/// The addresses and keys of the running stack, as shell exports.
+fn write_env(file: &Path, stack: &Stack, key: &Key) -> Result<()> {
+    let exports = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", stack.edge.url.as_str()),
+        ("OTEL_EXPORTER_OTLP_HEADERS", &format!("x-api-key={}", key.secret)),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        ("SPILLWAY_INGRESS_URL", &stack.edge.url),
+        ("SPILLWAY_API_KEY", &key.secret),
+        ("SPILLWAY_ORIGIN_URL", &stack.origin.url),
+        ("SPILLWAY_S3_ENDPOINT", &stack.edge.s3_endpoint()),
+        ("SPILLWAY_S3_BUCKET", BUCKET),
+        ("SPILLWAY_S3_ACCESS_KEY_ID", &stack.s3.access_key_id),
+        ("SPILLWAY_S3_SECRET_ACCESS_KEY", &stack.s3.secret_access_key),
+        ("CLICKHOUSE_URL", &stack.engine.url),
+        ("CLICKHOUSE_DATABASE", &stack.engine.database),
+        // Tells the next `make run` of the same shell that this is not a server to build on.
+        ("SPILLWAY_RUN_CLICKHOUSE_URL", &stack.engine.url),
+    ];
+    let lines: String = exports.iter().map(|(name, value)| format!("export {name}='{value}'\n")).collect();
+    write_secret(file, lines.as_bytes())
+}
+
+/// Returns when a part ends by itself.
+async fn watch(stack: &mut Stack) -> anyhow::Error {
+    loop {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let parts = [Some(&mut stack.edge.process), Some(&mut stack.origin.process), stack.engine.process()];
+        for part in parts.into_iter().flatten() {
+            match part.ended() {
+                Ok(None) => {}
+                Ok(Some(status)) => return anyhow::anyhow!("{}", part.obituary(status)),
+                Err(error) => return error,
+            }
+        }
+    }
+}

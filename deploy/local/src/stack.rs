@@ -1,0 +1,190 @@
+//! All parts together.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clickhouse::Client;
+use serde_json::{Value, json};
+
+use crate::edge::{Edge, S3Credentials, s3_endpoint};
+use crate::engine::{Engine, Source};
+use crate::keys::{Key, random_secret};
+use crate::origin::Origin;
+use crate::ports::{free_port, free_port_like};
+
+/// The bucket of the stack.
+pub const BUCKET: &str = "spillway";
+/// The tenant that Spillway's own spans belong to.
+pub const OPERATOR: &str = "spillway-operator";
+
+/// What a stack is made of.
+pub struct StackOptions {
+    /// Where its data and its logs lie.
+    pub folder: PathBuf,
+    /// Where ClickHouse comes from.
+    pub source: Source,
+    /// The database.
+    pub database: String,
+    /// The keys that the edge knows.
+    pub keys: Vec<Key>,
+    /// The key of [`OPERATOR`], where Spillway's own spans shall be stored as well.
+    pub operator_key: Option<Key>,
+    /// The edge's port, if it is free.
+    pub edge_port: Option<u16>,
+    /// Further variables of the Worker.
+    pub edge_vars: BTreeMap<String, String>,
+    /// Further variables of the origin.
+    pub origin_vars: BTreeMap<String, String>,
+    /// Further arguments of the origin.
+    pub origin_arguments: Vec<&'static str>,
+    /// Whether to say what is being started.
+    pub verbose: bool,
+}
+
+/// A running stack; all of it ends when it is dropped.
+pub struct Stack {
+    /// ClickHouse.
+    pub engine: Engine,
+    /// The Worker.
+    pub edge: Edge,
+    /// The origin and the consumer.
+    pub origin: Origin,
+    /// For R2's S3 interface.
+    pub s3: S3Credentials,
+    /// The secret that the edge signs notifications with.
+    pub signing_key: String,
+    folder: PathBuf,
+    origin_port: u16,
+    origin_vars: BTreeMap<String, String>,
+}
+
+impl Stack {
+    /// Starts everything, and waits until it is ready.
+    pub async fn start(options: StackOptions) -> Result<Self> {
+        let say = |what: &str| {
+            if options.verbose {
+                eprintln!("run: {what}");
+            }
+        };
+        fs::create_dir_all(&options.folder)?;
+        let folder = options.folder.canonicalize()?;
+        let edge_port = options.edge_port.map_or_else(free_port, free_port_like)?;
+        let origin_port = free_port()?;
+        let s3 = S3Credentials {
+            access_key_id: random_secret("")?,
+            secret_access_key: random_secret("")? + &random_secret("")?,
+        };
+        let signing_key = random_secret("")?;
+
+        say(match options.source {
+            Source::Url { .. } => "using the ClickHouse server of CLICKHOUSE_URL",
+            Source::Binary(_) => "starting the machine's ClickHouse",
+            Source::Embedded => "starting the embedded ClickHouse engine",
+        });
+        let engine = Engine::start(&options.source, &folder, &options.database).await?;
+
+        say("starting the Worker in workerd");
+        let mut vars = BTreeMap::from([
+            ("NOTIFY_URL".to_owned(), format!("http://127.0.0.1:{origin_port}/v1/traces")),
+            ("NOTIFY_SIGNING_KEY".to_owned(), signing_key.clone()),
+            // Flare's clients send it there, and nothing logs URLs here.
+            ("ALLOW_KEY_IN_QUERY".to_owned(), "true".to_owned()),
+        ]);
+        vars.extend(options.edge_vars);
+        let keys: Vec<Key> = options.keys.into_iter().chain(options.operator_key.clone()).collect();
+        let edge = Edge::start(&folder, edge_port, &vars, &keys, BUCKET, &s3).await?;
+
+        say("starting the origin and the consumer");
+        let mut origin_vars = origin_variables(&folder, &engine, &edge, &s3, &signing_key);
+        if let Some(key) = &options.operator_key {
+            origin_vars.extend([
+                ("SPILLWAY_TELEMETRY__ENDPOINT".to_owned(), format!("{}/v1/traces", edge.url)),
+                ("SPILLWAY_TELEMETRY__API_KEY".to_owned(), key.secret.clone()),
+                ("SPILLWAY_TELEMETRY__OWN_TENANT".to_owned(), OPERATOR.to_owned()),
+            ]);
+        }
+        origin_vars.extend(options.origin_vars);
+        let origin = Origin::start(&folder, origin_port, &options.origin_arguments, &origin_vars).await?;
+        Ok(Self { engine, edge, origin, s3, signing_key, folder, origin_port, origin_vars })
+    }
+
+    /// A client for the stack's database.
+    pub fn clickhouse(&self) -> Client {
+        self.engine.client()
+    }
+
+    /// The folder of its data and logs.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Starts the origin again, after it was stopped or killed, with other arguments.
+    pub async fn restart_origin(&mut self, arguments: &[&str]) -> Result<()> {
+        self.origin = Origin::start(&self.folder, self.origin_port, arguments, &self.origin_vars).await?;
+        Ok(())
+    }
+
+    /// Waits until `query`, whose one row holds one count, answers `expected`.
+    pub async fn await_count(&self, query: &str, expected: u64, at_most: Duration) -> Result<()> {
+        let deadline = Instant::now() + at_most;
+        loop {
+            let count = self.clickhouse().query_raw(query).fetch_one::<u64>().await;
+            if matches!(count, Ok(count) if count == expected) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                bail!("after {at_most:?}, `{query}` answers {count:?} instead of {expected}");
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Ends all parts in their order, the consumer after what it has in hand.
+    pub async fn stop(mut self) -> Result<()> {
+        self.edge.process.stop().await?;
+        self.origin.process.stop().await?;
+        if let Some(process) = self.engine.process() {
+            let status = process.stop().await?;
+            if !status.success() {
+                bail!("the engine ended with {status}");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn origin_variables(
+    folder: &Path,
+    engine: &Engine,
+    edge: &Edge,
+    s3: &S3Credentials,
+    signing_key: &str,
+) -> BTreeMap<String, String> {
+    let signing_keys: Value = json!([signing_key]);
+    [
+        ("NOTIFY__SIGNING_KEYS", signing_keys.to_string()),
+        ("QUEUE__PATH", folder.join("queue.sqlite").display().to_string()),
+        ("S3__ENDPOINT", s3_endpoint(&edge.url)),
+        ("S3__BUCKET", BUCKET.to_owned()),
+        ("S3__ACCESS_KEY_ID", s3.access_key_id.clone()),
+        ("S3__SECRET_ACCESS_KEY", s3.secret_access_key.clone()),
+        ("CLICKHOUSE__URL", engine.url.clone()),
+        ("CLICKHOUSE__USER", engine.user.clone()),
+        ("CLICKHOUSE__PASSWORD", engine.password.clone()),
+        ("CLICKHOUSE__DATABASE", engine.database.clone()),
+    ]
+    .into_iter()
+    .map(|(name, value)| (format!("SPILLWAY_{name}"), value))
+    .collect()
+}
+
+impl Stack {
+    /// Drops the stack's database: for tests on a server that others use.
+    pub async fn drop_database(&self) -> Result<()> {
+        let drop = format!("DROP DATABASE IF EXISTS {}", self.engine.database);
+        self.engine.server().query_raw(&drop).execute().await.context("the database could not be dropped")
+    }
+}
