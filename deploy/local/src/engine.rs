@@ -59,7 +59,15 @@ pub struct Engine {
     pub password: String,
     /// The database that the stack works in.
     pub database: String,
-    process: Option<Process>,
+    own: Option<Own>,
+}
+
+/// What is needed to start our own again.
+struct Own {
+    source: Source,
+    folder: PathBuf,
+    http_port: u16,
+    process: Process,
 }
 
 impl Engine {
@@ -72,28 +80,24 @@ impl Engine {
                 user: user.clone(),
                 password: password.clone(),
                 database,
-                process: None,
+                own: None,
             };
             let ping = engine.server().query("SELECT 1").fetch_one::<u8>().await;
-            ping.with_context(|| "the server of CLICKHOUSE_URL does not answer")?;
+            ping.context("the server of CLICKHOUSE_URL does not answer")?;
             return Ok(engine);
         }
         let http_port = free_port()?;
-        let command = match source {
-            Source::Binary(path) => server_command(path, folder, http_port)?,
-            Source::Url { .. } | Source::Embedded => embedded_command(folder, http_port, &database)?,
-        };
-        let mut process = Process::start("clickhouse", command, folder)?;
+        let process = start_process(source, folder, http_port, &database).await?;
+        let own = Own { source: source.clone(), folder: folder.to_owned(), http_port, process };
         let url = format!("http://127.0.0.1:{http_port}");
-        let (http, ping) = (http::client(), format!("{url}/ping"));
-        process.ready(READY_TIMEOUT, async || http.get(&ping).send().await.is_ok()).await?;
-        Ok(Self {
-            url,
-            user: "default".to_owned(),
-            password: String::new(),
-            database,
-            process: Some(process),
-        })
+        Ok(Self { url, user: "default".to_owned(), password: String::new(), database, own: Some(own) })
+    }
+
+    /// Starts our own again, after it was stopped or killed, on the same data and port.
+    pub async fn restart(&mut self) -> Result<()> {
+        let own = self.own.as_mut().context("a server that others run is not ours to restart")?;
+        own.process = start_process(&own.source, &own.folder, own.http_port, &self.database).await?;
+        Ok(())
     }
 
     /// A client for the stack's database.
@@ -108,8 +112,19 @@ impl Engine {
 
     /// The process, where it is ours.
     pub fn process(&mut self) -> Option<&mut Process> {
-        self.process.as_mut()
+        self.own.as_mut().map(|own| &mut own.process)
     }
+}
+
+async fn start_process(source: &Source, folder: &Path, http_port: u16, database: &str) -> Result<Process> {
+    let command = match source {
+        Source::Binary(path) => server_command(path, folder, http_port)?,
+        Source::Url { .. } | Source::Embedded => embedded_command(folder, http_port, database)?,
+    };
+    let mut process = Process::start("clickhouse", command, folder)?;
+    let (http, ping) = (http::client(), format!("http://127.0.0.1:{http_port}/ping"));
+    process.ready(READY_TIMEOUT, async || http.get(&ping).send().await.is_ok()).await?;
+    Ok(process)
 }
 
 fn embedded_command(folder: &Path, http_port: u16, database: &str) -> Result<Command> {

@@ -57,6 +57,9 @@ pub struct Stack {
     /// The secret that the edge signs notifications with.
     pub signing_key: String,
     folder: PathBuf,
+    edge_port: u16,
+    edge_vars: BTreeMap<String, String>,
+    keys: Vec<Key>,
     origin_port: u16,
     origin_vars: BTreeMap<String, String>,
 }
@@ -87,15 +90,15 @@ impl Stack {
         let engine = Engine::start(&options.source, &folder, &options.database).await?;
 
         say("starting the Worker in workerd");
-        let mut vars = BTreeMap::from([
+        let mut edge_vars = BTreeMap::from([
             ("NOTIFY_URL".to_owned(), format!("http://127.0.0.1:{origin_port}/v1/traces")),
             ("NOTIFY_SIGNING_KEY".to_owned(), signing_key.clone()),
             // Flare's clients send it there, and nothing logs URLs here.
             ("ALLOW_KEY_IN_QUERY".to_owned(), "true".to_owned()),
         ]);
-        vars.extend(options.edge_vars);
+        edge_vars.extend(options.edge_vars);
         let keys: Vec<Key> = options.keys.into_iter().chain(options.operator_key.clone()).collect();
-        let edge = Edge::start(&folder, edge_port, &vars, &keys, BUCKET, &s3).await?;
+        let edge = Edge::start(&folder, edge_port, &edge_vars, &keys, BUCKET, &s3).await?;
 
         say("starting the origin and the consumer");
         let mut origin_vars = origin_variables(&folder, &engine, &edge, &s3, &signing_key);
@@ -108,7 +111,19 @@ impl Stack {
         }
         origin_vars.extend(options.origin_vars);
         let origin = Origin::start(&folder, origin_port, &options.origin_arguments, &origin_vars).await?;
-        Ok(Self { engine, edge, origin, s3, signing_key, folder, origin_port, origin_vars })
+        Ok(Self {
+            engine,
+            edge,
+            origin,
+            s3,
+            signing_key,
+            folder,
+            edge_port,
+            edge_vars,
+            keys,
+            origin_port,
+            origin_vars,
+        })
     }
 
     /// A client for the stack's database.
@@ -119,6 +134,14 @@ impl Stack {
     /// The folder of its data and logs.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Ends the edge, and starts it again on the same storage.
+    pub async fn restart_edge(&mut self) -> Result<()> {
+        self.edge.process.stop().await?;
+        let (folder, vars) = (&self.folder, &self.edge_vars);
+        self.edge = Edge::start(folder, self.edge_port, vars, &self.keys, BUCKET, &self.s3).await?;
+        Ok(())
     }
 
     /// Starts the origin again, after it was stopped or killed, with other arguments.
@@ -143,7 +166,7 @@ impl Stack {
     }
 
     /// Ends all parts in their order, the consumer after what it has in hand.
-    pub async fn stop(mut self) -> Result<()> {
+    pub async fn stop(&mut self) -> Result<()> {
         self.edge.process.stop().await?;
         self.origin.process.stop().await?;
         if let Some(process) = self.engine.process() {
@@ -153,6 +176,12 @@ impl Stack {
             }
         }
         Ok(())
+    }
+
+    /// Drops the stack's database: for tests on a server that others use.
+    pub async fn drop_database(&self) -> Result<()> {
+        let drop = format!("DROP DATABASE IF EXISTS {}", self.engine.database);
+        self.engine.server().query_raw(&drop).execute().await.context("the database could not be dropped")
     }
 }
 
@@ -179,12 +208,4 @@ fn origin_variables(
     .into_iter()
     .map(|(name, value)| (format!("SPILLWAY_{name}"), value))
     .collect()
-}
-
-impl Stack {
-    /// Drops the stack's database: for tests on a server that others use.
-    pub async fn drop_database(&self) -> Result<()> {
-        let drop = format!("DROP DATABASE IF EXISTS {}", self.engine.database);
-        self.engine.server().query_raw(&drop).execute().await.context("the database could not be dropped")
-    }
 }

@@ -1,0 +1,55 @@
+# The two commands that matter: `make run` and `make test`. Everything else is a part of them.
+#
+#   make run               start Spillway here, send a trace through it, stay up until Ctrl-C
+#   make run ONCE=1        end after the trace; non-zero if it did not arrive within 60 s
+#   make test              all tests: units, the edge's decisions, and end to end over the real parts
+#   make check             what CI checks before the tests: format, clippy (native and wasm32), rustdoc, licences
+#
+# Tools are kept outside of the checkout, in SPILLWAY_CACHE (default: ~/.cache/spillway).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup build run test check fmt lint lint-wasm doc deny clean
+
+# Runs what follows with the tools that `setup` found or installed.
+with_tools := . "$$(deploy/local/setup.sh --print-env-file)";
+
+help: ## show this
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 9
+
+setup: ## install what is missing
+	@deploy/local/setup.sh
+
+build: setup ## build the Worker and the binaries
+	@deploy/local/build-edge.sh
+	@echo "build: compiling the origin, the consumer and the local stack (minutes the first time)"
+	@cargo build --quiet --package origin-consumer --package local-stack
+
+run: build ## start everything and send one trace
+	@$(with_tools) exec cargo run --quiet --package local-stack -- $(if $(ONCE),--once)
+
+test: build ## run all tests
+	@$(with_tools) cargo test --workspace
+
+check: fmt lint lint-wasm doc deny
+
+fmt:
+	cargo fmt --all -- --check
+
+lint:
+	cargo clippy --workspace --all-targets -- --deny warnings
+
+lint-wasm: setup
+	deploy/local/build-edge.sh --cargo clippy --package edge-ingest --lib --target wasm32-unknown-unknown -- --deny warnings
+
+doc:
+	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps
+
+deny: setup
+	deploy/local/cargo-tool.sh cargo-deny --all-features check
+	deploy/local/cargo-tool.sh cargo-machete
+
+clean: ## remove builds and the data of `make run`; the tools stay
+	cargo clean
+	rm -rf .run edge-ingest/build

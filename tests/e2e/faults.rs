@@ -1,0 +1,137 @@
+//! Parts die, and nothing is lost and nothing doubled.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use spillway_tests::bucket::Bucket;
+use spillway_tests::export::Export;
+use spillway_tests::stack::{ARRIVAL, Setup, TestStack};
+
+#[tokio::test]
+async fn a_consumer_killed_between_the_answer_and_the_insert_loses_nothing() -> Result<()> {
+    let without_consumer = Setup { origin_arguments: vec!["--without-consumer"], ..Setup::default() };
+    let mut stack = TestStack::start_with(without_consumer).await?;
+    let export = Export::new(3);
+    export.accepted(&stack).await?;
+    await_metric(&stack, "spillway_queue_objects{state=\"pending\"} 1").await?;
+    stack.origin.process.kill().await?;
+    assert_eq!(stack.count(&export.trace_id).await?, 0, "the kill came before the insert");
+    stack.restart_origin(&[]).await?;
+    stack.await_trace(&export.trace_id, 3).await?;
+    stack.stop_now().await
+}
+
+#[tokio::test]
+async fn consumers_killed_at_work_store_every_span_once() -> Result<()> {
+    let short_lease =
+        Setup { origin_vars: vec![("SPILLWAY_CONSUMER__LEASE_SECONDS", "3")], ..Setup::default() };
+    let mut stack = TestStack::start_with(short_lease).await?;
+    let mut sent = 0;
+    for round in 0..4u64 {
+        stack.origin.process.kill().await?;
+        stack.restart_origin(&["--without-consumer"]).await?;
+        for _ in 0..25 {
+            Export::new(7).accepted(&stack).await?;
+            sent += 7;
+        }
+        await_notified(&stack, 25).await?;
+        stack.origin.process.kill().await?;
+        stack.restart_origin(&[]).await?;
+        tokio::time::sleep(Duration::from_millis(20 + 30 * round)).await;
+    }
+    stack.origin.process.kill().await?;
+    stack.restart_origin(&[]).await?;
+    stack.await_count("SELECT count() FROM otel_traces", sent, ARRIVAL).await?;
+    let distinct = "SELECT uniqExact(ObjectKey, RowNo) FROM otel_traces";
+    assert_eq!(stack.database().query_raw(distinct).fetch_one::<u64>().await?, sent);
+    stack.stop_now().await
+}
+
+#[tokio::test]
+async fn sigterm_finishes_what_is_in_hand_and_ends_with_success() -> Result<()> {
+    let mut stack = TestStack::start().await?;
+    let exports: Vec<_> = (0..20).map(|_| Export::new(2)).collect();
+    for export in &exports {
+        export.accepted(&stack).await?;
+    }
+    await_notified(&stack, 20).await?;
+    assert!(stack.origin.process.stop().await?.success());
+    stack.restart_origin(&[]).await?;
+    stack.await_count("SELECT count() FROM otel_traces", 40, ARRIVAL).await?;
+    stack.stop_now().await
+}
+
+#[tokio::test]
+async fn clickhouse_away_costs_time_and_nothing_else() -> Result<()> {
+    let mut stack = TestStack::start().await?;
+    let Some(engine) = stack.engine.process() else {
+        // A server that others use is not ours to kill.
+        return stack.stop_now().await;
+    };
+    engine.kill().await?;
+    let export = Export::new(3);
+    export.accepted(&stack).await?;
+    await_metric(&stack, "spillway_batches_total{outcome=\"Failed\"}").await?;
+    let ready = text_of(&format!("{}/readyz", stack.origin.url)).await?;
+    assert!(ready.contains("\"clickhouse\":\"unavailable\""), "{ready}");
+    stack.engine.restart().await?;
+    stack.await_trace(&export.trace_id, 3).await?;
+    stack.stop_now().await
+}
+
+#[tokio::test]
+async fn an_object_that_was_changed_is_set_aside_and_harms_no_other() -> Result<()> {
+    let without_consumer = Setup { origin_arguments: vec!["--without-consumer"], ..Setup::default() };
+    let mut stack = TestStack::start_with(without_consumer).await?;
+    let (bad, good) = (Export::new(1), Export::new(2));
+    bad.accepted(&stack).await?;
+    let bucket = Bucket::of(&stack);
+    let key = bucket.keys().await?.remove(0);
+    let (mut bytes, _) = bucket.get(&key).await?;
+    bytes.reverse();
+    bucket.put(&key, bytes).await?;
+    good.accepted(&stack).await?;
+    await_notified(&stack, 2).await?;
+    stack.origin.process.kill().await?;
+    stack.restart_origin(&[]).await?;
+    stack.await_trace(&good.trace_id, 2).await?;
+    await_metric(&stack, "spillway_queue_objects{state=\"dead\"} 1").await?;
+    assert_eq!(stack.count(&bad.trace_id).await?, 0);
+    assert!(bucket.keys().await?.contains(&key), "nothing is deleted");
+    stack.stop_now().await
+}
+
+#[tokio::test]
+async fn an_object_that_is_gone_is_set_aside() -> Result<()> {
+    let without_consumer = Setup { origin_arguments: vec!["--without-consumer"], ..Setup::default() };
+    let mut stack = TestStack::start_with(without_consumer).await?;
+    Export::new(1).accepted(&stack).await?;
+    await_notified(&stack, 1).await?;
+    let bucket = Bucket::of(&stack);
+    bucket.delete(&bucket.keys().await?.remove(0)).await?;
+    stack.origin.process.kill().await?;
+    stack.restart_origin(&[]).await?;
+    await_metric(&stack, "spillway_queue_objects{state=\"dead\"} 1").await?;
+    stack.stop_now().await
+}
+
+/// Waits until the origin has taken so many notifications since it was started.
+async fn await_notified(stack: &TestStack, objects: u64) -> Result<()> {
+    await_metric(stack, &format!("spillway_notifications_total{{outcome=\"Enqueued\"}} {objects}\n")).await
+}
+
+async fn await_metric(stack: &TestStack, line: &str) -> Result<()> {
+    let deadline = Instant::now() + ARRIVAL;
+    loop {
+        let text = text_of(&format!("{}/metrics", stack.origin.url)).await?;
+        if text.contains(line) {
+            return Ok(());
+        }
+        anyhow::ensure!(Instant::now() < deadline, "waited in vain for {line} in\n{text}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn text_of(url: &str) -> Result<String> {
+    Ok(local_stack::http::client().get(url).send().await?.text().await?)
+}

@@ -1,0 +1,10 @@
+//! End to end, over the real parts: workerd with R2, KV and Durable Objects, the origin, the queue, the consumer, and
+//! the ClickHouse engine. Each test has a stack of its own.
+
+mod configuration;
+mod engine;
+mod exporter;
+mod faults;
+mod journey;
+mod origin;
+mod refusals;

@@ -1,0 +1,142 @@
+//! A stack for one test: free ports, a folder of its own, nothing left behind.
+
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clickhouse::Client;
+use local_stack::engine::Source;
+use local_stack::keys::Key;
+use local_stack::stack::{OPERATOR, Stack, StackOptions};
+use serde_json::json;
+use tempfile::TempDir;
+use ulid::Ulid;
+
+/// The time that a span may take to ClickHouse in a test, on a machine that is busy with others.
+pub const ARRIVAL: Duration = Duration::from_secs(30);
+
+/// A running stack and the keys that its edge knows.
+pub struct TestStack {
+    stack: Stack,
+    keys: Vec<Key>,
+    on_foreign_server: bool,
+    // Dropped last, after the processes that write there.
+    _folder: TempDir,
+}
+
+/// How a test's stack differs from the usual one.
+#[derive(Default)]
+pub struct Setup {
+    /// Arguments of `origin-consumer serve`.
+    pub origin_arguments: Vec<&'static str>,
+    /// Variables of the Worker.
+    pub edge_vars: Vec<(&'static str, &'static str)>,
+    /// Variables of the origin.
+    pub origin_vars: Vec<(&'static str, &'static str)>,
+    /// Whether Spillway's own spans are stored as well.
+    pub own_spans: bool,
+}
+
+impl TestStack {
+    /// The usual stack.
+    pub async fn start() -> Result<Self> {
+        Self::start_with(Setup::default()).await
+    }
+
+    /// A stack that differs.
+    pub async fn start_with(setup: Setup) -> Result<Self> {
+        let folder = TempDir::with_prefix("spillway-test-")?;
+        let source = Source::from_environment();
+        let on_foreign_server = matches!(source, Source::Url { .. });
+        let keys = keys()?;
+        let owned = |vars: Vec<(&str, &str)>| {
+            vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+        };
+        let options = StackOptions {
+            folder: folder.path().to_owned(),
+            source,
+            database: format!("spillway_test_{}", Ulid::generate().to_string().to_lowercase()),
+            keys: keys.clone(),
+            operator_key: if setup.own_spans { Some(Key::new(OPERATOR, &json!({}))?) } else { None },
+            edge_port: None,
+            edge_vars: owned(setup.edge_vars),
+            origin_vars: owned(setup.origin_vars),
+            origin_arguments: setup.origin_arguments,
+            verbose: false,
+        };
+        Ok(Self { stack: Stack::start(options).await?, keys, on_foreign_server, _folder: folder })
+    }
+
+    /// The secret of the key of `tenant`; see [`keys`].
+    pub fn key(&self, tenant: &str) -> Result<&str> {
+        let key = self.keys.iter().find(|key| key.record.tenant.as_str() == tenant);
+        key.map(|key| key.secret.as_str()).with_context(|| format!("no key of {tenant}"))
+    }
+
+    /// Waits until the trace has `spans` spans.
+    pub async fn await_trace(&self, trace_id: &str, spans: u64) -> Result<()> {
+        self.await_count(&trace_count(trace_id), spans, ARRIVAL).await
+    }
+
+    /// The spans of the trace that are stored now.
+    pub async fn count(&self, trace_id: &str) -> Result<u64> {
+        Ok(self.clickhouse().query_raw(&trace_count(trace_id)).fetch_one().await?)
+    }
+
+    /// Ends all parts; an error if one of them does not end well.
+    pub async fn stop_now(mut self) -> Result<()> {
+        self.stack.stop().await
+    }
+
+    /// A client for the stack's database.
+    pub fn database(&self) -> Client {
+        self.clickhouse()
+    }
+}
+
+fn trace_count(trace_id: &str) -> String {
+    format!("SELECT count() FROM otel_traces WHERE TraceId = '{trace_id}'")
+}
+
+/// One key a tenant: `acme` may do much, `slow` one request a second, `small` ten spans a month, and `gone` nothing.
+fn keys() -> Result<Vec<Key>> {
+    let much = json!({ "rate": { "requests_per_second": 10_000, "burst": 10_000 } });
+    Ok(vec![
+        Key::new("acme", &much)?,
+        Key::new("slow", &json!({ "rate": { "requests_per_second": 1, "burst": 1 } }))?,
+        Key::new("small", &json!({ "spans_per_month": 10 }))?,
+        Key::new("gone", &json!({ "status": "revoked" }))?,
+    ])
+}
+
+impl Deref for TestStack {
+    type Target = Stack;
+
+    fn deref(&self) -> &Stack {
+        &self.stack
+    }
+}
+
+impl DerefMut for TestStack {
+    fn deref_mut(&mut self) -> &mut Stack {
+        &mut self.stack
+    }
+}
+
+impl Drop for TestStack {
+    fn drop(&mut self) {
+        if !self.on_foreign_server {
+            return;
+        }
+        // A test has a runtime of its own, which must not be waited in; so this waits in another thread.
+        let stack = &self.stack;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                if let Ok(Err(error)) = runtime.map(|runtime| runtime.block_on(stack.drop_database())) {
+                    eprintln!("{error:#}");
+                }
+            });
+        });
+    }
+}
