@@ -24,10 +24,10 @@ setup: ## install what is missing
 build: setup ## build the Worker and the binaries
 	@deploy/local/build-edge.sh
 	@echo "build: compiling the origin, the consumer and the local stack (minutes the first time)"
-	@cargo build --quiet --package origin-consumer --package local-stack
+	@cargo build --quiet --workspace
 
 run: build ## start everything and send one trace
-	@$(with_tools) exec cargo run --quiet --package local-stack -- $(if $(ONCE),--once)
+	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/debug/local-stack" $(if $(ONCE),--once)
 
 test: build ## run all tests
 	@$(with_tools) cargo test --workspace

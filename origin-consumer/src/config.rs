@@ -47,9 +47,14 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
-    /// Not what the fields are: of another type, or of an unknown name. The text names field and source.
-    #[error("{0}")]
-    Shape(#[from] Box<figment::Error>),
+    /// Not what the fields are: of another type, or of an unknown name.
+    #[error("{field}: {problem}")]
+    Shape {
+        /// Its path; that of its section where the name is unknown.
+        field: String,
+        /// What is wrong, and where it comes from.
+        problem: String,
+    },
     /// A field's value cannot be right.
     #[error("{field} must be {expected}, and is {found}")]
     Value {
@@ -60,6 +65,14 @@ pub enum ConfigError {
         /// What it is; secrets are not shown.
         found: String,
     },
+}
+
+fn shape(error: &figment::Error) -> ConfigError {
+    let source = error.metadata.as_ref().map(|metadata| format!(" (from the {})", metadata.name));
+    ConfigError::Shape {
+        field: error.path.join(".").to_lowercase(),
+        problem: format!("{}{}", error.kind, source.unwrap_or_default()),
+    }
 }
 
 /// For a field whose value cannot be right.
@@ -115,7 +128,7 @@ impl Config {
         }
         // Names without the double underscore belong to somebody else, such as the local stack's exports.
         let environment = Env::prefixed("SPILLWAY_").filter(|name| name.as_str().contains("__")).split("__");
-        figment.merge(environment).extract().map_err(|error| ConfigError::Shape(Box::new(error)))
+        figment.merge(environment).extract().map_err(|error| shape(&error))
     }
 
     /// Whether ClickHouse can be reached with it, as far as the values tell.
@@ -196,6 +209,16 @@ mod tests {
         }
         let error = load(&GOOD.replace("0123456789abcdef0123456789abcdef", "short-secret")).unwrap_err();
         assert!(!error.to_string().contains("short-secret"), "{error}");
+    }
+
+    #[test]
+    fn the_example_names_every_field_with_its_default() {
+        let example = include_str!("../../deploy/spillway.example.toml");
+        let given: Config = Figment::from(Toml::string(example)).extract().unwrap();
+        assert_eq!(format!("{given:?}"), format!("{:?}", Config::default()));
+        for section in ["http", "notify", "queue", "s3", "clickhouse", "consumer", "telemetry"] {
+            assert!(example.contains(&format!("[{section}]")), "{section}");
+        }
     }
 
     #[test]

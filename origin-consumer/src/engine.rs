@@ -21,6 +21,9 @@ use crate::shutdown;
 
 /// The name by which the sleeping query is found and killed.
 const LIFETIME: &str = "spillway_engine_lifetime";
+/// The engine's own settings. It gives open connections 5 s when it ends, and calls it a failure if one is left: so
+/// idle ones must be closed before that, and not before clients of the `clickhouse` crate let go of them, after 2 s.
+const SETTINGS: &str = "<clickhouse><keep_alive_timeout>3</keep_alive_timeout></clickhouse>\n";
 /// How long another engine may take to leave the data folder.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the engine may take to end before the process ends without it; its data is safe either way.
@@ -88,9 +91,12 @@ pub fn run(options: &EngineOptions) -> Result<(), EngineError> {
     if !options.data.join("metadata").join(format!("{}.sql", options.database)).exists() {
         create_in_child()?;
     }
+    let settings = options.data.join("engine.xml");
+    let failed = |source| EngineError::Data { path: settings.display().to_string(), source };
+    fs::write(&settings, SETTINGS).map_err(failed)?;
     let stopping = CancellationToken::new();
     stop_on_request(options, stopping.clone()).map_err(EngineError::Process)?;
-    run_command_line(&options.library, &service(options))?;
+    run_command_line(&options.library, &service(options, &settings))?;
     if stopping.is_cancelled() { Ok(()) } else { Err(EngineError::Ended) }
 }
 
@@ -110,9 +116,11 @@ fn creation(options: &EngineOptions) -> Vec<String> {
     arguments
 }
 
-fn service(options: &EngineOptions) -> Vec<String> {
+fn service(options: &EngineOptions, settings: &Path) -> Vec<String> {
     let mut arguments = on_data(options);
     arguments.extend([
+        "--config-file".to_owned(),
+        settings.display().to_string(),
         "--database".to_owned(),
         options.database.clone(),
         "--listen_host".to_owned(),

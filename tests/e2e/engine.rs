@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use local_stack::engine::{Engine, Source};
 use tempfile::TempDir;
 
@@ -18,12 +18,13 @@ async fn its_data_survives_a_kill_and_a_clean_end() -> Result<()> {
             .await?;
         assert_eq!(client.query("SELECT count() FROM kept").fetch_one::<u64>().await?, round);
         client.query("INSERT INTO kept VALUES (1)").execute().await?;
-        let ended = match engine.process() {
-            Some(process) if kill => !process.kill().await?.success(),
-            Some(process) => process.stop().await?.success(),
-            None => false,
-        };
-        assert!(ended, "round {round}");
+        let process = engine.process().context("the engine is ours")?;
+        if kill {
+            process.kill().await?;
+        } else {
+            let status = process.stop().await?;
+            assert!(status.success(), "{}", process.obituary(status));
+        }
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use ulid::Ulid;
 #[tokio::test]
 async fn only_what_is_signed_and_fresh_is_believed() -> Result<()> {
     let stack = TestStack::start().await?;
-    let body = serde_json::to_vec(&notification("v1-unknown"))?;
+    let body = serde_json::to_vec(&notification("v1-unknown")?)?;
     let (key, now) = (stack.signing_key.as_bytes().to_vec(), now());
     let good = sign(&key, now, &body);
     let old = sign(&key, UnixMillis(now.0 - 301_000), &body);
@@ -55,7 +55,7 @@ async fn a_notification_sent_many_times_stores_once() -> Result<()> {
         bytes: bytes.len() as u64,
         sha256: Sha256Digest::of(&bytes),
         object_key: key,
-        ..notification("x")
+        ..notification("x")?
     };
     let body = serde_json::to_vec(&again)?;
     for _ in 0..50 {
@@ -113,9 +113,9 @@ fn now() -> UnixMillis {
     UnixMillis(Ulid::generate().timestamp_ms())
 }
 
-fn notification(body: &str) -> Notification {
-    let tenant = "acme".parse().unwrap();
-    Notification {
+fn notification(body: &str) -> Result<Notification> {
+    let tenant = "acme".parse()?;
+    Ok(Notification {
         object_key: ObjectKey::new(now(), 1, ObjectId::of(&tenant, body.as_bytes()), 1),
         tenant,
         bytes: 1,
@@ -124,5 +124,5 @@ fn notification(body: &str) -> Notification {
         stored_at_unix_ms: now(),
         trace_context: TraceContext::root([1; 16], [2; 8]),
         parent_span_id: None,
-    }
+    })
 }
