@@ -21,13 +21,11 @@ use crate::shutdown;
 
 /// The name by which the sleeping query is found and killed.
 const LIFETIME: &str = "spillway_engine_lifetime";
-/// The engine's own settings. It gives open connections 5 s when it ends, and calls it a failure if one is left: so
-/// idle ones must be closed before that, and not before clients of the `clickhouse` crate let go of them, after 2 s.
-const SETTINGS: &str = "<clickhouse><keep_alive_timeout>3</keep_alive_timeout></clickhouse>\n";
 /// How long another engine may take to leave the data folder.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the engine may take to end before the process ends without it; its data is safe either way.
-const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long the engine may take to end by itself. It waits longer for clients that keep idle connections open, and then
+/// calls that a failure; so the process ends before that. What the engine has confirmed is on disk.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What to serve, and where.
 #[derive(Debug, Clone)]
@@ -91,12 +89,9 @@ pub fn run(options: &EngineOptions) -> Result<(), EngineError> {
     if !options.data.join("metadata").join(format!("{}.sql", options.database)).exists() {
         create_in_child()?;
     }
-    let settings = options.data.join("engine.xml");
-    let failed = |source| EngineError::Data { path: settings.display().to_string(), source };
-    fs::write(&settings, SETTINGS).map_err(failed)?;
     let stopping = CancellationToken::new();
     stop_on_request(options, stopping.clone()).map_err(EngineError::Process)?;
-    run_command_line(&options.library, &service(options, &settings))?;
+    run_command_line(&options.library, &service(options))?;
     if stopping.is_cancelled() { Ok(()) } else { Err(EngineError::Ended) }
 }
 
@@ -116,11 +111,9 @@ fn creation(options: &EngineOptions) -> Vec<String> {
     arguments
 }
 
-fn service(options: &EngineOptions, settings: &Path) -> Vec<String> {
+fn service(options: &EngineOptions) -> Vec<String> {
     let mut arguments = on_data(options);
     arguments.extend([
-        "--config-file".to_owned(),
-        settings.display().to_string(),
         "--database".to_owned(),
         options.database.clone(),
         "--listen_host".to_owned(),
@@ -178,21 +171,23 @@ fn stop_on_request(options: &EngineOptions, stopping: CancellationToken) -> std:
         runtime.block_on(async {
             requested.cancelled().await;
             stopping.cancel();
-            let stopped = tokio::time::timeout(STOP_TIMEOUT, async {
-                let kill =
-                    format!("KILL QUERY WHERE query LIKE '%{LIFETIME}%' AND query_id != queryID() ASYNC");
+            let kill = format!("KILL QUERY WHERE query LIKE '%{LIFETIME}%' AND query_id != queryID() ASYNC");
+            let deadline = Instant::now() + STOP_TIMEOUT;
+            while Instant::now() < deadline {
                 // Asked again until the process is gone: the engine may not listen yet.
-                loop {
-                    let _ = client.query_raw(&kill).execute().await;
-                    tokio::time::sleep(Duration::from_millis(200)).await;
-                }
-            });
-            let Err(_elapsed) = stopped.await;
-            tracing::warn!("the engine did not end in time; the process ends without it");
-            std::process::exit(0);
+                let _ = tokio::time::timeout(STOP_TIMEOUT, client.query_raw(&kill).execute()).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            // SAFETY: ends the process at once, without the destructors that the engine's threads would run into.
+            unsafe { _exit(0) };
         });
     })?;
     Ok(())
+}
+
+unsafe extern "C" {
+    /// <https://pubs.opengroup.org/onlinepubs/9799919799/functions/_exit.html>
+    fn _exit(status: c_int) -> !;
 }
 
 /// The type is that of chdb.h: `struct local_result * chdb_query_cmdline(int argc, char ** argv)`.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use spillway_proto::Sha256Digest;
 use spillway_tests::bucket::Bucket;
 use spillway_tests::export::Export;
-use spillway_tests::stack::{Setup, TestStack};
+use spillway_tests::stack::{ARRIVAL, Setup, TestStack};
 
 #[tokio::test]
 async fn every_encoding_arrives_and_is_answered_in_kind() -> Result<()> {
@@ -125,7 +125,8 @@ async fn the_view_finds_when_a_trace_was() -> Result<()> {
          AND Timestamp <= (SELECT max(End) + 1 FROM otel_traces_trace_id_ts WHERE TraceId = '{id}')",
         id = export.trace_id
     );
-    assert_eq!(stack.database().query_raw(&found).fetch_one::<u64>().await?, 3);
+    // The view follows the table a moment later.
+    stack.await_count(&found, 3, ARRIVAL).await?;
     stack.stop_now().await
 }
 
