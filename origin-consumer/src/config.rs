@@ -14,6 +14,7 @@ use crate::consume::ConsumerConfig;
 use crate::fetch::S3Config;
 use crate::http::{HttpConfig, NotifyConfig};
 use crate::queue::QueueConfig;
+use crate::sweep::SweepConfig;
 use crate::telemetry::TelemetryConfig;
 
 /// Everything that `serve` and `consume` are told. Each part lives beside what it configures.
@@ -30,6 +31,8 @@ pub struct Config {
     pub s3: S3Config,
     /// `[clickhouse]`
     pub clickhouse: ClickHouseConfig,
+    /// `[sweep]`
+    pub sweep: SweepConfig,
     /// `[consumer]`
     pub consumer: ConsumerConfig,
     /// `[telemetry]`
@@ -141,6 +144,7 @@ impl Config {
         self.clickhouse.check()?;
         self.s3.check()?;
         self.consumer.check()?;
+        self.sweep.check()?;
         self.telemetry.check()
     }
 
@@ -216,7 +220,7 @@ mod tests {
         let example = include_str!("../../deploy/spillway.example.toml");
         let given: Config = Figment::from(Toml::string(example)).extract().unwrap();
         assert_eq!(format!("{given:?}"), format!("{:?}", Config::default()));
-        for section in ["http", "notify", "queue", "s3", "clickhouse", "consumer", "telemetry"] {
+        for section in ["http", "notify", "queue", "s3", "sweep", "clickhouse", "consumer", "telemetry"] {
             assert!(example.contains(&format!("[{section}]")), "{section}");
         }
     }

@@ -13,8 +13,8 @@ use aws_smithy_http_client::{Builder, tls};
 use bytes::{Bytes, BytesMut};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use spillway_proto::Sha256Digest;
 use spillway_proto::notification::Notification;
+use spillway_proto::{ObjectKey, Sha256Digest};
 
 use crate::config::{ConfigError, in_range, is_set, is_url};
 
@@ -132,6 +132,34 @@ impl Objects {
         Ok(bytes)
     }
 
+    /// The keys that come after `after`, in order; none at the end. At most 1,000.
+    pub async fn list_after(&self, after: &str) -> Result<Vec<String>, FetchError> {
+        let listing = self.client.list_objects_v2().bucket(&self.bucket).prefix("v1/").start_after(after);
+        let listing = listing.send().await.map_err(transient)?;
+        Ok(listing.contents().iter().filter_map(|object| object.key().map(str::to_owned)).collect())
+    }
+
+    /// What the edge would have notified of an object, from what R2 keeps beside it.
+    pub async fn describe(&self, key: &ObjectKey) -> Result<Notification, FetchError> {
+        let head = self.client.head_object().bucket(&self.bucket).key(key.to_string());
+        let head = head.send().await.map_err(transient)?;
+        let kept = |name: &str| head.metadata().and_then(|metadata| metadata.get(name)).map(String::as_str);
+        let missing = |name: &str| FetchError::Poison(format!("its metadata `{name}` is missing or wrong"));
+        Ok(Notification {
+            object_key: key.clone(),
+            tenant: kept("tenant").and_then(|tenant| tenant.parse().ok()).ok_or_else(|| missing("tenant"))?,
+            bytes: head.content_length().and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
+            sha256: kept("sha256").and_then(|digest| digest.parse().ok()).ok_or_else(|| missing("sha256"))?,
+            received_at_unix_ms: key.received_at(),
+            // R2 tells to the second when it had the object; it cannot have been earlier than this.
+            stored_at_unix_ms: key.received_at(),
+            trace_context: kept("traceparent")
+                .and_then(|header| header.parse().ok())
+                .ok_or_else(|| missing("traceparent"))?,
+            parent_span_id: None,
+        })
+    }
+
     async fn read(
         &self,
         mut body: aws_sdk_s3::primitives::ByteStream,
@@ -154,15 +182,21 @@ impl Objects {
 
 /// R2 reads are consistent, so an object that is not there was deleted. All else may pass.
 fn classify(error: SdkError<GetObjectError>) -> FetchError {
-    let status = error.raw_response().map(|response| response.status().as_u16());
-    match (error.as_service_error(), status) {
-        (Some(service), _) if service.is_no_such_key() => {
+    match error.as_service_error() {
+        Some(service) if service.is_no_such_key() => {
             FetchError::Poison("the object is not in the bucket".to_owned())
         }
-        (Some(service), Some(status)) => FetchError::Transient(format!(
-            "s3 answered {status}, {}",
-            service.code().unwrap_or("without a code")
-        )),
-        _ => FetchError::Transient(DisplayErrorContext(error).to_string()),
+        _ => transient(error),
     }
+}
+
+/// Short where S3 has answered, and with all its causes where nobody has.
+fn transient<E: ProvideErrorMetadata + std::error::Error + 'static>(error: SdkError<E>) -> FetchError {
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    FetchError::Transient(match (error.as_service_error(), status) {
+        (Some(service), Some(status)) => {
+            format!("s3 answered {status}, {}", service.code().unwrap_or("without a code"))
+        }
+        _ => DisplayErrorContext(error).to_string(),
+    })
 }

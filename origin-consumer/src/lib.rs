@@ -18,5 +18,6 @@ pub mod queue;
 pub mod rows;
 pub mod serve;
 pub mod shutdown;
+pub mod sweep;
 pub mod telemetry;
 mod time;

@@ -68,6 +68,7 @@ pub struct Metrics {
     registry: Registry,
     notifications: Family<OfNotification, Counter>,
     batches: Family<OfBatch, Counter>,
+    objects_swept: Counter,
     spans_stored: Counter,
     objects_dead: Counter,
     insert_seconds: Histogram,
@@ -83,6 +84,7 @@ impl Default for Metrics {
         let metrics = Self {
             notifications: Family::default(),
             batches: Family::default(),
+            objects_swept: Counter::default(),
             spans_stored: Counter::default(),
             objects_dead: Counter::default(),
             insert_seconds: buckets(),
@@ -100,6 +102,11 @@ impl Default for Metrics {
             "batches",
             "Tries to store a batch by what became of them",
             metrics.batches.clone(),
+        );
+        registry.register(
+            "objects_swept",
+            "Objects that the sweep found, since no notification had come",
+            metrics.objects_swept.clone(),
         );
         registry.register("spans_stored", "Spans stored in ClickHouse", metrics.spans_stored.clone());
         registry.register("objects_dead", "Objects that were set aside", metrics.objects_dead.clone());
@@ -141,6 +148,10 @@ impl Metrics {
 
     pub(crate) fn delay(&self, seconds: f64) {
         self.delay_seconds.observe(seconds);
+    }
+
+    pub(crate) fn swept(&self) {
+        self.objects_swept.inc();
     }
 
     pub(crate) fn dead(&self, objects: usize) {

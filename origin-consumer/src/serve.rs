@@ -12,6 +12,7 @@ use crate::http::{Origin, router};
 use crate::insert::SpanTable;
 use crate::metrics::Metrics;
 use crate::queue::{Queue, QueueError};
+use crate::sweep::Sweep;
 use crate::telemetry::Telemetry;
 
 /// Something that is needed from the start could not be had.
@@ -51,11 +52,12 @@ pub async fn serve(
     let (telemetry, telemetry_task) = Telemetry::start(&config.telemetry, &metrics)?;
     let table = SpanTable::new(&config.clickhouse, config.consumer.insert_timeout());
 
+    let objects = Objects::new(&config.s3);
     let consumer = with_consumer.then(|| {
         let consumer = Arc::new(Consumer {
             config: config.consumer.clone(),
             queue: Arc::clone(&queue),
-            objects: Objects::new(&config.s3),
+            objects: objects.clone(),
             table: table.clone(),
             metrics: Arc::clone(&metrics),
             telemetry: telemetry.clone(),
@@ -64,6 +66,14 @@ pub async fn serve(
         tokio::spawn(consumer.run(stop.clone()))
     });
     if with_origin {
+        // It stands in for notifications, so it runs where they are taken.
+        let sweep = Sweep {
+            config: config.sweep.clone(),
+            queue: Arc::clone(&queue),
+            objects,
+            metrics: Arc::clone(&metrics),
+        };
+        tokio::spawn(sweep.run(stop.clone()));
         let origin = Origin { queue, notify: config.notify.clone(), metrics, telemetry, table };
         listen(config.http.listen, origin, stop.clone()).await?;
     } else {

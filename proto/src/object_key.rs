@@ -51,6 +51,13 @@ impl ObjectKey {
         UnixMillis(self.ulid.timestamp_ms())
     }
 
+    /// The folder of the objects that were received in the minute of `at`; as text it is before all of them, and after
+    /// those of earlier minutes.
+    pub fn folder_of(at: UnixMillis) -> String {
+        let at = at.date();
+        format!("v1/{:04}/{:02}/{:02}/{:02}/{:02}/", at.year(), at.month(), at.day(), at.hour(), at.minute())
+    }
+
     /// The shard: 0 to [`SHARDS`] less one.
     pub fn shard(&self) -> u8 {
         self.object_id.as_bytes()[0] % SHARDS
@@ -59,20 +66,8 @@ impl ObjectKey {
 
 impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = self.received_at().date();
-        write!(
-            f,
-            "v1/{:04}/{:02}/{:02}/{:02}/{:02}/{:x}/{}-{}-{}.otlp",
-            at.year(),
-            at.month(),
-            at.day(),
-            at.hour(),
-            at.minute(),
-            self.shard(),
-            self.ulid,
-            self.object_id,
-            self.spans
-        )
+        let folder = Self::folder_of(self.received_at());
+        write!(f, "{folder}{:x}/{}-{}-{}.otlp", self.shard(), self.ulid, self.object_id, self.spans)
     }
 }
 

@@ -22,6 +22,35 @@ async fn a_consumer_killed_between_the_answer_and_the_insert_loses_nothing() -> 
 }
 
 #[tokio::test]
+async fn with_notifications_cut_off_every_trace_still_arrives() -> Result<()> {
+    let nobody_listens = vec![("NOTIFY_URL", "http://127.0.0.1:9/v1/traces")];
+    let eager = vec![("SPILLWAY_SWEEP__INTERVAL_SECONDS", "1"), ("SPILLWAY_SWEEP__GRACE_SECONDS", "0")];
+    let setup = Setup { edge_vars: nobody_listens, origin_vars: eager, ..Setup::default() };
+    let stack = TestStack::start_with(setup).await?;
+    let exports: Vec<_> = (0..10).map(|_| Export::new(3)).collect();
+    for export in &exports {
+        export.accepted(&stack).await?;
+    }
+    stack.await_count("SELECT count() FROM otel_traces", 30, ARRIVAL).await?;
+    await_metric(&stack, "spillway_objects_swept_total 10\n").await?;
+    stack.stop_now().await
+}
+
+#[tokio::test]
+async fn an_origin_that_was_away_finds_what_it_missed() -> Result<()> {
+    let at_once = Setup { origin_vars: vec![("SPILLWAY_SWEEP__GRACE_SECONDS", "0")], ..Setup::default() };
+    let mut stack = TestStack::start_with(at_once).await?;
+    stack.origin.process.kill().await?;
+    let export = Export::new(3);
+    export.accepted(&stack).await?;
+    // Longer than the edge tries to notify.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    stack.restart_origin(&[]).await?;
+    stack.await_trace(&export.trace_id, 3).await?;
+    stack.stop_now().await
+}
+
+#[tokio::test]
 async fn consumers_killed_at_work_store_every_span_once() -> Result<()> {
     let short_lease =
         Setup { origin_vars: vec![("SPILLWAY_CONSUMER__LEASE_SECONDS", "3")], ..Setup::default() };

@@ -67,7 +67,7 @@ impl TestStack {
         Ok(Self { stack: Stack::start(options).await?, keys, on_foreign_server, _folder: folder })
     }
 
-    /// The secret of the key of `tenant`; see [`keys`].
+    /// The secret of the key of `tenant`; the tenants are those of `keys` below.
     pub fn key(&self, tenant: &str) -> Result<&str> {
         let key = self.keys.iter().find(|key| key.record.tenant.as_str() == tenant);
         key.map(|key| key.secret.as_str()).with_context(|| format!("no key of {tenant}"))

@@ -82,7 +82,8 @@ impl Edge {
         let file = folder.join("edge-config.json");
         write_secret(&file, &serde_json::to_vec_pretty(&config)?)?;
         let mut command = Command::new(exported("SPILLWAY_NODE")?);
-        command.arg(checkout().join("deploy/local/edge/edge.mjs")).arg(&file);
+        // Miniflare's temporary files are then gone with the folder, however it ends.
+        command.arg(checkout().join("deploy/local/edge/edge.mjs")).arg(&file).env("TMPDIR", folder);
         let mut process = Process::start("edge", command, folder)?;
         process.ready(READY_TIMEOUT, async || config.ready.exists()).await?;
         let ready: Ready = serde_json::from_slice(&fs::read(&config.ready)?).context("edge-ready.json")?;

@@ -202,11 +202,17 @@ fn write_env(file: &Path, stack: &Stack, key: &Key) -> Result<()> {
     write_secret(file, lines.as_bytes())
 }
 
-/// Returns when a part ends by itself.
+/// Starts the origin again when it has ended, as a service manager does. Returns when another part ends by itself.
 async fn watch(stack: &mut Stack) -> anyhow::Error {
     loop {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        let parts = [Some(&mut stack.edge.process), Some(&mut stack.origin.process), stack.engine.process()];
+        if let Ok(Some(status)) = stack.origin.process.ended() {
+            eprintln!("run: the origin ended by itself ({status}); starting it again");
+            if let Err(error) = stack.restart_origin(&[]).await {
+                return error;
+            }
+        }
+        let parts = [Some(&mut stack.edge.process), stack.engine.process()];
         for part in parts.into_iter().flatten() {
             match part.ended() {
                 Ok(None) => {}

@@ -232,6 +232,41 @@ impl Queue {
             .await
     }
 
+    /// Those of `keys` that the ledger does not know.
+    pub async fn unknown(&self, keys: Vec<ObjectKey>) -> Result<Vec<ObjectKey>, QueueError> {
+        self.writer
+            .write(move |db| {
+                let mut known = db.prepare_cached("SELECT 1 FROM objects WHERE object_key = ?1")?;
+                let mut unknown = Vec::new();
+                for key in keys {
+                    if !known.exists([key.to_string()])? {
+                        unknown.push(key);
+                    }
+                }
+                Ok(unknown)
+            })
+            .await
+    }
+
+    /// How far the sweep has come: it has seen every object that was received before.
+    pub async fn watermark(&self) -> Result<Option<UnixMillis>, QueueError> {
+        let read = |db: &Connection| {
+            let mut watermark = db.prepare_cached("SELECT unix_ms FROM sweep_watermark")?;
+            Ok(watermark.query_row([], |row| row.get(0)).optional()?.map(UnixMillis))
+        };
+        self.writer.write(read).await
+    }
+
+    /// Moves the watermark.
+    pub async fn set_watermark(&self, to: UnixMillis) -> Result<(), QueueError> {
+        let set = move |db: &Connection| {
+            db.prepare_cached("INSERT OR REPLACE INTO sweep_watermark (only_row, unix_ms) VALUES (1, ?1)")?
+                .execute([to.0])?;
+            Ok(())
+        };
+        self.writer.write(set).await
+    }
+
     /// How many objects are in which state.
     pub async fn depth(&self) -> Result<Depth, QueueError> {
         self.writer

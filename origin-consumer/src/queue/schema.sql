@@ -32,3 +32,9 @@ CREATE TABLE IF NOT EXISTS batches (
 ) STRICT;
 
 CREATE INDEX IF NOT EXISTS batches_open ON batches (leased_until_ms) WHERE state = 'open';
+
+-- How far the sweep has come.
+CREATE TABLE IF NOT EXISTS sweep_watermark (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    unix_ms  INTEGER NOT NULL
+) STRICT;

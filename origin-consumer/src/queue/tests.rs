@@ -166,6 +166,24 @@ async fn a_batch_keeps_to_its_limits_and_takes_at_least_one_object() {
 }
 
 #[tokio::test]
+async fn the_sweep_is_told_what_the_ledger_does_not_know() {
+    let bench = Bench::new();
+    let (known, unknown) = (object("a", 1), object("b", 1));
+    bench.queue.enqueue(known.clone(), NOW).await.unwrap();
+    let keys = vec![known.object_key, unknown.object_key.clone()];
+    assert_eq!(bench.queue.unknown(keys).await.unwrap(), [unknown.object_key]);
+}
+
+#[tokio::test]
+async fn the_watermark_survives_a_restart() {
+    let bench = Bench::new();
+    assert_eq!(bench.queue.watermark().await.unwrap(), None);
+    bench.queue.set_watermark(NOW).await.unwrap();
+    bench.queue.set_watermark(after(5)).await.unwrap();
+    assert_eq!(bench.restarted().queue.watermark().await.unwrap(), Some(after(5)));
+}
+
+#[tokio::test]
 async fn many_at_once_are_all_durable() {
     let bench = Bench::new();
     let waiting = (0..500).map(|n| bench.queue.enqueue(object(&n.to_string(), 1), NOW));

@@ -1,0 +1,63 @@
+# shellcheck shell=bash disable=SC2034,SC2154 # setup.sh and its parts share their variables
+# The two tools that cargo compiles: worker-build, and wasm-bindgen in the version of Cargo.lock.
+
+worker_build_version=0.8.7
+
+# Sets `worker_build`.
+set_up_worker_build() {
+    local folder=$cache/worker-build-$worker_build_version
+    worker_build=$folder/bin/worker-build
+    if [[ -d $folder ]]; then return; fi
+    say "compiling worker-build $worker_build_version, which packs the Worker (2 to 4 minutes on two cores)"
+    (
+        find_openssl
+        install_as "$folder" cargo_install worker-build --version "=$worker_build_version" --locked --bin worker-build
+    )
+}
+
+# Sets `wasm_bindgen`. The tool and the library of that name must be of one version.
+set_up_wasm_bindgen() {
+    local version folder
+    version=$(awk -F '"' '/^name = "wasm-bindgen"$/ { getline; print $2; exit }' "$root/Cargo.lock" 2>/dev/null) || true
+    [[ -n $version ]] || die "$root/Cargo.lock does not tell the version of wasm-bindgen: run cargo generate-lockfile"
+    folder=$cache/wasm-bindgen-$version
+    wasm_bindgen=$folder/bin/wasm-bindgen
+    if [[ -d $folder ]]; then return; fi
+    say "compiling wasm-bindgen $version, which Cargo.lock asks for (1 to 2 minutes on two cores)"
+    install_as "$folder" cargo_install wasm-bindgen-cli --version "=$version" --bin wasm-bindgen
+}
+
+#   cargo_install CRATE OPTION ... FOLDER
+cargo_install() {
+    local crate=$1 folder=${*: -1}
+    # One target folder for all attempts: what an interrupted one compiled is not lost. Not optimized, since these tools
+    # run for a second and would compile twice as long.
+    must "cargo could not install $crate" \
+        env CARGO_PROFILE_RELEASE_OPT_LEVEL=0 cargo install "${@:1:$#-1}" --no-track --root "$folder" --target-dir "$cache/cargo-target"
+    rm -rf "$cache/cargo-target"
+}
+
+# worker-build can download over TLS and so links OpenSSL, though nothing here lets it. Where its headers are not
+# installed, they come from the package, unpacked in the cache, and the library is linked statically.
+find_openssl() {
+    local openssl=$cache/openssl
+    if [[ -n ${OPENSSL_DIR-} ]] || pkg-config --exists openssl 2>/dev/null; then return; fi
+    [[ -d $openssl ]] || install_as "$openssl" unpack_openssl
+    export OPENSSL_STATIC=1 OPENSSL_LIB_DIR=$openssl/lib OPENSSL_INCLUDE_DIR=$openssl/include
+}
+
+unpack_openssl() {
+    local folder=$1 triple=x86_64-linux-gnu
+    download_packages "$folder" name_openssl_package ||
+        die "OpenSSL's headers are missing: apt-get install -y pkg-config libssl-dev"
+    dpkg-deb -x "$folder"/libssl-dev_*.deb "$folder"
+    mv "$folder/usr/include" "$folder/include"
+    cp -r "$folder/include/$triple/openssl" "$folder/include/"
+    mkdir "$folder/lib"
+    mv "$folder/usr/lib/$triple"/*.a "$folder/lib/"
+    rm -r "${folder:?}/usr" "$folder"/*.deb
+}
+
+name_openssl_package() {
+    echo libssl-dev
+}
