@@ -10,7 +10,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check fmt lint lint-wasm doc deny clean
+.PHONY: help setup build run test check fmt lint lint-wasm doc deny audit clean
 
 # Runs what follows with the tools that `setup` found or installed.
 with_tools := . "$$(deploy/local/setup.sh --print-env-file)";
@@ -46,9 +46,13 @@ lint-wasm: setup
 doc:
 	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps
 
-deny: setup
-	deploy/local/cargo-tool.sh cargo-deny --all-features check
-	deploy/local/cargo-tool.sh cargo-machete
+deny:
+	@deploy/local/setup.sh --with-checkers
+	@$(with_tools) "$$SPILLWAY_CARGO_DENY" check bans licenses sources; "$$SPILLWAY_CARGO_MACHETE"
+
+audit: ## look for known vulnerabilities; wants the internet
+	@deploy/local/setup.sh --with-checkers
+	@$(with_tools) "$$SPILLWAY_CARGO_DENY" check advisories
 
 clean: ## remove builds and the data of `make run`; the tools stay
 	cargo clean

@@ -3,6 +3,7 @@
 # worker-build and wasm-bindgen, the wasm target of Rust, and the ClickHouse engine. Whatever is there is left alone.
 #
 #   deploy/local/setup.sh                    set up what is missing
+#   deploy/local/setup.sh --with-checkers    the same, and what `make deny` runs
 #   deploy/local/setup.sh --print-env-file   print the path of the file of shell exports that it writes
 #
 # SPILLWAY_CACHE            where the tools live (default: ~/.cache/spillway)
@@ -53,15 +54,18 @@ write_env_file() {
         export_line WASM_BINDGEN_BIN "$wasm_bindgen"
         export_line SPILLWAY_WORKER_BUILD "$worker_build"
         export_line SPILLWAY_WASM_KIND "$wasm_kind"
+        export_line SPILLWAY_CARGO_DENY "${cargo_deny-}"
+        export_line SPILLWAY_CARGO_MACHETE "${cargo_machete-}"
         [[ $wasm_kind != debian ]] || export_line SPILLWAY_WASM_BIN "$wasm_bin"
     } >"$draft"
     mv "$draft" "$env_file"
 }
 
 case "${1-}" in
-    "") ;;
+    "") with_checkers= ;;
+    --with-checkers) with_checkers=yes ;;
     --print-env-file) echo "$env_file"; exit ;;
-    *) die "unknown argument $1; usage: setup.sh [--print-env-file]" ;;
+    *) die "unknown argument $1; usage: setup.sh [--with-checkers | --print-env-file]" ;;
 esac
 
 check_machine
@@ -77,5 +81,6 @@ set_up_engine
 set_up_wasm_target
 set_up_worker_build
 set_up_wasm_bindgen
+[[ -z $with_checkers ]] || set_up_checkers
 write_env_file
 say "everything is in place in $cache"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # setup.sh and its parts share their variables
-# The two tools that cargo compiles: worker-build, and wasm-bindgen in the version of Cargo.lock.
+# The tools that cargo compiles: worker-build, wasm-bindgen in the version of Cargo.lock, and those that check.
 
 worker_build_version=0.8.7
 
@@ -25,6 +25,24 @@ set_up_wasm_bindgen() {
     if [[ -d $folder ]]; then return; fi
     say "compiling wasm-bindgen $version, which Cargo.lock asks for (1 to 2 minutes on two cores)"
     install_as "$folder" cargo_install wasm-bindgen-cli --version "=$version" --bin wasm-bindgen
+}
+
+cargo_deny_version=0.20.2
+cargo_machete_version=0.9.2
+
+# Sets `cargo_deny` and `cargo_machete`, which only `make deny` needs.
+set_up_checkers() {
+    local deny=$cache/cargo-deny-$cargo_deny_version machete=$cache/cargo-machete-$cargo_machete_version
+    cargo_deny=$deny/bin/cargo-deny
+    cargo_machete=$machete/bin/cargo-machete
+    if [[ ! -d $deny ]]; then
+        say "compiling cargo-deny $cargo_deny_version, which checks the dependencies (2 to 3 minutes on two cores)"
+        install_as "$deny" cargo_install cargo-deny --version "=$cargo_deny_version" --locked
+    fi
+    if [[ ! -d $machete ]]; then
+        say "compiling cargo-machete $cargo_machete_version, which finds unused ones (1 minute on two cores)"
+        install_as "$machete" cargo_install cargo-machete --version "=$cargo_machete_version" --locked
+    fi
 }
 
 #   cargo_install CRATE OPTION ... FOLDER

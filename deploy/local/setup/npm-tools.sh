@@ -30,13 +30,18 @@ write_wasm_opt() {
     mv "$draft" "$wasm_opt"
 }
 
+# The URL of a stack that `make run` started (.run/env) is no server to rely on.
+has_server_url() {
+    [[ -n ${CLICKHOUSE_URL-} && ${CLICKHOUSE_URL-} != "${SPILLWAY_RUN_CLICKHOUSE_URL-}" ]]
+}
+
 # Sets `chdb_library`, or leaves it empty where a real ClickHouse is at hand.
 set_up_engine() {
     local folder
     folder=$(folder_for clickhouse-engine "$tools/engine")
     chdb_library=$folder/node_modules/@chdb/lib-linux-x64-gnu/libchdb.so
     if [[ -d $folder ]]; then return; fi
-    if [[ -n ${CLICKHOUSE_URL-} ]] || command -v clickhouse >/dev/null; then
+    if has_server_url || command -v clickhouse >/dev/null; then
         chdb_library=
         return
     fi
