@@ -29,6 +29,7 @@ build: setup ## build the Worker and the binaries
 run: build ## start everything and send one trace
 	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/debug/local-stack" $(if $(ONCE),--once)
 
+test: export SPILLWAY_WITH_ENGINE := 1
 test: build ## run all tests
 	@$(with_tools) cargo test --workspace
 

@@ -150,7 +150,16 @@ impl Consumer {
         for _ in 0..self.config.workers {
             workers.spawn(Arc::clone(&self).work(stop.clone()));
         }
-        stop.cancelled().await;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(Err(panic)) = workers.join_next() => {
+                    // Its batch is taken up after the lease; a worker less for ever would go unnoticed.
+                    tracing::error!(%panic, "a worker ended by itself; another takes its place");
+                    workers.spawn(Arc::clone(&self).work(stop.clone()));
+                }
+            }
+        }
         let drain = Duration::from_secs(self.config.drain_seconds);
         let drained = tokio::time::timeout(drain, async { while workers.join_next().await.is_some() {} });
         if drained.await.is_err() {

@@ -8,8 +8,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use clickhouse::Client;
 use clickhouse::error::Error;
+use clickhouse::{Client, Row};
+use serde::Serialize;
 use spillway_proto::ObjectKey;
 use ulid::Ulid;
 
@@ -17,6 +18,8 @@ use crate::clickhouse::ClickHouseConfig;
 use crate::rows::SpanRow;
 
 const TABLE: &str = "otel_traces";
+const TRACE_TIMES: &str = "otel_traces_trace_id_ts";
+const NANOS_PER_SECOND: i64 = 1_000_000_000;
 const NANOS_PER_DAY: i64 = 86_400_000_000_000;
 /// How long the server may be silent while it takes rows, and after the last one.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
@@ -27,6 +30,15 @@ pub struct BatchRows {
     pub batch_id: Ulid,
     /// Every object of the manifest, with its rows.
     pub objects: Vec<(ObjectKey, Vec<SpanRow>)>,
+}
+
+/// A row of `otel_traces_trace_id_ts`; the times are seconds since the Unix epoch.
+#[derive(Row, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct TraceTime<'a> {
+    trace_id: &'a str,
+    start: u32,
+    end: u32,
 }
 
 /// `otel_traces`.
@@ -56,17 +68,33 @@ impl SpanTable {
             return self.insert(batch, all_rows(batch), try_no, "").await;
         }
         self.end_earlier_tries(batch.batch_id).await?;
-        if self.missing(batch).await?.is_empty() {
-            return Ok(());
+        if !self.missing(batch).await?.is_empty() {
+            // Under the same tokens: should an earlier try appear after all, the server drops one of the two.
+            self.insert(batch, all_rows(batch), try_no, "").await?;
+            let missing = self.missing(batch).await?;
+            if !missing.is_empty() {
+                let rows = missing.len();
+                tracing::warn!(batch = %batch.batch_id, rows, "a deduplication token without rows; healing");
+                self.insert(batch, missing, try_no, &format!(".{try_no}")).await?;
+            }
         }
-        // Under the same tokens: should an earlier try appear after all, the server drops one of the two.
-        self.insert(batch, all_rows(batch), try_no, "").await?;
-        let missing = self.missing(batch).await?;
-        if missing.is_empty() {
-            return Ok(());
+        self.insert_trace_times(batch).await
+    }
+
+    /// Writes what the view makes of the rows. An earlier try may have ended between the table and its view; to write the
+    /// same once more changes nothing, since the table keeps the first and the last moment of a trace.
+    async fn insert_trace_times(&self, batch: &BatchRows) -> Result<(), Error> {
+        let mut times: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
+        for row in all_rows(batch) {
+            let second = u32::try_from(row.timestamp / NANOS_PER_SECOND).unwrap_or(u32::MAX);
+            let (start, end) = times.entry(&row.trace_id).or_insert((second, second));
+            (*start, *end) = ((*start).min(second), (*end).max(second));
         }
-        tracing::warn!(batch = %batch.batch_id, rows = missing.len(), "a deduplication token without rows; healing");
-        self.insert(batch, missing, try_no, &format!(".{try_no}")).await
+        let mut insert = self.client.insert::<TraceTime<'_>>(TRACE_TIMES).await?;
+        for (trace_id, (start, end)) in times {
+            insert.write(&TraceTime { trace_id, start, end }).await?;
+        }
+        insert.end().await
     }
 
     /// One INSERT for each day, which is one partition and so becomes visible at once or not at all.

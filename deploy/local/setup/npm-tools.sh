@@ -35,13 +35,14 @@ has_server_url() {
     [[ -n ${CLICKHOUSE_URL-} && ${CLICKHOUSE_URL-} != "${SPILLWAY_RUN_CLICKHOUSE_URL-}" ]]
 }
 
-# Sets `chdb_library`, or leaves it empty where a real ClickHouse is at hand.
+# Sets `chdb_library`, or leaves it empty where a real ClickHouse is at hand. SPILLWAY_WITH_ENGINE asks for it anyway: the
+# engine has tests of its own.
 set_up_engine() {
     local folder
     folder=$(folder_for clickhouse-engine "$tools/engine")
     chdb_library=$folder/node_modules/@chdb/lib-linux-x64-gnu/libchdb.so
     if [[ -d $folder ]]; then return; fi
-    if has_server_url || command -v clickhouse >/dev/null; then
+    if [[ -z ${SPILLWAY_WITH_ENGINE-} ]] && { has_server_url || command -v clickhouse >/dev/null; }; then
         chdb_library=
         return
     fi

@@ -20,7 +20,7 @@ const READY_TIMEOUT: Duration = Duration::from_secs(60);
 const COMPATIBILITY_DATE: &str = "2026-11-01";
 
 /// R2, as the consumer reaches it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct S3Credentials {
     /// Of the bucket's one user.

@@ -16,7 +16,7 @@ use crate::tools::{binary, exported};
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Where ClickHouse comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Source {
     /// `CLICKHOUSE_URL`, with user and password in `CLICKHOUSE_USER` and `CLICKHOUSE_PASSWORD`. Never stopped by us.
     Url {
@@ -135,7 +135,17 @@ fn embedded_command(folder: &Path, http_port: u16, database: &str) -> Result<Com
     Ok(command)
 }
 
-/// A server with one user, on loopback only. It does not watch its standard input; a watcher in front of it does.
+/// Runs `clickhouse server` (`$0`) with a configuration (`$1`). A server does not look at its standard input, so a
+/// subshell does, and ends it. The second wait is for the server's own end, after the first was broken off by the signal.
+const SERVE: &str = r#"
+    exec 3<&0
+    "$0" server --config-file="$1" </dev/null 3<&- & server=$!
+    trap 'kill "$server"' TERM
+    (cat <&3 >/dev/null; kill "$server") &
+    wait "$server"; wait "$server"
+"#;
+
+/// A server with one user, on loopback only.
 fn server_command(clickhouse: &Path, folder: &Path, http_port: u16) -> Result<Command> {
     let data = folder.join("clickhouse");
     fs::create_dir_all(&data)?;
@@ -156,8 +166,7 @@ fn server_command(clickhouse: &Path, folder: &Path, http_port: u16) -> Result<Co
     );
     fs::write(&config, text)?;
     let mut command = Command::new("sh");
-    // The group's leader ends when its standard input does, and takes the server with it.
-    command.args(["-c", "\"$0\" server --config-file=\"$1\" </dev/null & server=$!; trap 'kill $server' TERM; cat >/dev/null & wait $!; kill $server; wait $server"]);
+    command.args(["-c", SERVE]);
     command.arg(clickhouse).arg(&config);
     Ok(command)
 }

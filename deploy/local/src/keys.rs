@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use spillway_proto::api_key::{KeyHash, KeyRecord};
 
 /// An API key and what the edge knows of it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Key {
     /// What exporters send.
     pub secret: String,

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use futures_util::StreamExt;
 use http::Response as HttpResponse;
 use serde_json::json;
+use spillway_proto::otlp::Encoding;
 use worker::{ByteStream, Context, Env, Headers, Request, Response, console_error, console_log, event};
 
 use super::durable_object::DurableUsage;
@@ -33,7 +34,9 @@ thread_local! {
 async fn fetch(mut request: Request, env: Env, ctx: Context) -> worker::Result<Response> {
     let head = match head(&request) {
         Ok(head) => head,
-        Err(error) => return Response::error(error.to_string(), 400),
+        Err(error) => {
+            return to_worker(response::rejected(&Rejection::Fault(fault("request")(error)), Encoding::Json));
+        }
     };
     let outcome = match serve(&head, &mut request, &env, &ctx).await {
         Ok(outcome) => outcome,

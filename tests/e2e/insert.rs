@@ -1,0 +1,144 @@
+//! A batch into ClickHouse, after tries that left nothing, all, a part, or a token without its rows.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clickhouse::Client;
+use local_stack::engine::{Engine, Source};
+use origin_consumer::clickhouse::ClickHouseConfig;
+use origin_consumer::insert::{BatchRows, SpanTable};
+use origin_consumer::migrate::migrate;
+use origin_consumer::rows::rows_of;
+use spillway_proto::notification::Notification;
+use spillway_proto::otlp::{Compression, DecompressLimits};
+use spillway_proto::record::ObjectRecord;
+use spillway_proto::trace_context::TraceContext;
+use spillway_proto::{ObjectId, ObjectKey, Sha256Digest, UnixMillis};
+use spillway_tests::export::Export;
+use tempfile::TempDir;
+use ulid::Ulid;
+
+const SPANS: u64 = 60;
+
+struct Bench {
+    table: SpanTable,
+    client: Client,
+    batch: BatchRows,
+    _engine: Engine,
+    _folder: TempDir,
+}
+
+impl Bench {
+    async fn start() -> Result<Self> {
+        let folder = TempDir::with_prefix("spillway-test-")?;
+        let engine = Engine::start(&Source::Embedded, folder.path(), "traces").await?;
+        let config = ClickHouseConfig {
+            url: engine.url.clone(),
+            database: engine.database.clone(),
+            ..ClickHouseConfig::default()
+        };
+        migrate(&config).await?;
+        let objects = [object(20)?, object(40)?].into();
+        let batch = BatchRows { batch_id: Ulid::generate(), objects };
+        let table = SpanTable::new(&config, Duration::from_secs(30));
+        Ok(Self { table, client: engine.client(), batch, _engine: engine, _folder: folder })
+    }
+
+    async fn count(&self, query: &str) -> Result<u64> {
+        Ok(self.client.query_raw(query).fetch_one().await?)
+    }
+
+    async fn assert_every_row_once(&self) -> Result<()> {
+        assert_eq!(self.count("SELECT count() FROM otel_traces").await?, SPANS);
+        assert_eq!(self.count("SELECT uniqExact(ObjectKey, RowNo) FROM otel_traces").await?, SPANS);
+        let traces = self.count("SELECT uniqExact(TraceId) FROM otel_traces_trace_id_ts").await?;
+        assert_eq!(traces, self.batch.objects.len() as u64);
+        Ok(())
+    }
+
+    async fn execute(&self, statement: &str) -> Result<()> {
+        let statement = self.client.query_raw(statement).with_setting("mutations_sync", "2");
+        Ok(statement.execute().await?)
+    }
+}
+
+fn object(spans: usize) -> Result<(ObjectKey, Vec<origin_consumer::rows::SpanRow>)> {
+    let body = Export::new(spans).body()?;
+    let (tenant, received_at) = ("acme".parse()?, UnixMillis(Ulid::generate().timestamp_ms()));
+    let spans = u32::try_from(spans)?;
+    let key = ObjectKey::new(received_at, Ulid::generate().0, ObjectId::of(&tenant, &body), spans);
+    let record = ObjectRecord {
+        tenant: tenant.clone(),
+        key_id: "k1".parse()?,
+        received_at_unix_nano: received_at.as_nanos(),
+        compression: Compression::Identity,
+        payload: body.into(),
+        trace_context: TraceContext::root([1; 16], [2; 8]),
+    };
+    let bytes = record.to_object();
+    let notification = Notification {
+        object_key: key.clone(),
+        tenant,
+        bytes: bytes.len() as u64,
+        sha256: Sha256Digest::of(&bytes),
+        received_at_unix_ms: received_at,
+        stored_at_unix_ms: received_at,
+        trace_context: record.trace_context,
+        parent_span_id: None,
+    };
+    let limits = DecompressLimits { max_bytes: 1 << 20, max_ratio: 100 };
+    Ok((key, rows_of(&notification, bytes.into(), limits)?))
+}
+
+#[tokio::test]
+async fn a_first_try_stores_every_row() -> Result<()> {
+    let bench = Bench::start().await?;
+    bench.table.store(&bench.batch, 0).await?;
+    bench.assert_every_row_once().await
+}
+
+#[tokio::test]
+async fn after_a_try_that_left_nothing_every_row_is_stored() -> Result<()> {
+    let bench = Bench::start().await?;
+    bench.table.store(&bench.batch, 1).await?;
+    bench.assert_every_row_once().await
+}
+
+#[tokio::test]
+async fn after_a_try_that_stored_all_nothing_is_doubled() -> Result<()> {
+    let bench = Bench::start().await?;
+    for earlier_tries in 0..4 {
+        bench.table.store(&bench.batch, earlier_tries).await?;
+    }
+    bench.assert_every_row_once().await
+}
+
+#[tokio::test]
+async fn a_token_without_its_rows_is_healed() -> Result<()> {
+    let bench = Bench::start().await?;
+    bench.table.store(&bench.batch, 0).await?;
+    bench.execute("ALTER TABLE otel_traces DELETE WHERE 1").await?;
+    bench.table.store(&bench.batch, 0).await?;
+    // The failure that tokens alone would hide: the insert succeeded, and nothing is there.
+    assert_eq!(bench.count("SELECT count() FROM otel_traces").await?, 0);
+    bench.table.store(&bench.batch, 1).await?;
+    bench.assert_every_row_once().await
+}
+
+#[tokio::test]
+async fn the_missing_part_of_an_object_is_filled_in() -> Result<()> {
+    let bench = Bench::start().await?;
+    bench.table.store(&bench.batch, 0).await?;
+    bench.execute("ALTER TABLE otel_traces DELETE WHERE RowNo % 3 = 1").await?;
+    bench.table.store(&bench.batch, 1).await?;
+    bench.assert_every_row_once().await
+}
+
+#[tokio::test]
+async fn the_times_of_traces_are_written_again_where_the_view_was_not_reached() -> Result<()> {
+    let bench = Bench::start().await?;
+    bench.table.store(&bench.batch, 0).await?;
+    bench.execute("TRUNCATE TABLE otel_traces_trace_id_ts").await?;
+    bench.table.store(&bench.batch, 1).await?;
+    bench.assert_every_row_once().await
+}
