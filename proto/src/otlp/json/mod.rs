@@ -1,0 +1,136 @@
+//! OTLP's JSON mapping, as exporters really write it: <https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>.
+//!
+//! More is read than the mapping allows: nulls for missing values, snake_case names, enum names, NaN as text or null,
+//! 64-bit integers as numbers or strings. Ids are hexadecimal, in either case; base64 ids, which some SDKs send, are
+//! refused with an error that says so.
+
+mod convert;
+mod scalars;
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use serde::Deserialize;
+use serde::de::Error;
+
+use self::convert::all;
+use self::scalars::{Base64, Double, EnumOf, HexId, Int, List, Text};
+use super::DecodeError;
+
+pub(super) fn decode(body: &[u8]) -> Result<ExportTraceServiceRequest, DecodeError> {
+    // serde would read a list as an object's fields in their order.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        let source = serde_json::Error::custom("the request must be an object");
+        return Err(DecodeError::Json { path: ".".to_owned(), source });
+    }
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let request: JsonRequest = serde_path_to_error::deserialize(&mut reader)
+        .map_err(|error| DecodeError::Json { path: error.path().to_string(), source: error.into_inner() })?;
+    reader.end().map_err(|source| DecodeError::Json { path: ".".to_owned(), source })?;
+    Ok(ExportTraceServiceRequest { resource_spans: all(request.resource_spans.0) })
+}
+
+/// A message whose every field may be missing; the types of the fields say how null is read.
+macro_rules! message {
+    ($name:ident { $($field:ident $(or $alias:literal)? : $type:ty;)* }) => {
+        #[derive(Default, Deserialize)]
+        #[serde(rename_all = "camelCase", default)]
+        struct $name {
+            $($(#[serde(alias = $alias)])? $field: $type,)*
+        }
+    };
+}
+
+message!(JsonRequest {
+    resource_spans or "resource_spans": List<JsonResourceSpans>;
+});
+
+message!(JsonResourceSpans {
+    resource: Option<JsonResource>;
+    scope_spans or "scope_spans": List<JsonScopeSpans>;
+    schema_url or "schema_url": Text;
+});
+
+message!(JsonResource {
+    attributes: List<JsonKeyValue>;
+    dropped_attributes_count or "dropped_attributes_count": Int<u32>;
+});
+
+message!(JsonScopeSpans {
+    scope: Option<JsonScope>;
+    spans: List<JsonSpan>;
+    schema_url or "schema_url": Text;
+});
+
+message!(JsonScope {
+    name: Text;
+    version: Text;
+    attributes: List<JsonKeyValue>;
+    dropped_attributes_count or "dropped_attributes_count": Int<u32>;
+});
+
+message!(JsonSpan {
+    trace_id or "trace_id": HexId;
+    span_id or "span_id": HexId;
+    trace_state or "trace_state": Text;
+    parent_span_id or "parent_span_id": HexId;
+    flags: Int<u32>;
+    name: Text;
+    kind: EnumOf<SpanKind>;
+    start_time_unix_nano or "start_time_unix_nano": Int<u64>;
+    end_time_unix_nano or "end_time_unix_nano": Int<u64>;
+    attributes: List<JsonKeyValue>;
+    dropped_attributes_count or "dropped_attributes_count": Int<u32>;
+    events: List<JsonEvent>;
+    dropped_events_count or "dropped_events_count": Int<u32>;
+    links: List<JsonLink>;
+    dropped_links_count or "dropped_links_count": Int<u32>;
+    status: Option<JsonStatus>;
+});
+
+message!(JsonEvent {
+    time_unix_nano or "time_unix_nano": Int<u64>;
+    name: Text;
+    attributes: List<JsonKeyValue>;
+    dropped_attributes_count or "dropped_attributes_count": Int<u32>;
+});
+
+message!(JsonLink {
+    trace_id or "trace_id": HexId;
+    span_id or "span_id": HexId;
+    trace_state or "trace_state": Text;
+    attributes: List<JsonKeyValue>;
+    dropped_attributes_count or "dropped_attributes_count": Int<u32>;
+    flags: Int<u32>;
+});
+
+message!(JsonStatus {
+    message: Text;
+    code: EnumOf<StatusCode>;
+});
+
+message!(JsonKeyValue {
+    key: Text;
+    value: Option<JsonAnyValue>;
+});
+
+message!(JsonAnyValue {
+    string_value or "string_value": Option<String>;
+    bool_value or "bool_value": Option<bool>;
+    int_value or "int_value": Option<Int<i64>>;
+    double_value or "double_value": Double;
+    array_value or "array_value": Option<JsonArrayValue>;
+    kvlist_value or "kvlist_value": Option<JsonKeyValueList>;
+    bytes_value or "bytes_value": Option<Base64>;
+});
+
+message!(JsonArrayValue {
+    values: Option<Vec<Option<JsonAnyValue>>>;
+});
+
+message!(JsonKeyValueList {
+    values: List<JsonKeyValue>;
+});
+
+#[cfg(test)]
+mod tests;

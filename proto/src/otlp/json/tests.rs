@@ -1,0 +1,89 @@
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::trace::v1::Span;
+
+use super::*;
+
+fn span(json: &str) -> Result<Span, DecodeError> {
+    let body = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{json}]}}]}}]}}"#);
+    decode(body.as_bytes())
+        .map(|mut request| request.resource_spans.remove(0).scope_spans.remove(0).spans.remove(0))
+}
+
+fn value(json: &str) -> Option<any_value::Value> {
+    let span = span(&format!(r#"{{"attributes":[{{"key":"k","value":{json}}}]}}"#)).unwrap();
+    span.attributes.into_iter().next().unwrap().value.and_then(|value| value.value)
+}
+
+#[test]
+fn an_empty_request_is_a_request() {
+    for body in ["{}", r#"{"resourceSpans":[]}"#, r#"{"resourceSpans":null}"#] {
+        assert_eq!(decode(body.as_bytes()).unwrap(), ExportTraceServiceRequest::default());
+    }
+}
+
+#[test]
+fn ids_are_hexadecimal_in_either_case() {
+    let span = span(
+        r#"{"traceId":"5B8EFFF798038103D269B633813FC60C","spanId":"eee19b7ec3c1b174","parentSpanId":null}"#,
+    );
+    let span = span.unwrap();
+    assert_eq!(hex::encode(&span.trace_id), "5b8efff798038103d269b633813fc60c");
+    assert_eq!(hex::encode(&span.span_id), "eee19b7ec3c1b174");
+    assert!(span.parent_span_id.is_empty());
+}
+
+#[test]
+fn a_base64_id_is_refused_with_its_path_and_what_it_seems_to_be() {
+    let error = span(r#"{"traceId":"W47/95gDgQPSabYzgT/GDA=="}"#).unwrap_err();
+    assert_eq!(error.field(), "resourceSpans[0].scopeSpans[0].spans[0].traceId");
+    assert!(error.to_string().contains("base64"), "{error}");
+}
+
+#[test]
+fn integers_are_numbers_or_text_and_enums_numbers_or_names() {
+    let a =
+        span(r#"{"startTimeUnixNano":"1544712660000000001","endTimeUnixNano":1544712661000000001,"kind":2}"#);
+    let b = span(
+        r#"{"start_time_unix_nano":1544712660000000001,"end_time_unix_nano":"1544712661000000001","kind":"SPAN_KIND_SERVER"}"#,
+    );
+    assert_eq!(a.unwrap(), b.unwrap());
+    assert!(span(r#"{"startTimeUnixNano":-1}"#).is_err());
+    assert!(span(r#"{"kind":"SERVER"}"#).is_err());
+}
+
+#[test]
+fn nulls_and_unknown_fields_are_as_if_absent() {
+    let json = r#"{"name":"n","kind":null,"endTimeUnixNano":null,"status":null,"attributes":[null],"events":null,
+        "droppedLinksCount":null,"someNewField":{"a":[1]}}"#;
+    assert_eq!(span(json).unwrap(), Span { name: "n".into(), ..Span::default() });
+}
+
+#[test]
+fn every_kind_of_value_is_read() {
+    use any_value::Value::*;
+    assert_eq!(value(r#"{"stringValue":""}"#), Some(StringValue(String::new())));
+    assert_eq!(value(r#"{"boolValue":false}"#), Some(BoolValue(false)));
+    assert_eq!(value(r#"{"intValue":"-9223372036854775808"}"#), Some(IntValue(i64::MIN)));
+    assert_eq!(value(r#"{"doubleValue":1}"#), Some(DoubleValue(1.0)));
+    assert_eq!(value(r#"{"doubleValue":"-Infinity"}"#), Some(DoubleValue(f64::NEG_INFINITY)));
+    assert!(matches!(value(r#"{"doubleValue":null}"#), Some(DoubleValue(nan)) if nan.is_nan()));
+    assert_eq!(value(r#"{"bytesValue":"aGk="}"#), Some(BytesValue(b"hi".to_vec())));
+    assert_eq!(value("{}"), None);
+    assert_eq!(value("null"), None);
+    let Some(ArrayValue(array)) = value(r#"{"arrayValue":{"values":[{"intValue":1},null]}}"#) else {
+        panic!("an array")
+    };
+    assert_eq!(array.values, [AnyValue { value: Some(IntValue(1)) }, AnyValue { value: None }]);
+    let Some(KvlistValue(list)) = value(r#"{"kvlistValue":{"values":[{"key":"a","value":null},null]}}"#)
+    else {
+        panic!("a list")
+    };
+    assert_eq!(list.values, [KeyValue { key: "a".into(), value: None, key_strindex: 0 }]);
+}
+
+#[test]
+fn what_follows_the_request_is_an_error() {
+    assert!(decode(b"{} {}").is_err());
+    assert!(decode(b"[]").is_err());
+    assert!(decode(b"").is_err());
+}
