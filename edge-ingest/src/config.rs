@@ -117,7 +117,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
     fn url(&self, variable: &'static str) -> Result<String, ConfigError> {
         let found = (self.0)(variable);
         match found {
-            Some(url) if url.parse::<http::Uri>().is_ok_and(|uri| uri.host().is_some()) => Ok(url),
+            Some(url) if is_http_url(&url) => Ok(url),
             _ => {
                 let found = found.as_deref().map_or_else(|| "missing".to_owned(), quoted);
                 Err(ConfigError { variable, expected: "an http or https URL".to_owned(), found })
@@ -136,6 +136,11 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             }),
         }
     }
+}
+
+fn is_http_url(url: &str) -> bool {
+    url.parse::<http::Uri>()
+        .is_ok_and(|uri| uri.host().is_some() && matches!(uri.scheme_str(), Some("http" | "https")))
 }
 
 fn quoted(value: &str) -> String {
@@ -174,6 +179,8 @@ mod tests {
             ("NOTIFY_TIMEOUT_MS", "10001"),
             ("ALLOW_KEY_IN_QUERY", "yes"),
             ("NOTIFY_URL", "/v1/traces"),
+            ("NOTIFY_URL", "localhost:8080"),
+            ("NOTIFY_URL", "ftp://o.example"),
         ] {
             let error = read(&[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(name) && error.contains(value), "{error}");

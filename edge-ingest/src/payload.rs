@@ -15,6 +15,8 @@ pub struct Payload {
     pub verdict: Verdict,
     /// The request in protobuf: as received, or transcoded from JSON.
     pub bytes: Vec<u8>,
+    /// How many bytes the request in protobuf has when it is not compressed.
+    pub decompressed_bytes: u64,
     /// How `bytes` is compressed.
     pub compression: Compression,
 }
@@ -26,13 +28,15 @@ pub fn check(request: ExportRequest, limits: DecompressLimits) -> Result<Payload
     match request.encoding {
         Encoding::Protobuf => {
             let verdict = retain_valid_spans(&mut message);
+            let decompressed_bytes = body.len() as u64;
             drop(body);
-            Ok(Payload { verdict, bytes: request.body, compression: request.compression })
+            Ok(Payload { verdict, bytes: request.body, decompressed_bytes, compression: request.compression })
         }
         Encoding::Json => {
             let bytes = message.encode_to_vec();
             let verdict = retain_valid_spans(&mut message);
-            Ok(Payload { verdict, bytes, compression: Compression::Identity })
+            let decompressed_bytes = bytes.len() as u64;
+            Ok(Payload { verdict, bytes, decompressed_bytes, compression: Compression::Identity })
         }
     }
 }

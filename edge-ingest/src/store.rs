@@ -48,6 +48,7 @@ pub async fn store(
         ("tenant", key.tenant.to_string()),
         ("key-id", key.key_id.to_string()),
         ("sha256", sha256.to_string()),
+        ("payload-bytes", payload.decompressed_bytes.to_string()),
         ("traceparent", received.trace_context.to_string()),
     ];
     let object = NewObject { key: object_key.clone(), bytes, sha256, metadata };
@@ -56,6 +57,7 @@ pub async fn store(
         object_key,
         tenant: key.tenant.clone(),
         bytes: size,
+        payload_bytes: payload.decompressed_bytes,
         sha256,
         received_at_unix_ms: received.at,
         stored_at_unix_ms: runtime.now(),

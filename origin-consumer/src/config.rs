@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use figment::Figment;
+use figment::error::Kind;
 use figment::providers::{Env, Format, Toml};
 use serde::Deserialize;
 
@@ -16,6 +17,9 @@ use crate::http::{HttpConfig, NotifyConfig};
 use crate::queue::QueueConfig;
 use crate::sweep::SweepConfig;
 use crate::telemetry::TelemetryConfig;
+
+/// What the names of the environment's variables begin with.
+const PREFIX: &str = "SPILLWAY_";
 
 /// Everything that `serve` and `consume` are told. Each part lives beside what it configures.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -50,12 +54,22 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
+    /// A file is no TOML.
+    #[error("{path}, line {line}: {problem}")]
+    Syntax {
+        /// Which file.
+        path: String,
+        /// Where, from 1.
+        line: usize,
+        /// What is wrong there.
+        problem: String,
+    },
     /// Not what the fields are: of another type, or of an unknown name.
     #[error("{field}: {problem}")]
     Shape {
         /// Its path; that of its section where the name is unknown.
         field: String,
-        /// What is wrong, and where it comes from.
+        /// What would be right.
         problem: String,
     },
     /// A field's value cannot be right.
@@ -70,12 +84,57 @@ pub enum ConfigError {
     },
 }
 
+/// What is wrong, without the value: it may be a secret.
 fn shape(error: &figment::Error) -> ConfigError {
-    let source = error.metadata.as_ref().map(|metadata| format!(" (from the {})", metadata.name));
-    ConfigError::Shape {
-        field: error.path.join(".").to_lowercase(),
-        problem: format!("{}{}", error.kind, source.unwrap_or_default()),
+    let problem = match &error.kind {
+        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => format!("must be {expected}"),
+        Kind::InvalidLength(_, expected) => format!("must have {expected}"),
+        Kind::UnknownField(_, known) => format!("there is no such field; there are {}", known.join(", ")),
+        other => other.to_string(),
+    };
+    ConfigError::Shape { field: error.path.join(".").to_lowercase(), problem }
+}
+
+/// The file's text, if it is TOML. The error shows no line of it.
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let shown = || path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: shown(), source })?;
+    match toml::from_str::<toml::Table>(&text) {
+        Ok(_) => Ok(text),
+        Err(error) => {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            Err(ConfigError::Syntax { path: shown(), line, problem: error.message().to_owned() })
+        }
     }
+}
+
+/// Names of fields that hold text: their values in the environment are taken as they are, where others are read as numbers
+/// or lists.
+const TEXTS: [&str; 12] = [
+    "access_key_id",
+    "api_key",
+    "bucket",
+    "database",
+    "endpoint",
+    "listen",
+    "own_tenant",
+    "password",
+    "path",
+    "region",
+    "secret_access_key",
+    "user",
+];
+
+/// Whether a variable's name, less its prefix, is that of a field. Names without the double underscore belong to somebody
+/// else, such as the local stack's exports.
+fn is_field(name: &str) -> bool {
+    name.contains("__")
+}
+
+fn is_text(name: &str) -> bool {
+    let field = name.rsplit("__").next().unwrap_or_default().to_lowercase();
+    TEXTS.contains(&field.as_str())
 }
 
 /// For a field whose value cannot be right.
@@ -104,6 +163,14 @@ where
 
 /// For a URL of http or https with a host.
 pub(crate) fn is_url(field: &'static str, value: &str) -> Result<(), ConfigError> {
+    if value.contains('@') {
+        // Logs show URLs.
+        return Err(wrong(
+            field,
+            "an http or https URL without a user and a password",
+            "one that holds them",
+        ));
+    }
     let uri = value.parse::<axum::http::Uri>().ok();
     let good =
         uri.is_some_and(|uri| uri.host().is_some() && matches!(uri.scheme_str(), Some("http" | "https")));
@@ -125,13 +192,18 @@ impl Config {
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         let mut figment = Figment::new();
         if let Some(path) = file {
-            let text = std::fs::read_to_string(path)
-                .map_err(|source| ConfigError::File { path: path.display().to_string(), source })?;
-            figment = figment.merge(Toml::string(&text));
+            figment = figment.merge(Toml::string(&read(path)?));
         }
-        // Names without the double underscore belong to somebody else, such as the local stack's exports.
-        let environment = Env::prefixed("SPILLWAY_").filter(|name| name.as_str().contains("__")).split("__");
-        figment.merge(environment).extract().map_err(|error| shape(&error))
+        let environment =
+            Env::prefixed(PREFIX).filter(|name| is_field(name.as_str()) && !is_text(name.as_str()));
+        figment = figment.merge(environment.split("__"));
+        for (name, value) in std::env::vars() {
+            let Some(name) = name.strip_prefix(PREFIX).filter(|name| is_field(name) && is_text(name)) else {
+                continue;
+            };
+            figment = figment.merge((name.to_lowercase().replace("__", "."), value));
+        }
+        figment.extract().map_err(|error| shape(&error))
     }
 
     /// Whether ClickHouse can be reached with it, as far as the values tell.
@@ -197,11 +269,18 @@ mod tests {
             ("signing_keys = [\"0123456789abcdef0123456789abcdef\"]", "", "notify.signing_keys"),
             ("0123456789abcdef0123456789abcdef", "short", "notify.signing_keys"),
             ("access_key_id = \"id\"", "", "s3.access_key_id"),
+            ("http://localhost:8123", "http://user:hunter2@localhost", "clickhouse.url"),
+            ("\"another secret\"", "12345678", "clickhouse.password"),
+            ("\"another secret\"", "\"hunter2", "line "),
+            ("[\"0123456789abcdef0123456789abcdef\"]", "\"hunter2\"", "notify.signing_keys"),
             ("[clickhouse]", "[consumer]\nworkers = 0\n[clickhouse]", "consumer.workers"),
             ("[clickhouse]", "[consumer]\nworkers = \"many\"\n[clickhouse]", "consumer.workers"),
         ] {
             let error = load(&GOOD.replace(from, to)).unwrap_err().to_string();
             assert!(error.contains(named), "{named}: {error}");
+            for secret in ["hunter2", "12345678", "another secret", "0123456789abcdef"] {
+                assert!(!error.contains(secret), "{secret}: {error}");
+            }
         }
     }
 

@@ -20,14 +20,10 @@ use crate::queue::{Batch, ClaimLimits, Queue, QueueError};
 use crate::rows::{SpanRow, rows_of};
 use crate::telemetry::Telemetry;
 use crate::telemetry::hop::{self, StepTimes};
-use crate::time::{after, now};
+use crate::time::{after, backoff, now};
 
 /// How long an idle worker waits before it looks again; an object that comes in through the same process wakes it.
 const IDLE: Duration = Duration::from_millis(250);
-/// The wait after a batch's first failure; it doubles with each further one.
-const BACKOFF: Duration = Duration::from_millis(500);
-/// No wait after a failure is longer.
-const BACKOFF_CAP: Duration = Duration::from_secs(30);
 
 /// `[consumer]`
 #[derive(Debug, Clone, Deserialize)]
@@ -41,7 +37,7 @@ pub struct ConsumerConfig {
     pub batch_objects: u32,
     /// The most spans of a batch; one object alone may hold more.
     pub batch_spans: u64,
-    /// The most bytes of a batch, as stored; one object alone may hold more.
+    /// The most bytes of payload of a batch, decompressed; one object alone may hold more.
     pub batch_bytes: u64,
     /// The most bytes of one payload after decompression.
     pub max_decompressed_bytes: usize,
@@ -225,7 +221,7 @@ impl Consumer {
     }
 
     async fn release(&self, batch: &Batch, error: String) -> BatchOutcome {
-        let wait = BACKOFF.saturating_mul(2u32.saturating_pow(batch.failures)).min(BACKOFF_CAP);
+        let wait = backoff(batch.failures);
         tracing::warn!(batch = %batch.id, objects = batch.objects.len(), error, retry_in = ?wait, "a batch was not stored");
         if let Err(error) = self.queue.release(batch, after(now(), wait), error).await {
             tracing::warn!(batch = %batch.id, %error, "a batch could not be given back; its lease will run out");

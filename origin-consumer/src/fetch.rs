@@ -145,10 +145,16 @@ impl Objects {
         let head = head.send().await.map_err(transient)?;
         let kept = |name: &str| head.metadata().and_then(|metadata| metadata.get(name)).map(String::as_str);
         let missing = |name: &str| FetchError::Poison(format!("its metadata `{name}` is missing or wrong"));
+        let bytes = head.content_length().and_then(|bytes| u64::try_from(bytes).ok());
+        let bytes =
+            bytes.ok_or_else(|| FetchError::Transient("s3 did not tell the object's size".to_owned()))?;
         Ok(Notification {
             object_key: key.clone(),
             tenant: kept("tenant").and_then(|tenant| tenant.parse().ok()).ok_or_else(|| missing("tenant"))?,
-            bytes: head.content_length().and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
+            bytes,
+            payload_bytes: kept("payload-bytes")
+                .and_then(|bytes| bytes.parse().ok())
+                .ok_or_else(|| missing("payload-bytes"))?,
             sha256: kept("sha256").and_then(|digest| digest.parse().ok()).ok_or_else(|| missing("sha256"))?,
             received_at_unix_ms: key.received_at(),
             // R2 tells to the second when it had the object; it cannot have been earlier than this.

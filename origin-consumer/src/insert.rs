@@ -90,7 +90,10 @@ impl SpanTable {
             let (start, end) = times.entry(&row.trace_id).or_insert((second, second));
             (*start, *end) = ((*start).min(second), (*end).max(second));
         }
-        let mut insert = self.client.insert::<TraceTime<'_>>(TRACE_TIMES).await?;
+        // Any number of days at once: what is written twice here counts once.
+        let client = self.client.clone().with_setting("max_partitions_per_insert_block", "0");
+        let insert = client.insert::<TraceTime<'_>>(TRACE_TIMES).await?;
+        let mut insert = insert.with_timeouts(Some(SEND_TIMEOUT), Some(self.end_timeout));
         for (trace_id, (start, end)) in times {
             insert.write(&TraceTime { trace_id, start, end }).await?;
         }

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use origin_consumer::config::{Config, ConfigError};
 use origin_consumer::engine::{self, EngineError, EngineOptions};
 use origin_consumer::migrate::{self, MigrateError};
-use origin_consumer::serve::{ServeError, serve};
+use origin_consumer::serve::{Parts, ServeError, serve};
 use origin_consumer::shutdown;
 use tracing_subscriber::EnvFilter;
 
@@ -29,7 +29,7 @@ struct Cli {
 const CONFIGURATION: &str = "\
 Configuration: a TOML file (--config), and over it the environment, where SPILLWAY_CLICKHOUSE__URL is `url` of
 [clickhouse]. Required: notify.signing_keys (serve), s3.endpoint, s3.access_key_id, s3.secret_access_key and
-clickhouse.url. The README lists all fields. The log's level is set by RUST_LOG (default: info).
+clickhouse.url. deploy/spillway.example.toml lists all fields. The log's level is set by RUST_LOG (default: info).
 
 Exit codes: 0 ended as asked, 1 failed, 2 the command line or the configuration is wrong.";
 
@@ -148,12 +148,14 @@ fn run(cli: Cli) -> Result<(), Failure> {
             let config = Config::load(config.file.as_deref())?;
             config.check_origin()?;
             config.check_consumer()?;
-            in_runtime(run_services(&config, true, !without_consumer, !no_migrate, cli.exit_on_stdin_eof))
+            let parts = Parts { origin: true, consumer: !without_consumer, migrate: !no_migrate };
+            in_runtime(run_services(&config, parts, cli.exit_on_stdin_eof))
         }
         Command::Consume { config } => {
             let config = Config::load(config.file.as_deref())?;
             config.check_consumer()?;
-            in_runtime(run_services(&config, false, true, false, cli.exit_on_stdin_eof))
+            let parts = Parts { origin: false, consumer: true, migrate: false };
+            in_runtime(run_services(&config, parts, cli.exit_on_stdin_eof))
         }
         Command::Migrate { config } => {
             let config = Config::load(config.file.as_deref())?;
@@ -167,20 +169,11 @@ fn in_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Fai
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
 }
 
-async fn run_services(
-    config: &Config,
-    origin: bool,
-    consumer: bool,
-    migrate: bool,
-    exit_on_stdin_eof: bool,
-) -> Result<(), Failure> {
+async fn run_services(config: &Config, parts: Parts, exit_on_stdin_eof: bool) -> Result<(), Failure> {
     // The TLS of the exporter takes whatever the process has chosen; there is one choice, so a second try is harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let stop = shutdown::requested(exit_on_stdin_eof)?;
-    if migrate {
-        migrate_now(config).await?;
-    }
-    serve(config, origin, consumer, stop).await?;
+    serve(config, parts, stop).await?;
     tracing::info!("ended as asked");
     Ok(())
 }

@@ -1,9 +1,11 @@
 //! Step e: from an object's bytes to rows of `otel_traces`.
 //!
 //! The texts of values, kinds and status codes are those that the Collector's ClickHouse exporter writes, since that is
-//! what dashboards and queries expect.
+//! what dashboards and queries expect. One differs: NaN and the infinities have their names (`NaN`, `+Inf`, `-Inf`), where
+//! the Collector writes the text of an error.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -12,7 +14,7 @@ use clickhouse::Row;
 use serde::Serialize;
 use serde_json::Value as Json;
 use spillway_proto::notification::Notification;
-use spillway_proto::otlp::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value};
+use spillway_proto::otlp::common::v1::{AnyValue, KeyValue, any_value::Value};
 use spillway_proto::otlp::trace::v1::span::{Event, Link, SpanKind};
 use spillway_proto::otlp::trace::v1::{Span, status::StatusCode};
 use spillway_proto::otlp::{
@@ -23,6 +25,10 @@ use spillway_proto::record::{ObjectRecord, RecordError, records_of};
 
 /// A map column: names and texts, in the order in which they came.
 type Attributes = Vec<(String, String)>;
+
+/// What the rows of a resource or a scope have in common is there once: a large resource with many small spans would
+/// otherwise take memory by their product.
+type Shared<T> = Arc<T>;
 
 /// A row of `otel_traces`; the fields have the columns' names.
 #[derive(Debug, Clone, PartialEq, Row, Serialize)]
@@ -36,10 +42,10 @@ pub struct SpanRow {
     pub trace_state: String,
     pub span_name: String,
     pub span_kind: &'static str,
-    pub service_name: String,
-    pub resource_attributes: Attributes,
-    pub scope_name: String,
-    pub scope_version: String,
+    pub service_name: Shared<str>,
+    pub resource_attributes: Shared<Attributes>,
+    pub scope_name: Shared<str>,
+    pub scope_version: Shared<str>,
     pub span_attributes: Attributes,
     pub duration: u64,
     pub status_code: &'static str,
@@ -58,17 +64,17 @@ pub struct SpanRow {
     pub link_trace_states: Vec<String>,
     #[serde(rename = "Links.Attributes")]
     pub link_attributes: Vec<Attributes>,
-    pub tenant_id: String,
-    pub object_key: String,
+    pub tenant_id: Shared<str>,
+    pub object_key: Shared<str>,
     pub row_no: u32,
     pub received_at: i64,
     pub trace_flags: u32,
     pub dropped_attributes_count: u32,
     pub dropped_events_count: u32,
     pub dropped_links_count: u32,
-    pub resource_schema_url: String,
-    pub scope_schema_url: String,
-    pub scope_attributes: Attributes,
+    pub resource_schema_url: Shared<str>,
+    pub scope_schema_url: Shared<str>,
+    pub scope_attributes: Shared<Attributes>,
 }
 
 /// An object is not what the edge writes. Trying again will not help.
@@ -103,6 +109,7 @@ pub fn rows_of(
     limits: DecompressLimits,
 ) -> Result<Vec<SpanRow>, RowsError> {
     let key = &notification.object_key;
+    let object_key = key.to_string().into();
     let mut rows = Vec::new();
     for record in records_of(object)? {
         if record.tenant != notification.tenant {
@@ -111,7 +118,7 @@ pub fn rows_of(
         let payload = decompress(&record.payload, record.compression, limits)?;
         let mut request = decode(&payload, Encoding::Protobuf)?;
         retain_valid_spans(&mut request);
-        append(&mut rows, request, &record, &key.to_string());
+        append(&mut rows, request, &record, &object_key);
     }
     if rows.len() == key.spans() as usize {
         Ok(rows)
@@ -124,35 +131,51 @@ fn append(
     rows: &mut Vec<SpanRow>,
     request: ExportTraceServiceRequest,
     record: &ObjectRecord,
-    object_key: &str,
+    object_key: &Shared<str>,
 ) {
+    let tenant: Shared<str> = record.tenant.as_str().into();
     for of_resource in request.resource_spans {
         let resource = attributes(of_resource.resource.unwrap_or_default().attributes);
-        let service = value_of(&resource, "service.name");
+        let service = value_of(&resource, "service.name").into();
+        let resource = Shared::new(resource);
+        let resource_schema_url: Shared<str> = of_resource.schema_url.into();
         for of_scope in of_resource.scope_spans {
             let scope = of_scope.scope.unwrap_or_default();
-            let scope_attributes = attributes(scope.attributes.clone());
+            let common = Common {
+                tenant: &tenant,
+                object_key,
+                received_at: nanos(record.received_at_unix_nano) / 1_000_000,
+                service: &service,
+                resource: &resource,
+                resource_schema_url: &resource_schema_url,
+                scope_name: scope.name.into(),
+                scope_version: scope.version.into(),
+                scope: Shared::new(attributes(scope.attributes)),
+                scope_schema_url: of_scope.schema_url.into(),
+            };
             for span in of_scope.spans {
                 let row_no = u32::try_from(rows.len()).unwrap_or(u32::MAX);
-                rows.push(SpanRow {
-                    service_name: service.clone(),
-                    resource_attributes: resource.clone(),
-                    tenant_id: record.tenant.to_string(),
-                    object_key: object_key.to_owned(),
-                    row_no,
-                    received_at: nanos(record.received_at_unix_nano) / 1_000_000,
-                    resource_schema_url: of_resource.schema_url.clone(),
-                    scope_schema_url: of_scope.schema_url.clone(),
-                    scope_attributes: scope_attributes.clone(),
-                    ..row(span, &scope)
-                });
+                rows.push(row(span, row_no, &common));
             }
         }
     }
 }
 
-/// The columns that a span and its scope fill by themselves.
-fn row(span: Span, scope: &InstrumentationScope) -> SpanRow {
+/// What the rows of a scope have in common.
+struct Common<'a> {
+    tenant: &'a Shared<str>,
+    object_key: &'a Shared<str>,
+    received_at: i64,
+    service: &'a Shared<str>,
+    resource: &'a Shared<Attributes>,
+    resource_schema_url: &'a Shared<str>,
+    scope_name: Shared<str>,
+    scope_version: Shared<str>,
+    scope: Shared<Attributes>,
+    scope_schema_url: Shared<str>,
+}
+
+fn row(span: Span, row_no: u32, common: &Common<'_>) -> SpanRow {
     let (kind, status) = (span.kind(), span.status.unwrap_or_default());
     let status_code = match status.code() {
         StatusCode::Unset => "Unset",
@@ -169,10 +192,10 @@ fn row(span: Span, scope: &InstrumentationScope) -> SpanRow {
         trace_state: span.trace_state,
         span_name: span.name,
         span_kind: kind_name(kind),
-        service_name: String::new(),
-        resource_attributes: Vec::new(),
-        scope_name: scope.name.clone(),
-        scope_version: scope.version.clone(),
+        service_name: common.service.clone(),
+        resource_attributes: common.resource.clone(),
+        scope_name: common.scope_name.clone(),
+        scope_version: common.scope_version.clone(),
         span_attributes: attributes(span.attributes),
         // A clock that ran backwards must not become a duration of centuries.
         duration: span.end_time_unix_nano.saturating_sub(span.start_time_unix_nano),
@@ -185,17 +208,17 @@ fn row(span: Span, scope: &InstrumentationScope) -> SpanRow {
         link_span_ids: links.iter().map(|link| hex::encode(&link.span_id)).collect(),
         link_trace_states: links.iter().map(|link| link.trace_state.clone()).collect(),
         link_attributes: links.into_iter().map(|link| attributes(link.attributes)).collect(),
-        tenant_id: String::new(),
-        object_key: String::new(),
-        row_no: 0,
-        received_at: 0,
+        tenant_id: common.tenant.clone(),
+        object_key: common.object_key.clone(),
+        row_no,
+        received_at: common.received_at,
         trace_flags: span.flags,
         dropped_attributes_count: span.dropped_attributes_count,
         dropped_events_count: span.dropped_events_count,
         dropped_links_count: span.dropped_links_count,
-        resource_schema_url: String::new(),
-        scope_schema_url: String::new(),
-        scope_attributes: Vec::new(),
+        resource_schema_url: common.resource_schema_url.clone(),
+        scope_schema_url: common.scope_schema_url.clone(),
+        scope_attributes: common.scope.clone(),
     }
 }
 
@@ -232,7 +255,7 @@ fn text(value: AnyValue) -> String {
         Some(Value::IntValue(int)) => int.to_string(),
         Some(Value::DoubleValue(double)) => double_text(double),
         Some(Value::BytesValue(bytes)) => BASE64.encode(bytes),
-        Some(nested @ (Value::ArrayValue(_) | Value::KvlistValue(_))) => json(Some(nested)).to_string(),
+        Some(nested @ (Value::ArrayValue(_) | Value::KvlistValue(_))) => json_text(nested),
     }
 }
 
@@ -253,6 +276,13 @@ fn double_text(double: f64) -> String {
         return signed;
     }
     double.to_string()
+}
+
+/// As Go's `json.Marshal` writes it, which escapes what HTML would read.
+fn json_text(nested: Value) -> String {
+    let text = json(Some(nested)).to_string();
+    let escaped = text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
+    escaped.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
 }
 
 fn json(value: Option<Value>) -> Json {
@@ -276,7 +306,7 @@ fn json(value: Option<Value>) -> Json {
 
 /// JSON has no word for NaN and the infinities, so their names stand as text; whole numbers have no fraction.
 fn json_double(double: f64) -> Json {
-    if double.fract() == 0.0 && double.abs() < 9e15 {
+    if double.fract() == 0.0 && double.abs() < 9e18 {
         return Json::from(double as i64);
     }
     serde_json::Number::from_f64(double).map_or_else(|| Json::String(double_text(double)), Json::Number)

@@ -1,19 +1,26 @@
 //! Runs the origin, the consumer, or both, until the process is asked to end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::clickhouse::ClickHouseConfig;
 use crate::config::Config;
 use crate::consume::Consumer;
 use crate::fetch::Objects;
 use crate::http::{Origin, router};
 use crate::insert::SpanTable;
 use crate::metrics::Metrics;
+use crate::migrate::migrate;
 use crate::queue::{Queue, QueueError};
 use crate::sweep::Sweep;
 use crate::telemetry::Telemetry;
+use crate::time::backoff;
+
+/// How long clients may keep their connections after the origin was asked to end.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Something that is needed from the start could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -39,13 +46,20 @@ pub enum ServeError {
     Telemetry(#[from] opentelemetry_otlp::ExporterBuildError),
 }
 
-/// Runs what is asked for, until `stop`; then takes nothing new, and ends what is in hand.
-pub async fn serve(
-    config: &Config,
-    with_origin: bool,
-    with_consumer: bool,
-    stop: CancellationToken,
-) -> Result<(), ServeError> {
+/// What to run.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts {
+    /// The origin, with its sweep.
+    pub origin: bool,
+    /// The consumer.
+    pub consumer: bool,
+    /// Bring the database to this version's schema before the consumer begins.
+    pub migrate: bool,
+}
+
+/// Runs `parts` until `stop`; then takes nothing new, and ends what is in hand. The origin takes notifications at once:
+/// while ClickHouse is away, the queue fills.
+pub async fn serve(config: &Config, parts: Parts, stop: CancellationToken) -> Result<(), ServeError> {
     let queue_failed = |source| ServeError::Queue { path: config.queue.path.display().to_string(), source };
     let queue = Arc::new(Queue::open(&config.queue).map_err(queue_failed)?);
     let metrics = Arc::new(Metrics::default());
@@ -53,7 +67,9 @@ pub async fn serve(
     let table = SpanTable::new(&config.clickhouse, config.consumer.insert_timeout());
 
     let objects = Objects::new(&config.s3);
-    let consumer = with_consumer.then(|| {
+    let database = parts.migrate.then(|| config.clickhouse.clone());
+    let migrated = tokio::spawn(migrate_until_done(database, stop.clone()));
+    let consumer = parts.consumer.then(|| {
         let consumer = Arc::new(Consumer {
             config: config.consumer.clone(),
             queue: Arc::clone(&queue),
@@ -62,10 +78,15 @@ pub async fn serve(
             metrics: Arc::clone(&metrics),
             telemetry: telemetry.clone(),
         });
-        tracing::info!(workers = config.consumer.workers, "the consumer works");
-        tokio::spawn(consumer.run(stop.clone()))
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            if matches!(migrated.await, Ok(true)) {
+                tracing::info!(workers = consumer.config.workers, "the consumer works");
+                consumer.run(stop).await;
+            }
+        })
     });
-    if with_origin {
+    if parts.origin {
         // It stands in for notifications, so it runs where they are taken.
         let sweep = Sweep {
             config: config.sweep.clone(),
@@ -88,6 +109,29 @@ pub async fn serve(
     Ok(())
 }
 
+/// Whether the database has this version's schema; false where `stop` came before. Without a configuration it is assumed.
+async fn migrate_until_done(config: Option<ClickHouseConfig>, stop: CancellationToken) -> bool {
+    let Some(config) = config else { return true };
+    let mut failures = 0;
+    loop {
+        match migrate(&config).await {
+            Ok(applied) => {
+                tracing::info!(?applied, database = config.database, "the schema is up to date");
+                return true;
+            }
+            Err(error) => {
+                let wait = backoff(failures);
+                tracing::error!(%error, url = config.url, retry_in = ?wait, "the database cannot be migrated");
+                failures += 1;
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = stop.cancelled() => return false,
+                }
+            }
+        }
+    }
+}
+
 async fn listen(
     address: std::net::SocketAddr,
     origin: Origin,
@@ -97,6 +141,13 @@ async fn listen(
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     tracing::info!(address = %bound, "the origin listens");
-    let server = axum::serve(listener, router(Arc::new(origin)));
-    server.with_graceful_shutdown(stop.cancelled_owned()).await.map_err(failed)
+    let server = axum::serve(listener, router(Arc::new(origin)))
+        .with_graceful_shutdown(stop.clone().cancelled_owned());
+    tokio::select! {
+        served = server => served.map_err(failed),
+        () = async { stop.cancelled().await; tokio::time::sleep(CLOSE_TIMEOUT).await } => {
+            tracing::warn!("connections were left open by their clients");
+            Ok(())
+        }
+    }
 }

@@ -24,6 +24,8 @@ pub struct Notification {
     pub tenant: TenantId,
     /// The object's size.
     pub bytes: u64,
+    /// The size of its payloads after decompression, by which batches are bounded.
+    pub payload_bytes: u64,
     /// The object's digest, which R2 has checked on writing.
     pub sha256: Sha256Digest,
     /// When the edge had read the request.

@@ -27,6 +27,7 @@ fn the_field_is_named() -> Result<()> {
         ("SPILLWAY_HTTP__LISTEN", "8080", "http.listen"),
         ("SPILLWAY_CONSUMER__WORKERS", "0", "consumer.workers"),
         ("SPILLWAY_CONSUMER__WORKERZ", "1", "workerz"),
+        ("SPILLWAY_NOTIFY__SIGNING_KEYS", "a-secret-that-is-not-shown", "notify.signing_keys"),
         ("SPILLWAY_NOTIFY__SIGNING_KEYS", r#"["short"]"#, "notify.signing_keys"),
         ("SPILLWAY_S3__ACCESS_KEY_ID", "", "s3.access_key_id"),
     ] {
@@ -36,6 +37,13 @@ fn the_field_is_named() -> Result<()> {
         assert!(said.contains(field), "{name}: {said}");
         assert!(!said.contains("a-secret-that-is-not-shown"), "{said}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_password_of_digits_is_a_password() -> Result<()> {
+    let output = run(&["migrate"], &[("SPILLWAY_CLICKHOUSE__PASSWORD", "0123456")])?;
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8(output.stderr)?);
     Ok(())
 }
 

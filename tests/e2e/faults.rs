@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use spillway_tests::bucket::Bucket;
 use spillway_tests::export::Export;
 use spillway_tests::stack::{ARRIVAL, Setup, TestStack};
@@ -15,7 +15,8 @@ async fn a_consumer_killed_between_the_answer_and_the_insert_loses_nothing() -> 
     export.accepted(&stack).await?;
     await_metric(&stack, "spillway_queue_objects{state=\"pending\"} 1").await?;
     stack.origin.process.kill().await?;
-    assert_eq!(stack.count(&export.trace_id).await?, 0, "the kill came before the insert");
+    let nothing = "SELECT count() FROM otel_traces";
+    stack.await_count(nothing, 0, ARRIVAL).await.context("the kill came before the insert")?;
     stack.restart_origin(&[]).await?;
     stack.await_trace(&export.trace_id, 3).await?;
     stack.stop_now().await
@@ -105,6 +106,34 @@ async fn clickhouse_away_costs_time_and_nothing_else() -> Result<()> {
     assert!(ready.contains("\"clickhouse\":\"unavailable\""), "{ready}");
     stack.engine.restart().await?;
     stack.await_trace(&export.trace_id, 3).await?;
+    stack.stop_now().await
+}
+
+#[tokio::test]
+async fn the_origin_starts_and_takes_notifications_while_clickhouse_is_away() -> Result<()> {
+    let mut stack = TestStack::start().await?;
+    let Some(engine) = stack.engine.process() else {
+        return stack.stop_now().await;
+    };
+    engine.kill().await?;
+    stack.origin.process.kill().await?;
+    stack.restart_origin(&[]).await?;
+    let export = Export::new(3);
+    export.accepted(&stack).await?;
+    await_notified(&stack, 1).await?;
+    stack.engine.restart().await?;
+    stack.await_trace(&export.trace_id, 3).await?;
+    stack.stop_now().await
+}
+
+#[tokio::test]
+async fn sigterm_does_not_wait_for_a_client_that_sends_half_a_request() -> Result<()> {
+    let mut stack = TestStack::start().await?;
+    let address = stack.origin.url.trim_start_matches("http://").to_owned();
+    let mut half_sent = std::net::TcpStream::connect(&address)?;
+    let head = "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nabc";
+    std::io::Write::write_all(&mut half_sent, head.as_bytes())?;
+    assert!(stack.origin.process.stop().await?.success());
     stack.stop_now().await
 }
 

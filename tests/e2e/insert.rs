@@ -18,7 +18,7 @@ use spillway_tests::export::Export;
 use tempfile::TempDir;
 use ulid::Ulid;
 
-const SPANS: u64 = 60;
+const SPANS: u64 = 160;
 
 struct Bench {
     table: SpanTable,
@@ -38,7 +38,7 @@ impl Bench {
             ..ClickHouseConfig::default()
         };
         migrate(&config).await?;
-        let objects = [object(20)?, object(40)?].into();
+        let objects = [object(40)?, object(120)?].into();
         let batch = BatchRows { batch_id: Ulid::generate(), objects };
         let table = SpanTable::new(&config, Duration::from_secs(30));
         Ok(Self { table, client: engine.client(), batch, _engine: engine, _folder: folder })
@@ -80,6 +80,7 @@ fn object(spans: usize) -> Result<(ObjectKey, Vec<origin_consumer::rows::SpanRow
         object_key: key.clone(),
         tenant,
         bytes: bytes.len() as u64,
+        payload_bytes: record.payload.len() as u64,
         sha256: Sha256Digest::of(&bytes),
         received_at_unix_ms: received_at,
         stored_at_unix_ms: received_at,
@@ -121,6 +122,18 @@ async fn a_token_without_its_rows_is_healed() -> Result<()> {
     bench.table.store(&bench.batch, 0).await?;
     // The failure that tokens alone would hide: the insert succeeded, and nothing is there.
     assert_eq!(bench.count("SELECT count() FROM otel_traces").await?, 0);
+    bench.table.store(&bench.batch, 1).await?;
+    bench.assert_every_row_once().await
+}
+
+#[tokio::test]
+async fn a_batch_over_more_days_than_an_insert_may_touch_is_stored_also_after_a_failed_try() -> Result<()> {
+    let mut bench = Bench::start().await?;
+    let rows = bench.batch.objects.iter_mut().flat_map(|(_, rows)| rows);
+    for (day, row) in rows.enumerate() {
+        row.timestamp = 1_700_000_000_000_000_000 + day as i64 * 3 * 86_400_000_000_000;
+        row.trace_id = format!("{:032x}", day % 2);
+    }
     bench.table.store(&bench.batch, 1).await?;
     bench.assert_every_row_once().await
 }

@@ -119,6 +119,7 @@ fn notification(body: &str) -> Result<Notification> {
         object_key: ObjectKey::new(now(), 1, ObjectId::of(&tenant, body.as_bytes()), 1),
         tenant,
         bytes: 1,
+        payload_bytes: 100,
         sha256: Sha256Digest::of(b""),
         received_at_unix_ms: now(),
         stored_at_unix_ms: now(),

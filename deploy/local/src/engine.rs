@@ -110,6 +110,11 @@ impl Engine {
         Client::default().with_url(&self.url).with_user(&self.user).with_password(&self.password)
     }
 
+    /// Whether it was started here, and ends with the stack.
+    pub fn is_ours(&self) -> bool {
+        self.own.is_some()
+    }
+
     /// The process, where it is ours.
     pub fn process(&mut self) -> Option<&mut Process> {
         self.own.as_mut().map(|own| &mut own.process)

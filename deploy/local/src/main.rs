@@ -64,12 +64,15 @@ async fn run(cli: &Cli) -> Result<()> {
     let key = development_key(&folder)?;
     let mut stack = tokio::select! {
         stack = start(&folder, &key) => stack?,
-        () = &mut stopped => return Ok(()),
+        () = &mut stopped => return interrupted(cli),
     };
     write_env(&env_file, &stack, &key)?;
     let shown = tokio::select! {
         shown = show_a_trace(&stack, &key) => shown,
-        () = &mut stopped => Ok(()),
+        () = &mut stopped => {
+            stack.stop().await?;
+            return interrupted(cli);
+        }
     };
     if cli.once || shown.is_err() {
         let _ = fs::remove_file(&env_file);
@@ -85,6 +88,11 @@ async fn run(cli: &Cli) -> Result<()> {
     let _ = fs::remove_file(&env_file);
     stack.stop().await?;
     ended
+}
+
+/// To be stopped is how a run ends well, unless it was to end after its trace.
+fn interrupted(cli: &Cli) -> Result<()> {
+    if cli.once { bail!("interrupted before the trace arrived") } else { Ok(()) }
 }
 
 /// Two stacks on the same data would destroy it.
@@ -182,22 +190,30 @@ fn print(text: &str) -> Result<()> {
 
 /// The addresses and keys of the running stack, as shell exports.
 fn write_env(file: &Path, stack: &Stack, key: &Key) -> Result<()> {
-    let exports = [
+    let (headers, s3_endpoint) = (format!("x-api-key={}", key.secret), stack.edge.s3_endpoint());
+    let mut exports = vec![
         ("OTEL_EXPORTER_OTLP_ENDPOINT", stack.edge.url.as_str()),
-        ("OTEL_EXPORTER_OTLP_HEADERS", &format!("x-api-key={}", key.secret)),
+        ("OTEL_EXPORTER_OTLP_HEADERS", &headers),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
         ("SPILLWAY_INGRESS_URL", &stack.edge.url),
         ("SPILLWAY_API_KEY", &key.secret),
         ("SPILLWAY_ORIGIN_URL", &stack.origin.url),
-        ("SPILLWAY_S3_ENDPOINT", &stack.edge.s3_endpoint()),
+        ("SPILLWAY_S3_ENDPOINT", &s3_endpoint),
         ("SPILLWAY_S3_BUCKET", BUCKET),
         ("SPILLWAY_S3_ACCESS_KEY_ID", &stack.s3.access_key_id),
         ("SPILLWAY_S3_SECRET_ACCESS_KEY", &stack.s3.secret_access_key),
         ("CLICKHOUSE_URL", &stack.engine.url),
         ("CLICKHOUSE_DATABASE", &stack.engine.database),
-        // Tells the next `make run` of the same shell that this is not a server to build on.
-        ("SPILLWAY_RUN_CLICKHOUSE_URL", &stack.engine.url),
     ];
+    if stack.engine.is_ours() {
+        // Tells the next `make run` of the same shell that this is not a server to build on.
+        exports.push(("SPILLWAY_RUN_CLICKHOUSE_URL", &stack.engine.url));
+    } else {
+        exports.extend([
+            ("CLICKHOUSE_USER", stack.engine.user.as_str()),
+            ("CLICKHOUSE_PASSWORD", &stack.engine.password),
+        ]);
+    }
     let lines: String = exports.iter().map(|(name, value)| format!("export {name}='{value}'\n")).collect();
     write_secret(file, lines.as_bytes())
 }

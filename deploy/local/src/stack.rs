@@ -198,6 +198,8 @@ fn origin_variables(
         // Sooner than by default: what was stored while the origin was away is seen within seconds.
         ("SWEEP__GRACE_SECONDS", "2".to_owned()),
         ("SWEEP__INTERVAL_SECONDS", "5".to_owned()),
+        // A consumer that was killed is soon replaced.
+        ("CONSUMER__LEASE_SECONDS", "5".to_owned()),
         ("QUEUE__PATH", folder.join("queue.sqlite").display().to_string()),
         ("S3__ENDPOINT", s3_endpoint(&edge.url)),
         ("S3__BUCKET", BUCKET.to_owned()),

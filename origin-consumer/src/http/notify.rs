@@ -1,6 +1,7 @@
 //! Steps a and b: believe a notification, and enqueue it durably before it is answered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
@@ -18,6 +19,9 @@ use crate::metrics::NotificationOutcome;
 use crate::queue;
 use crate::telemetry::hop;
 use crate::time::now;
+
+/// How long a notification may take to arrive; it fits one packet.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// `[notify]`
 #[derive(Debug, Clone, Deserialize)]
@@ -59,14 +63,15 @@ pub(super) async fn take(State(origin): State<Arc<Origin>>, headers: HeaderMap, 
 async fn enqueue(origin: &Origin, headers: &HeaderMap, body: Body) -> NotificationOutcome {
     use NotificationOutcome::*;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if header(CONTENT_TYPE.as_str()) != NOTIFICATION {
+    let content_type = header(CONTENT_TYPE.as_str()).split(';').next().unwrap_or_default();
+    if content_type.trim() != NOTIFICATION {
         return NotANotification;
     }
     let began = now();
-    let body = match to_bytes(body, MAX_BYTES).await {
-        Ok(body) => body,
-        Err(error) if is_length_limit(&error) => return TooLarge,
-        Err(_) => return Unreadable,
+    let body = match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_BYTES)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(error)) if is_length_limit(&error) => return TooLarge,
+        Ok(Err(_)) | Err(_) => return Unreadable,
     };
     // a
     let keys = origin.notify.signing_keys.iter().map(|key| key.expose_secret().as_bytes());

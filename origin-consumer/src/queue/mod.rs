@@ -77,7 +77,7 @@ pub struct ClaimLimits {
     pub objects: u32,
     /// Spans a batch; one object alone may hold more.
     pub spans: u64,
-    /// Bytes a batch; one object alone may hold more.
+    /// Bytes of payload a batch, decompressed; one object alone may hold more.
     pub bytes: u64,
     /// How long the batch is the caller's, unless it renews the lease.
     pub lease: Duration,
@@ -222,6 +222,12 @@ impl Queue {
                         "UPDATE objects SET state = 'dead', reason = ?3, ended_at_ms = ?4, batch_id = NULL
                          WHERE object_key = ?1 AND batch_id = ?2",
                         params![key.to_string(), fence.batch(), reason, now.0],
+                    )?;
+                    // A resend of it may be whole where it is not.
+                    db.execute(
+                        "UPDATE objects SET state = 'pending' WHERE object_key =
+                         (SELECT object_key FROM objects WHERE object_id = ?1 AND state = 'duplicate' LIMIT 1)",
+                        [key.object_id().to_string()],
                     )?;
                 }
                 db.execute(

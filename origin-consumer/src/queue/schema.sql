@@ -6,7 +6,7 @@ CREATE TABLE IF NOT EXISTS objects (
     notification   TEXT NOT NULL,     -- JSON, as it came
     tenant         TEXT NOT NULL,
     spans          INTEGER NOT NULL,
-    bytes          INTEGER NOT NULL,
+    payload_bytes  INTEGER NOT NULL,
     -- pending: waits; batched: in a manifest; stored: acknowledged; duplicate: a resend of another object; dead: set aside
     state          TEXT NOT NULL CHECK (state IN ('pending', 'batched', 'stored', 'duplicate', 'dead')),
     batch_id       TEXT REFERENCES batches (batch_id),

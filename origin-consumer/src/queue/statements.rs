@@ -54,7 +54,7 @@ pub(super) fn enqueue(
             .exists(params![id_text, resends_since_ms])?;
     let (state, enqueued) = if resend { ("duplicate", Enqueued::Resend) } else { ("pending", Enqueued::New) };
     db.prepare_cached(
-        "INSERT INTO objects (object_key, object_id, notification, tenant, spans, bytes, state, enqueued_at_ms)
+        "INSERT INTO objects (object_key, object_id, notification, tenant, spans, payload_bytes, state, enqueued_at_ms)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
     .execute(params![
@@ -63,7 +63,7 @@ pub(super) fn enqueue(
         serde_json::to_string(notification)?,
         notification.tenant.as_str(),
         key.spans(),
-        notification.bytes,
+        notification.payload_bytes,
         state,
         now.0
     ])?;
@@ -97,7 +97,7 @@ pub(super) fn form(
     now: UnixMillis,
 ) -> Result<Option<Batch>, QueueError> {
     let mut waiting = db.prepare_cached(
-        "SELECT object_key, spans, bytes FROM objects WHERE state = 'pending' ORDER BY enqueued_at_ms LIMIT ?1",
+        "SELECT object_key, spans, payload_bytes FROM objects WHERE state = 'pending' ORDER BY enqueued_at_ms LIMIT ?1",
     )?;
     let mut rows = waiting.query([limits.objects])?;
     let (mut keys, mut spans, mut bytes) = (Vec::<String>::new(), 0u64, 0u64);

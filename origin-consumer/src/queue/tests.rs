@@ -45,6 +45,7 @@ fn object(body: &str, spans: u32) -> Notification {
         object_key: ObjectKey::new(NOW, unique.into(), ObjectId::of(&tenant, body.as_bytes()), spans),
         tenant,
         bytes: 100,
+        payload_bytes: 100,
         sha256: Sha256Digest::of(body.as_bytes()),
         received_at_unix_ms: NOW,
         stored_at_unix_ms: NOW,
@@ -150,6 +151,18 @@ async fn poison_is_set_aside_and_the_others_wait_again() {
     let next = bench.claim(NOW).await.unwrap();
     assert_ne!(next.id, batch.id);
     assert!(next.objects.iter().all(|(object, _)| object.object_key != poison));
+}
+
+#[tokio::test]
+async fn a_resend_takes_the_place_of_an_object_that_is_set_aside() {
+    let bench = Bench::new();
+    bench.enqueue("a").await;
+    let resend = object("a", 1);
+    assert_eq!(bench.queue.enqueue(resend.clone(), NOW).await.unwrap(), Enqueued::Resend);
+    let batch = bench.claim(NOW).await.unwrap();
+    let poison = batch.objects[0].0.object_key.clone();
+    bench.queue.set_aside(&batch, vec![(poison, "gone".to_owned())], NOW).await.unwrap();
+    assert_eq!(bench.claim(NOW).await.unwrap().objects[0].0.object_key, resend.object_key);
 }
 
 #[tokio::test]

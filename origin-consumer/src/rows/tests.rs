@@ -42,6 +42,7 @@ fn object(spans: u32, tenant: &str, payload: &[u8]) -> (Notification, Bytes) {
         object_key: ObjectKey::new(received_at, 7, ObjectId::of(&tenant, payload), spans),
         tenant,
         bytes: bytes.len() as u64,
+        payload_bytes: record.payload.len() as u64,
         sha256: Sha256Digest::of(&bytes),
         received_at_unix_ms: received_at,
         stored_at_unix_ms: received_at,
@@ -103,6 +104,10 @@ fn values_have_the_collectors_texts() {
         (
             r#"{"arrayValue":{"values":[{"intValue":1},{"stringValue":"a"},null,{"doubleValue":2}]}}"#,
             r#"[1,"a",null,2]"#,
+        ),
+        (
+            r#"{"arrayValue":{"values":[{"doubleValue":1e16},{"stringValue":"<a&b>"}]}}"#,
+            r#"[10000000000000000,"\u003ca\u0026b\u003e"]"#,
         ),
         (
             r#"{"kvlistValue":{"values":[{"key":"b","value":{"boolValue":true}},{"key":"a","value":{"arrayValue":{}}}]}}"#,

@@ -3,8 +3,8 @@
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 
-/// The last moment that a `DateTime64(9)` can hold, in nanoseconds since the Unix epoch (in the year 2262).
-const MAX_UNIX_NANO: u64 = i64::MAX as u64;
+/// The last moment that all tables can hold, in nanoseconds since the Unix epoch: that of a `DateTime`, in February 2106.
+const MAX_UNIX_NANO: u64 = u32::MAX as u64 * 1_000_000_000;
 
 /// Why a span is not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -21,8 +21,8 @@ pub enum SpanRejection {
     /// A link's trace id or span id is not one.
     #[error("a link's trace_id and span_id must have 16 and 8 bytes")]
     InvalidLinkId,
-    /// A time is later than a `DateTime64(9)` can hold.
-    #[error("a time lies after the year 2262, the last that can be stored")]
+    /// A time is later than the tables can hold.
+    #[error("a time lies after 2106-02-07, the last day that can be stored")]
     TimeOutOfRange,
 }
 

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::engine::general_purpose::{STANDARD as BASE64, STANDARD_NO_PAD as BASE64_NO_PAD};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use serde::de::{Error, Unexpected};
@@ -104,7 +104,12 @@ pub(super) struct Base64(pub(super) Vec<u8>);
 impl<'de> Deserialize<'de> for Base64 {
     fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
         let text = String::deserialize(reader)?;
-        BASE64.decode(&text).map(Self).map_err(|error| D::Error::custom(format_args!("not base64: {error}")))
+        // The mapping takes the URL-safe alphabet too, and no padding.
+        let standard = text.replace('-', "+").replace('_', "/");
+        BASE64_NO_PAD
+            .decode(standard.trim_end_matches('='))
+            .map(Self)
+            .map_err(|error| D::Error::custom(format_args!("not base64: {error}")))
     }
 }
 

@@ -68,6 +68,7 @@ fn every_kind_of_value_is_read() {
     assert_eq!(value(r#"{"doubleValue":"-Infinity"}"#), Some(DoubleValue(f64::NEG_INFINITY)));
     assert!(matches!(value(r#"{"doubleValue":null}"#), Some(DoubleValue(nan)) if nan.is_nan()));
     assert_eq!(value(r#"{"bytesValue":"aGk="}"#), Some(BytesValue(b"hi".to_vec())));
+    assert_eq!(value(r#"{"bytesValue":"_-8"}"#), Some(BytesValue(vec![0xff, 0xef])));
     assert_eq!(value("{}"), None);
     assert_eq!(value("null"), None);
     let Some(ArrayValue(array)) = value(r#"{"arrayValue":{"values":[{"intValue":1},null]}}"#) else {
