@@ -1,6 +1,7 @@
 //! Runs the origin, the consumer, or both, until the process is asked to end.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -67,8 +68,10 @@ pub async fn serve(config: &Config, parts: Parts, stop: CancellationToken) -> Re
     let table = SpanTable::new(&config.clickhouse, config.consumer.insert_timeout());
 
     let objects = Objects::new(&config.s3);
-    let database = parts.migrate.then(|| config.clickhouse.clone());
-    let migrated = tokio::spawn(migrate_until_done(database, stop.clone()));
+    // Without a migration the schema is taken to be there.
+    let schema_ready = Arc::new(AtomicBool::new(!parts.migrate));
+    let migration = Migration { config: config.clickhouse.clone(), done: Arc::clone(&schema_ready) };
+    let migrated = tokio::spawn(migration.run(stop.clone()));
     let consumer = parts.consumer.then(|| {
         let consumer = Arc::new(Consumer {
             config: config.consumer.clone(),
@@ -95,7 +98,7 @@ pub async fn serve(config: &Config, parts: Parts, stop: CancellationToken) -> Re
             metrics: Arc::clone(&metrics),
         };
         tokio::spawn(sweep.run(stop.clone()));
-        let origin = Origin { queue, notify: config.notify.clone(), metrics, telemetry, table };
+        let origin = Origin { queue, notify: config.notify.clone(), metrics, telemetry, table, schema_ready };
         listen(config.http.listen, origin, stop.clone()).await?;
     } else {
         drop(telemetry);
@@ -109,26 +112,34 @@ pub async fn serve(config: &Config, parts: Parts, stop: CancellationToken) -> Re
     Ok(())
 }
 
-/// Whether the database has this version's schema; false where `stop` came before. Without a configuration it is assumed.
-async fn migrate_until_done(config: Option<ClickHouseConfig>, stop: CancellationToken) -> bool {
-    let Some(config) = config else { return true };
-    let mut failures = 0;
-    loop {
-        match migrate(&config).await {
-            Ok(applied) => {
-                tracing::info!(?applied, database = config.database, "the schema is up to date");
-                return true;
-            }
-            Err(error) => {
-                let wait = backoff(failures);
-                tracing::error!(%error, url = config.url, retry_in = ?wait, "the database cannot be migrated");
-                failures += 1;
-                tokio::select! {
-                    () = tokio::time::sleep(wait) => {}
-                    () = stop.cancelled() => return false,
+/// Brings the database to this version's schema, however long that takes.
+struct Migration {
+    config: ClickHouseConfig,
+    done: Arc<AtomicBool>,
+}
+
+impl Migration {
+    /// Returns whether the schema is there; it is not where `stop` came before.
+    async fn run(self, stop: CancellationToken) -> bool {
+        let mut failures = 0;
+        while !self.done.load(Ordering::Relaxed) {
+            match migrate(&self.config).await {
+                Ok(applied) => {
+                    tracing::info!(?applied, database = self.config.database, "the schema is up to date");
+                    self.done.store(true, Ordering::Relaxed);
+                }
+                Err(error) => {
+                    let wait = backoff(failures);
+                    failures += 1;
+                    tracing::error!(%error, url = self.config.url, retry_in = ?wait, "the database cannot be migrated");
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        () = stop.cancelled() => return false,
+                    }
                 }
             }
         }
+        true
     }
 }
 

@@ -95,7 +95,10 @@ async fn health_readiness_and_metrics_are_shown() -> Result<()> {
     };
     assert_eq!(get("/healthz").await?, (StatusCode::OK, "ok\n".to_owned()));
     let (status, ready) = get("/readyz").await?;
-    assert_eq!((status, ready.as_str()), (StatusCode::OK, r#"{"clickhouse":"ok","queue":"ok"}"#));
+    assert_eq!(
+        (status, ready.as_str()),
+        (StatusCode::OK, r#"{"clickhouse":"ok","queue":"ok","schema":"ok"}"#)
+    );
     let deadline = tokio::time::Instant::now() + spillway_tests::stack::ARRIVAL;
     loop {
         let (_, metrics) = get("/metrics").await?;

@@ -39,4 +39,14 @@ impl Origin {
         process.ready(READY_TIMEOUT, alive).await?;
         Ok(Self { url, process })
     }
+
+    /// Waits until the database has its schema as well.
+    pub async fn await_schema(&mut self) -> Result<()> {
+        let (http, readyz) = (http::client(), format!("{}/readyz", self.url));
+        let has_schema = async || match http.get(&readyz).send().await {
+            Ok(answer) => answer.text().await.is_ok_and(|text| text.contains(r#""schema":"ok""#)),
+            Err(_) => false,
+        };
+        self.process.ready(READY_TIMEOUT, has_schema).await
+    }
 }

@@ -110,7 +110,8 @@ impl Stack {
             ]);
         }
         origin_vars.extend(options.origin_vars);
-        let origin = Origin::start(&folder, origin_port, &options.origin_arguments, &origin_vars).await?;
+        let mut origin = Origin::start(&folder, origin_port, &options.origin_arguments, &origin_vars).await?;
+        origin.await_schema().await?;
         Ok(Self {
             engine,
             edge,

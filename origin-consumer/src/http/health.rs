@@ -1,6 +1,7 @@
 //! What watches the origin: is it alive, is it ready, what does it count.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Json;
@@ -20,8 +21,8 @@ pub(super) async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// 200 as long as notifications can be taken. ClickHouse is reported, and does not count: while it is away the queue
-/// fills, and nobody is turned away.
+/// 200 as long as notifications can be taken. ClickHouse and its schema are reported, and do not count: while they are not
+/// there the queue fills, and nobody is turned away.
 pub(super) async fn ready(State(origin): State<Arc<Origin>>) -> Response {
     let (queue, clickhouse) = tokio::join!(
         tokio::time::timeout(CHECK_TIMEOUT, origin.queue.depth()),
@@ -29,7 +30,10 @@ pub(super) async fn ready(State(origin): State<Arc<Origin>>) -> Response {
     );
     let queue_ok = matches!(queue, Ok(Ok(_)));
     let word = |ok| if ok { "ok" } else { "unavailable" };
-    let checks = json!({ "queue": word(queue_ok), "clickhouse": word(matches!(clickhouse, Ok(Ok(())))) });
+    let clickhouse_ok = matches!(clickhouse, Ok(Ok(())));
+    let schema_ok = origin.schema_ready.load(Ordering::Relaxed);
+    let checks =
+        json!({ "queue": word(queue_ok), "clickhouse": word(clickhouse_ok), "schema": word(schema_ok) });
     let status = if queue_ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(checks)).into_response()
 }

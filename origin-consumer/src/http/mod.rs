@@ -5,6 +5,7 @@ mod notify;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -45,6 +46,8 @@ pub struct Origin {
     pub telemetry: Telemetry,
     /// Asked for by `/readyz` only.
     pub table: SpanTable,
+    /// Whether the database has this version's schema, as far as is known.
+    pub schema_ready: Arc<AtomicBool>,
 }
 
 /// The paths of the origin.
