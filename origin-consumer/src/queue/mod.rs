@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use ulid::Ulid;
 
 use statements::{Fence, enqueue, form, reclaim};
-use writer::Writer;
+use writer::{SCHEMA_VERSION, Writer};
 
 /// Where the queue lies and what it takes for a resend.
 #[derive(Debug, Clone, Deserialize)]
@@ -51,6 +51,14 @@ pub enum QueueError {
     /// The writer has ended, or could not begin a transaction.
     #[error("the queue did not take the write")]
     Closed,
+    /// The file was written by another version of this program.
+    #[error(
+        "the file has the schema {found}, this program reads {SCHEMA_VERSION}; give it another file, and the sweep fills that one"
+    )]
+    Version {
+        /// The file's.
+        found: u32,
+    },
     /// The writer's thread could not be started.
     #[error("cannot start the writer's thread: {0}")]
     Thread(#[source] std::io::Error),
@@ -130,7 +138,7 @@ impl Queue {
     }
 
     fn open_at(path: &Path, resend_window_ms: u64) -> Result<Self, QueueError> {
-        let writer = Writer::start(path, include_str!("schema.sql"))?;
+        let writer = Writer::start(path)?;
         Ok(Self { writer, resend_window_ms, arrived: Notify::new() })
     }
 

@@ -1,6 +1,6 @@
 -- The queue and the ledger are one store: an object is never in the one and not in the other.
 
-CREATE TABLE IF NOT EXISTS objects (
+CREATE TABLE objects (
     object_key     TEXT PRIMARY KEY,
     object_id      TEXT NOT NULL,
     notification   TEXT NOT NULL,     -- JSON, as it came
@@ -15,13 +15,13 @@ CREATE TABLE IF NOT EXISTS objects (
     reason         TEXT               -- why it is dead
 ) STRICT;
 
-CREATE INDEX IF NOT EXISTS objects_by_id ON objects (object_id);
-CREATE INDEX IF NOT EXISTS objects_pending ON objects (enqueued_at_ms) WHERE state = 'pending';
-CREATE INDEX IF NOT EXISTS objects_unfinished ON objects (state) WHERE state IN ('pending', 'batched', 'dead');
-CREATE INDEX IF NOT EXISTS objects_of_batch ON objects (batch_id) WHERE batch_id IS NOT NULL;
+CREATE INDEX objects_by_id ON objects (object_id);
+CREATE INDEX objects_pending ON objects (enqueued_at_ms) WHERE state = 'pending';
+CREATE INDEX objects_unfinished ON objects (state) WHERE state IN ('pending', 'batched', 'dead');
+CREATE INDEX objects_of_batch ON objects (batch_id) WHERE batch_id IS NOT NULL;
 
 -- A manifest: its objects, in the order of their keys, never change while it is open.
-CREATE TABLE IF NOT EXISTS batches (
+CREATE TABLE batches (
     batch_id       TEXT PRIMARY KEY,  -- a ULID
     state          TEXT NOT NULL CHECK (state IN ('open', 'stored')),
     lease_id       TEXT NOT NULL,     -- the fence: whoever holds another lease may not write
@@ -31,10 +31,10 @@ CREATE TABLE IF NOT EXISTS batches (
     last_error     TEXT
 ) STRICT;
 
-CREATE INDEX IF NOT EXISTS batches_open ON batches (leased_until_ms) WHERE state = 'open';
+CREATE INDEX batches_open ON batches (leased_until_ms) WHERE state = 'open';
 
 -- How far the sweep has come.
-CREATE TABLE IF NOT EXISTS sweep_watermark (
+CREATE TABLE sweep_watermark (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
     unix_ms  INTEGER NOT NULL
 ) STRICT;

@@ -197,6 +197,14 @@ async fn the_watermark_survives_a_restart() {
 }
 
 #[tokio::test]
+async fn a_file_of_another_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("queue.sqlite");
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE objects (object_key TEXT)").unwrap();
+    assert!(matches!(Queue::open_at(&path, 0), Err(QueueError::Version { found: 0 })));
+}
+
+#[tokio::test]
 async fn many_at_once_are_all_durable() {
     let bench = Bench::new();
     let waiting = (0..500).map(|n| bench.queue.enqueue(object(&n.to_string(), 1), NOW));

@@ -11,6 +11,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::QueueError;
 
+const SCHEMA: &str = include_str!("schema.sql");
+/// The version of the schema; every change of it is a new one.
+pub(super) const SCHEMA_VERSION: u32 = 1;
 /// Writes that wait for the thread; more of them make the callers wait.
 const CAPACITY: usize = 4096;
 /// Writes that share a commit.
@@ -26,13 +29,13 @@ type Write = Box<dyn FnOnce(&Connection) -> Written + Send>;
 pub(super) struct Writer(mpsc::Sender<Write>);
 
 impl Writer {
-    pub(super) fn start(path: &Path, schema: &'static str) -> Result<Self, QueueError> {
+    pub(super) fn start(path: &Path) -> Result<Self, QueueError> {
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
-        connection.execute_batch(schema)?;
+        make_tables(&mut connection)?;
         let (sender, receiver) = mpsc::channel(CAPACITY);
         thread::Builder::new()
             .name("queue-writer".to_owned())
@@ -57,6 +60,20 @@ impl Writer {
         self.0.send(write).await.map_err(|_| QueueError::Closed)?;
         receiver.await.map_err(|_| QueueError::Closed)?
     }
+}
+
+/// Makes the tables in an empty file, and refuses those of another version. SQLite keeps the version in the file.
+fn make_tables(connection: &mut Connection) -> Result<(), QueueError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let tables: u32 = transaction.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
+    if tables == 0 {
+        transaction.execute_batch(SCHEMA)?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    } else if found != SCHEMA_VERSION {
+        return Err(QueueError::Version { found });
+    }
+    Ok(transaction.commit()?)
 }
 
 fn in_savepoint<T>(
