@@ -169,7 +169,7 @@ fn print_how_to(stack: &Stack, key: &Key, env_file: &Path) {
     export OTEL_EXPORTER_OTLP_HEADERS=x-api-key={key}
     export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf
 {bold}Ask for its spans:{plain}
-    curl '{clickhouse}' --data 'SELECT Timestamp, ServiceName, SpanName, Duration FROM otel_traces ORDER BY Timestamp DESC LIMIT 10'
+    curl '{clickhouse}' --data 'SELECT Timestamp, ServiceName, SpanName, Duration FROM {database}.otel_traces ORDER BY Timestamp DESC LIMIT 10'
 {bold}Everything else:{plain}
     . {env}
 Ctrl-C ends it; the data stays.
@@ -177,6 +177,7 @@ Ctrl-C ends it; the data stays.
         endpoint = stack.edge.url,
         key = key.secret,
         clickhouse = stack.engine.url,
+        database = stack.engine.database,
         env = env_file.display(),
     );
     let _ = print(&text);
