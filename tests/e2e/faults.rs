@@ -73,7 +73,7 @@ async fn consumers_killed_at_work_store_every_span_once() -> Result<()> {
     stack.restart_origin(&[]).await?;
     stack.await_count("SELECT count() FROM otel_traces", sent, ARRIVAL).await?;
     let distinct = "SELECT uniqExact(ObjectKey, RowNo) FROM otel_traces";
-    assert_eq!(stack.database().query_raw(distinct).fetch_one::<u64>().await?, sent);
+    assert_eq!(stack.clickhouse().query_raw(distinct).fetch_one::<u64>().await?, sent);
     stack.stop_now().await
 }
 

@@ -147,7 +147,7 @@ async fn the_trace_context_goes_from_the_exporter_to_the_consumers_own_spans() -
         "SELECT toString(SpanName) AS name, SpanId AS id, ParentSpanId AS parent FROM otel_traces
          WHERE TraceId = '{caller_trace}' AND ServiceName = 'spillway' AND TenantId = 'spillway-operator'"
     );
-    let hops = stack.database().query_raw(&hops).fetch_all::<Hop>().await?;
+    let hops = stack.clickhouse().query_raw(&hops).fetch_all::<Hop>().await?;
     let parent_of = |name: &str| {
         let hop = hops.iter().find(|hop| hop.name == name);
         let parent = hop.map(|hop| hop.parent.as_str()).unwrap_or_default();
@@ -163,7 +163,7 @@ async fn the_trace_context_goes_from_the_exporter_to_the_consumers_own_spans() -
 async fn rows(stack: &TestStack, trace_id: &str) -> Result<Vec<Value>> {
     let query = format!("SELECT * FROM otel_traces WHERE TraceId = '{trace_id}' ORDER BY RowNo");
     let query =
-        stack.database().query_raw(&query).with_setting("output_format_json_quote_64bit_integers", "1");
+        stack.clickhouse().query_raw(&query).with_setting("output_format_json_quote_64bit_integers", "1");
     let text = query.fetch_bytes("JSONEachRow")?.collect().await?;
     Ok(text
         .split(|byte| *byte == b'\n')

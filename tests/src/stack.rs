@@ -4,7 +4,6 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use clickhouse::Client;
 use local_stack::engine::Source;
 use local_stack::keys::Key;
 use local_stack::stack::{OPERATOR, Stack, StackOptions};
@@ -19,7 +18,6 @@ pub const ARRIVAL: Duration = Duration::from_secs(30);
 pub struct TestStack {
     stack: Stack,
     keys: Vec<Key>,
-    on_foreign_server: bool,
     // Dropped last, after the processes that write there.
     _folder: TempDir,
 }
@@ -47,7 +45,6 @@ impl TestStack {
     pub async fn start_with(setup: Setup) -> Result<Self> {
         let folder = TempDir::with_prefix("spillway-test-")?;
         let source = Source::from_environment();
-        let on_foreign_server = matches!(source, Source::Url { .. });
         let keys = keys()?;
         let owned = |vars: Vec<(&str, &str)>| {
             vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
@@ -64,7 +61,7 @@ impl TestStack {
             origin_arguments: setup.origin_arguments,
             verbose: false,
         };
-        Ok(Self { stack: Stack::start(options).await?, keys, on_foreign_server, _folder: folder })
+        Ok(Self { stack: Stack::start(options).await?, keys, _folder: folder })
     }
 
     /// The secret of the key of `tenant`; the tenants are those of `keys` below.
@@ -86,11 +83,6 @@ impl TestStack {
     /// Ends all parts; an error if one of them does not end well.
     pub async fn stop_now(mut self) -> Result<()> {
         self.stack.stop().await
-    }
-
-    /// A client for the stack's database.
-    pub fn database(&self) -> Client {
-        self.clickhouse()
     }
 }
 
@@ -125,7 +117,7 @@ impl DerefMut for TestStack {
 
 impl Drop for TestStack {
     fn drop(&mut self) {
-        if !self.on_foreign_server {
+        if self.stack.engine.is_ours() {
             return;
         }
         // A test has a runtime of its own, which must not be waited in; so this waits in another thread.

@@ -80,11 +80,6 @@ impl Process {
         }
     }
 
-    /// Everything that the process has logged.
-    pub fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
-    }
-
     async fn wait(&mut self, at_most: Duration) -> Result<ExitStatus> {
         let deadline = Instant::now() + at_most;
         loop {
@@ -99,7 +94,7 @@ impl Process {
     }
 
     fn log_tail(&self) -> String {
-        let log = self.log();
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
         let tail = &lines[lines.len().saturating_sub(LOG_TAIL_LINES)..];
         format!("the end of its log, {}:\n    {}", self.log.display(), tail.join("\n    "))
