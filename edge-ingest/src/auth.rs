@@ -1,7 +1,8 @@
 //! Step 2: find the key, and whose it is.
 
 use http::header::AUTHORIZATION;
-use spillway_proto::api_key::{KeyHash, KeyRecord, KeyStatus, MAX_KEY_BYTES};
+use spillway_proto::api_key::{ApiKey, KeyHash};
+use spillway_proto::key_record::KeyRecord;
 
 use crate::ports::KeyStore;
 use crate::reject::Rejection;

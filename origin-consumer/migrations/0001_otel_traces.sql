@@ -32,6 +32,7 @@ CREATE TABLE otel_traces
     ) CODEC(ZSTD(1)),
 
     TenantId LowCardinality(String) COMMENT 'whose key the span came with' CODEC(ZSTD(1)),
+    ProjectId LowCardinality(String) COMMENT 'the project of that key, if it has one' CODEC(ZSTD(1)),
     ObjectKey String COMMENT 'the R2 object that holds the span' CODEC(ZSTD(1)),
     RowNo UInt32 COMMENT 'the place of the span among the valid ones of its object, from 0' CODEC(Delta, ZSTD(1)),
     ReceivedAt DateTime64(3) COMMENT 'when the edge had read the request' CODEC(Delta, ZSTD(1)),

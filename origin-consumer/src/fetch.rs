@@ -163,6 +163,7 @@ impl Objects {
                 .and_then(|header| header.parse().ok())
                 .ok_or_else(|| missing("traceparent"))?,
             parent_span_id: None,
+            edge_reports_span: false,
         })
     }
 

@@ -18,8 +18,7 @@ use spillway_proto::otlp::common::v1::{AnyValue, KeyValue, any_value::Value};
 use spillway_proto::otlp::trace::v1::span::{Event, Link, SpanKind};
 use spillway_proto::otlp::trace::v1::{Span, status::StatusCode};
 use spillway_proto::otlp::{
-    DecodeError, DecompressError, DecompressLimits, Encoding, ExportTraceServiceRequest, decode, decompress,
-    retain_valid_spans,
+    DecodeError, DecompressError, DecompressLimits, ExportTraceServiceRequest, decode_valid, decompress,
 };
 use spillway_proto::record::{ObjectRecord, RecordError, records_of};
 
@@ -65,6 +64,7 @@ pub struct SpanRow {
     #[serde(rename = "Links.Attributes")]
     pub link_attributes: Vec<Attributes>,
     pub tenant_id: Shared<str>,
+    pub project_id: Shared<str>,
     pub object_key: Shared<str>,
     pub row_no: u32,
     pub received_at: i64,
@@ -116,8 +116,7 @@ pub fn rows_of(
             return Err(RowsError::Tenant);
         }
         let payload = decompress(&record.payload, record.compression, limits)?;
-        let mut request = decode(&payload, Encoding::Protobuf)?;
-        retain_valid_spans(&mut request);
+        let (request, _) = decode_valid(&payload, &record.span_limits, record.received_at)?;
         append(&mut rows, request, &record, &object_key);
     }
     if rows.len() == key.spans() as usize {
@@ -134,6 +133,7 @@ fn append(
     object_key: &Shared<str>,
 ) {
     let tenant: Shared<str> = record.tenant.as_str().into();
+    let project: Shared<str> = record.project.as_ref().map_or("", |project| project.as_str()).into();
     for of_resource in request.resource_spans {
         let resource = attributes(of_resource.resource.unwrap_or_default().attributes);
         let service = value_of(&resource, "service.name").into();
@@ -143,8 +143,9 @@ fn append(
             let scope = of_scope.scope.unwrap_or_default();
             let common = Common {
                 tenant: &tenant,
+                project: &project,
                 object_key,
-                received_at: nanos(record.received_at_unix_nano) / 1_000_000,
+                received_at: record.received_at.0.try_into().unwrap_or(i64::MAX),
                 service: &service,
                 resource: &resource,
                 resource_schema_url: &resource_schema_url,
@@ -164,6 +165,7 @@ fn append(
 /// What the rows of a scope have in common.
 struct Common<'a> {
     tenant: &'a Shared<str>,
+    project: &'a Shared<str>,
     object_key: &'a Shared<str>,
     received_at: i64,
     service: &'a Shared<str>,
@@ -188,7 +190,7 @@ fn row(span: Span, row_no: u32, common: &Common<'_>) -> SpanRow {
         timestamp: nanos(span.start_time_unix_nano),
         trace_id: hex::encode(span.trace_id),
         span_id: hex::encode(span.span_id),
-        parent_span_id: hex::encode(span.parent_span_id),
+        parent_span_id: parent(&span.parent_span_id),
         trace_state: span.trace_state,
         span_name: span.name,
         span_kind: kind_name(kind),
@@ -209,6 +211,7 @@ fn row(span: Span, row_no: u32, common: &Common<'_>) -> SpanRow {
         link_trace_states: links.iter().map(|link| link.trace_state.clone()).collect(),
         link_attributes: links.into_iter().map(|link| attributes(link.attributes)).collect(),
         tenant_id: common.tenant.clone(),
+        project_id: common.project.clone(),
         object_key: common.object_key.clone(),
         row_no,
         received_at: common.received_at,
@@ -220,6 +223,11 @@ fn row(span: Span, row_no: u32, common: &Common<'_>) -> SpanRow {
         scope_schema_url: common.scope_schema_url.clone(),
         scope_attributes: common.scope.clone(),
     }
+}
+
+/// Some SDKs write zeros where a span has no parent; queries for roots look for an empty text.
+fn parent(id: &[u8]) -> String {
+    if id.iter().all(|byte| *byte == 0) { String::new() } else { hex::encode(id) }
 }
 
 /// Validation has refused what does not fit.

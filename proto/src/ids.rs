@@ -65,6 +65,11 @@ name_type! {
 }
 
 name_type! {
+    /// A part of a tenant, such as one of its applications: `[A-Za-z0-9._-]{1,64}`.
+    ProjectId
+}
+
+name_type! {
     /// The public id of an API key, which logs and metadata may show: `[A-Za-z0-9._-]{1,64}`.
     KeyId
 }

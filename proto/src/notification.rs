@@ -38,4 +38,18 @@ pub struct Notification {
     /// 16 hex digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_span_id: Option<String>,
+    /// Whether the edge reports its span for this request itself; else the origin does it from what stands here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub edge_reports_span: bool,
+}
+
+/// A notification on its way through a Cloudflare Queue, as JSON text: the signed bytes and their signature. It may wait for
+/// days, so its signature's age says nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueuedNotification {
+    /// A [`Notification`] in JSON, byte for byte as it was signed.
+    pub notification: String,
+    /// The value that the header [`crate::signature::HEADER`] would have.
+    pub signature: String,
 }

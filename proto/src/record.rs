@@ -1,11 +1,13 @@
 //! What an R2 object holds: a sequence of length-delimited records, each one export request.
 
+use std::num::NonZeroU32;
+
 use prost::Message;
 use prost::bytes::{Buf, Bytes};
 
 use crate::generated::object;
-use crate::ids::{KeyId, TenantId};
-use crate::otlp::Compression;
+use crate::ids::{KeyId, ProjectId, TenantId, UnixMillis};
+use crate::otlp::{Compression, SpanLimits};
 use crate::trace_context::TraceContext;
 
 /// The most records that one object may hold; an object with more was not written by Spillway.
@@ -16,10 +18,14 @@ pub const MAX_RECORDS: usize = 10_000;
 pub struct ObjectRecord {
     /// Whose spans they are.
     pub tenant: TenantId,
+    /// The tenant's project, if the key names one.
+    pub project: Option<ProjectId>,
     /// The key that they came with.
     pub key_id: KeyId,
-    /// When the edge had read the request, in nanoseconds since the Unix epoch.
-    pub received_at_unix_nano: u64,
+    /// When the edge had read the request. The clock that its spans are judged by.
+    pub received_at: UnixMillis,
+    /// The limits that they are judged by.
+    pub span_limits: SpanLimits,
     /// How `payload` is compressed.
     pub compression: Compression,
     /// An OTLP `ExportTraceServiceRequest` in protobuf, compressed as said.
@@ -53,7 +59,9 @@ impl ObjectRecord {
         object::ObjectRecord {
             tenant: self.tenant.to_string(),
             key_id: self.key_id.to_string(),
-            received_at_unix_nano: self.received_at_unix_nano,
+            project: self.project.as_ref().map_or_else(String::new, ToString::to_string),
+            received_at_unix_nano: self.received_at.as_nanos(),
+            span_limits: Some(written(&self.span_limits)),
             payload_encoding: payload_encoding(self.compression).into(),
             payload: self.payload.clone(),
             traceparent: self.trace_context.to_string(),
@@ -80,15 +88,49 @@ fn checked(raw: object::ObjectRecord, index: usize) -> Result<ObjectRecord, Reco
     let compression = match raw.payload_encoding() {
         object::PayloadEncoding::Identity => Compression::Identity,
         object::PayloadEncoding::Gzip => Compression::Gzip,
+        object::PayloadEncoding::Zstd => Compression::Zstd,
         object::PayloadEncoding::Unspecified => return Err(wrong("payload_encoding")),
     };
     Ok(ObjectRecord {
         tenant: raw.tenant.parse().map_err(|_| wrong("tenant"))?,
         key_id: raw.key_id.parse().map_err(|_| wrong("key_id"))?,
-        received_at_unix_nano: raw.received_at_unix_nano,
+        project: match raw.project.as_str() {
+            "" => None,
+            name => Some(name.parse().map_err(|_| wrong("project"))?),
+        },
+        received_at: UnixMillis(raw.received_at_unix_nano / 1_000_000),
+        span_limits: raw.span_limits.and_then(read).ok_or_else(|| wrong("span_limits"))?,
         compression,
         trace_context: raw.traceparent.parse().map_err(|_| wrong("traceparent"))?,
         payload: raw.payload,
+    })
+}
+
+fn written(limits: &SpanLimits) -> object::SpanLimits {
+    object::SpanLimits {
+        max_age_seconds: limits.max_age_seconds,
+        max_future_seconds: limits.max_future_seconds,
+        max_backwards_ms: limits.max_backwards_ms,
+        max_days: limits.max_days.get(),
+        max_name_bytes: limits.max_name_bytes,
+        max_attributes: limits.max_attributes,
+        max_value_bytes: limits.max_value_bytes,
+        max_events: limits.max_events,
+        max_links: limits.max_links,
+    }
+}
+
+fn read(limits: object::SpanLimits) -> Option<SpanLimits> {
+    Some(SpanLimits {
+        max_age_seconds: limits.max_age_seconds,
+        max_future_seconds: limits.max_future_seconds,
+        max_backwards_ms: limits.max_backwards_ms,
+        max_days: NonZeroU32::new(limits.max_days)?,
+        max_name_bytes: limits.max_name_bytes,
+        max_attributes: limits.max_attributes,
+        max_value_bytes: limits.max_value_bytes,
+        max_events: limits.max_events,
+        max_links: limits.max_links,
     })
 }
 
@@ -96,6 +138,7 @@ fn payload_encoding(compression: Compression) -> object::PayloadEncoding {
     match compression {
         Compression::Identity => object::PayloadEncoding::Identity,
         Compression::Gzip => object::PayloadEncoding::Gzip,
+        Compression::Zstd => object::PayloadEncoding::Zstd,
     }
 }
 
@@ -108,8 +151,10 @@ mod tests {
         ObjectRecord {
             tenant: "acme".parse().unwrap(),
             key_id: "k1".parse().unwrap(),
-            received_at_unix_nano: 1_795_230_245_678_000_000,
-            compression: Compression::Gzip,
+            project: Some("shop".parse().unwrap()),
+            received_at: UnixMillis(1_795_230_245_678),
+            span_limits: SpanLimits { max_days: NonZeroU32::MIN, ..SpanLimits::default() },
+            compression: Compression::Zstd,
             payload: payload.into(),
             trace_context: TraceContext::root([7; 16], [9; 8]),
         }

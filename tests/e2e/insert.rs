@@ -10,7 +10,7 @@ use origin_consumer::insert::{BatchRows, SpanTable};
 use origin_consumer::migrate::migrate;
 use origin_consumer::rows::rows_of;
 use spillway_proto::notification::Notification;
-use spillway_proto::otlp::{Compression, DecompressLimits};
+use spillway_proto::otlp::{Compression, DecompressLimits, SpanLimits};
 use spillway_proto::record::ObjectRecord;
 use spillway_proto::trace_context::TraceContext;
 use spillway_proto::{ObjectId, ObjectKey, Sha256Digest, UnixMillis};
@@ -70,7 +70,9 @@ fn object(spans: usize) -> Result<(ObjectKey, Vec<origin_consumer::rows::SpanRow
     let record = ObjectRecord {
         tenant: tenant.clone(),
         key_id: "k1".parse()?,
-        received_at_unix_nano: received_at.as_nanos(),
+        project: None,
+        received_at,
+        span_limits: SpanLimits::default(),
         compression: Compression::Identity,
         payload: body.into(),
         trace_context: TraceContext::root([1; 16], [2; 8]),
@@ -86,6 +88,7 @@ fn object(spans: usize) -> Result<(ObjectKey, Vec<origin_consumer::rows::SpanRow
         stored_at_unix_ms: received_at,
         trace_context: record.trace_context,
         parent_span_id: None,
+        edge_reports_span: false,
     };
     let limits = DecompressLimits { max_bytes: 1 << 20, max_ratio: 100 };
     Ok((key, rows_of(&notification, bytes.into(), limits)?))

@@ -128,5 +128,6 @@ fn notification(body: &str) -> Result<Notification> {
         stored_at_unix_ms: now(),
         trace_context: TraceContext::root([1; 16], [2; 8]),
         parent_span_id: None,
+        edge_reports_span: false,
     })
 }

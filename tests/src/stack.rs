@@ -67,7 +67,7 @@ impl TestStack {
     /// The secret of the key of `tenant`; the tenants are those of `keys` below.
     pub fn key(&self, tenant: &str) -> Result<&str> {
         let key = self.keys.iter().find(|key| key.record.tenant.as_str() == tenant);
-        key.map(|key| key.secret.as_str()).with_context(|| format!("no key of {tenant}"))
+        key.map(|key| key.secret.expose()).with_context(|| format!("no key of {tenant}"))
     }
 
     /// Waits until the trace has `spans` spans.
@@ -92,11 +92,11 @@ fn trace_count(trace_id: &str) -> String {
 
 /// One key a tenant: `acme` may do much, `slow` one request a second, `small` ten spans a month, and `gone` nothing.
 fn keys() -> Result<Vec<Key>> {
-    let much = json!({ "rate": { "requests_per_second": 10_000, "burst": 10_000 } });
+    let much = json!({ "limits": { "requests": { "per_second": 10_000 } } });
     Ok(vec![
         Key::new("acme", &much)?,
-        Key::new("slow", &json!({ "rate": { "requests_per_second": 1, "burst": 1 } }))?,
-        Key::new("small", &json!({ "spans_per_month": 10 }))?,
+        Key::new("slow", &json!({ "limits": { "requests": { "per_second": 1, "burst": 1 } } }))?,
+        Key::new("small", &json!({ "quotas": { "spans_per_month": 10 } }))?,
         Key::new("gone", &json!({ "status": "revoked" }))?,
     ])
 }

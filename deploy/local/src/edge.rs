@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use spillway_proto::api_key::KeyRecord;
+use spillway_proto::key_record::KeyRecord;
 
 use crate::keys::Key;
 use crate::process::Process;

@@ -10,11 +10,12 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use local_stack::edge::write_secret;
 use local_stack::engine::Source;
-use local_stack::keys::{Key, random_secret};
+use local_stack::keys::{Key, random_key};
 use local_stack::stack::{BUCKET, OPERATOR, Stack, StackOptions};
 use local_stack::tools::checkout;
 use local_stack::{demo, trace_tree};
 use serde_json::json;
+use spillway_proto::api_key::ApiKey;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The port of OTLP/HTTP, which exporters try without being told.
@@ -107,16 +108,17 @@ fn lock(folder: &Path) -> Result<File> {
 /// The key of the development tenant: made once, so that exporters can stay configured.
 fn development_key(folder: &Path) -> Result<Key> {
     let file = folder.join("key");
-    let secret = match fs::read_to_string(&file) {
-        Ok(secret) => secret.trim().to_owned(),
-        Err(_) => {
-            let secret = random_secret("spw_dev_")?;
-            write_secret(&file, secret.as_bytes())?;
+    let kept = fs::read_to_string(&file).ok().and_then(|text| ApiKey::presented(text.trim()).ok());
+    let secret = match kept {
+        Some(secret) => secret,
+        None => {
+            let secret = random_key()?;
+            write_secret(&file, secret.expose().as_bytes())?;
             secret
         }
     };
-    let generous = json!({ "rate": { "requests_per_second": 10_000, "burst": 20_000 } });
-    Key::with_secret("dev", &secret, &generous)
+    let generous = json!({ "limits": { "requests": { "per_second": 10_000 } } });
+    Key::with_secret("dev", secret, &generous)
 }
 
 async fn start(folder: &Path, key: &Key) -> Result<Stack> {
@@ -137,7 +139,7 @@ async fn start(folder: &Path, key: &Key) -> Result<Stack> {
 
 async fn show_a_trace(stack: &Stack, key: &Key) -> Result<()> {
     eprintln!("run: sending a trace with the crate opentelemetry-otlp");
-    let (ingress, secret) = (stack.edge.url.clone(), key.secret.clone());
+    let (ingress, secret) = (stack.edge.url.clone(), key.secret.expose().to_owned());
     let began = Instant::now();
     let trace_id = tokio::task::spawn_blocking(move || demo::send(&ingress, &secret)).await??;
     let sent = began.elapsed();
@@ -175,7 +177,7 @@ fn print_how_to(stack: &Stack, key: &Key, env_file: &Path) {
 Ctrl-C ends it; the data stays.
 ",
         endpoint = stack.edge.url,
-        key = key.secret,
+        key = key.secret.expose(),
         clickhouse = stack.engine.url,
         database = stack.engine.database,
         env = env_file.display(),
@@ -191,13 +193,13 @@ fn print(text: &str) -> Result<()> {
 
 /// The addresses and keys of the running stack, as shell exports.
 fn write_env(file: &Path, stack: &Stack, key: &Key) -> Result<()> {
-    let (headers, s3_endpoint) = (format!("x-api-key={}", key.secret), stack.edge.s3_endpoint());
+    let (headers, s3_endpoint) = (format!("x-api-key={}", key.secret.expose()), stack.edge.s3_endpoint());
     let mut exports = vec![
         ("OTEL_EXPORTER_OTLP_ENDPOINT", stack.edge.url.as_str()),
         ("OTEL_EXPORTER_OTLP_HEADERS", &headers),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
         ("SPILLWAY_INGRESS_URL", &stack.edge.url),
-        ("SPILLWAY_API_KEY", &key.secret),
+        ("SPILLWAY_API_KEY", key.secret.expose()),
         ("SPILLWAY_ORIGIN_URL", &stack.origin.url),
         ("SPILLWAY_S3_ENDPOINT", &s3_endpoint),
         ("SPILLWAY_S3_BUCKET", BUCKET),

@@ -77,10 +77,10 @@ impl Stack {
         let edge_port = options.edge_port.map_or_else(free_port, free_port_like)?;
         let origin_port = free_port()?;
         let s3 = S3Credentials {
-            access_key_id: random_secret("")?,
-            secret_access_key: random_secret("")? + &random_secret("")?,
+            access_key_id: random_secret()?,
+            secret_access_key: random_secret()? + &random_secret()?,
         };
-        let signing_key = random_secret("")?;
+        let signing_key = random_secret()?;
 
         say(match options.source {
             Source::Url { .. } => "using the ClickHouse server of CLICKHOUSE_URL",
@@ -105,7 +105,7 @@ impl Stack {
         if let Some(key) = &options.operator_key {
             origin_vars.extend([
                 ("SPILLWAY_TELEMETRY__ENDPOINT".to_owned(), format!("{}/v1/traces", edge.url)),
-                ("SPILLWAY_TELEMETRY__API_KEY".to_owned(), key.secret.clone()),
+                ("SPILLWAY_TELEMETRY__API_KEY".to_owned(), key.secret.expose().to_owned()),
                 ("SPILLWAY_TELEMETRY__OWN_TENANT".to_owned(), OPERATOR.to_owned()),
             ]);
         }

@@ -51,6 +51,7 @@ fn object(body: &str, spans: u32) -> Notification {
         stored_at_unix_ms: NOW,
         trace_context: TraceContext::root([1; 16], [2; 8]),
         parent_span_id: None,
+        edge_reports_span: false,
     }
 }
 

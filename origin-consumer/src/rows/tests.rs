@@ -1,4 +1,4 @@
-use spillway_proto::otlp::Compression;
+use spillway_proto::otlp::{Compression, Encoding, SpanLimits, decode};
 use spillway_proto::trace_context::TraceContext;
 use spillway_proto::{ObjectId, ObjectKey, Sha256Digest, TenantId, UnixMillis};
 
@@ -32,7 +32,9 @@ fn object(spans: u32, tenant: &str, payload: &[u8]) -> (Notification, Bytes) {
     let record = ObjectRecord {
         tenant: "acme".parse().unwrap(),
         key_id: "k1".parse().unwrap(),
-        received_at_unix_nano: received_at.as_nanos(),
+        project: Some("checkout".parse().unwrap()),
+        received_at,
+        span_limits: SpanLimits { max_backwards_ms: 1_000, ..SpanLimits::default() },
         compression: Compression::Identity,
         payload: Bytes::copy_from_slice(payload),
         trace_context: TraceContext::root([1; 16], [2; 8]),
@@ -48,6 +50,7 @@ fn object(spans: u32, tenant: &str, payload: &[u8]) -> (Notification, Bytes) {
         stored_at_unix_ms: received_at,
         trace_context: record.trace_context,
         parent_span_id: None,
+        edge_reports_span: false,
     };
     (notification, bytes)
 }

@@ -3,7 +3,12 @@
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 
+use super::judge::judge_each;
+use super::limits::SpanLimits;
+use super::verdict::Verdict;
+use super::wire::WireError;
 use super::json;
+use crate::ids::UnixMillis;
 
 /// How a message is written: the two encodings of OTLP/HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +46,10 @@ impl Encoding {
 pub enum DecodeError {
     /// Not the protobuf message, a string that is not UTF-8 included.
     #[error("not an ExportTraceServiceRequest in protobuf: {0}")]
-    Protobuf(#[from] prost::DecodeError),
+    Wire(#[from] Box<WireError>),
+    /// The wire was judged to be well formed, and `prost` does not read it all the same.
+    #[error("not an ExportTraceServiceRequest in protobuf: {0}")]
+    Prost(#[from] prost::DecodeError),
     /// Not the JSON mapping of the message.
     #[error("not an ExportTraceServiceRequest in JSON, at `{path}`: {source}")]
     Json {
@@ -54,20 +62,37 @@ pub enum DecodeError {
 
 impl DecodeError {
     /// The path of the field that is bad, as far as it is known; `.` is the whole request.
-    pub fn field(&self) -> &str {
+    pub fn field(&self) -> String {
         match self {
-            Self::Protobuf(_) => ".",
-            Self::Json { path, .. } => path,
+            Self::Wire(error) => error.field(),
+            Self::Prost(_) => ".".to_owned(),
+            Self::Json { path, .. } => path.clone(),
         }
     }
 }
 
-/// The request that `body` holds.
+/// The request that `body` holds, all of its spans included.
 pub fn decode(body: &[u8], encoding: Encoding) -> Result<ExportTraceServiceRequest, DecodeError> {
     match encoding {
         Encoding::Protobuf => Ok(ExportTraceServiceRequest::decode(body)?),
         Encoding::Json => json::decode(body),
     }
+}
+
+/// The request that a protobuf `body` holds, without the spans that [`super::judge()`] rejects.
+pub fn decode_valid(
+    body: &[u8],
+    limits: &SpanLimits,
+    received_at: UnixMillis,
+) -> Result<(ExportTraceServiceRequest, Verdict), DecodeError> {
+    let mut valid = Vec::new();
+    let verdict = judge_each(body, limits, received_at, |is_valid| valid.push(is_valid))?;
+    let mut request = ExportTraceServiceRequest::decode(body)?;
+    let mut valid = valid.into_iter();
+    for scope in request.resource_spans.iter_mut().flat_map(|resource| &mut resource.scope_spans) {
+        scope.spans.retain(|_| valid.next() == Some(true));
+    }
+    Ok((request, verdict))
 }
 
 #[cfg(test)]

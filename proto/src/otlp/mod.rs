@@ -4,12 +4,20 @@ pub mod answer;
 mod compression;
 mod decode;
 mod json;
-mod validate;
+mod judge;
+mod limits;
+mod rules;
+mod verdict;
+mod wire;
 
 pub use compression::{Compression, DecompressError, DecompressLimits, decompress};
-pub use decode::{DecodeError, Encoding, decode};
+pub use decode::{DecodeError, Encoding, decode, decode_valid};
+pub use judge::judge;
+pub use limits::SpanLimits;
 pub use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest,
 };
 pub use opentelemetry_proto::tonic::{common, resource, trace};
-pub use validate::{SpanRejection, Verdict, retain_valid_spans};
+pub use rules::SpanRejection;
+pub use verdict::{Reason, SpanPath, Verdict};
+pub use wire::WireError;

@@ -11,15 +11,11 @@ use super::{
     JsonScopeSpans, JsonSpan, JsonStatus,
 };
 
-pub(super) fn all<A, B: From<A>>(list: Vec<A>) -> Vec<B> {
-    list.into_iter().map(B::from).collect()
-}
-
 impl From<JsonResourceSpans> for ResourceSpans {
     fn from(json: JsonResourceSpans) -> Self {
         Self {
             resource: json.resource.map(Resource::from),
-            scope_spans: all(json.scope_spans.0),
+            scope_spans: json.scope_spans.0,
             schema_url: json.schema_url.0,
         }
     }
@@ -28,7 +24,7 @@ impl From<JsonResourceSpans> for ResourceSpans {
 impl From<JsonResource> for Resource {
     fn from(json: JsonResource) -> Self {
         Self {
-            attributes: all(json.attributes.0),
+            attributes: json.attributes.0,
             dropped_attributes_count: json.dropped_attributes_count.0,
             entity_refs: Vec::new(),
         }
@@ -39,7 +35,7 @@ impl From<JsonScopeSpans> for ScopeSpans {
     fn from(json: JsonScopeSpans) -> Self {
         Self {
             scope: json.scope.map(InstrumentationScope::from),
-            spans: all(json.spans.0),
+            spans: json.spans.0,
             schema_url: json.schema_url.0,
         }
     }
@@ -50,7 +46,7 @@ impl From<JsonScope> for InstrumentationScope {
         Self {
             name: json.name.0,
             version: json.version.0,
-            attributes: all(json.attributes.0),
+            attributes: json.attributes.0,
             dropped_attributes_count: json.dropped_attributes_count.0,
         }
     }
@@ -68,11 +64,11 @@ impl From<JsonSpan> for Span {
             kind: json.kind.0,
             start_time_unix_nano: json.start_time_unix_nano.0,
             end_time_unix_nano: json.end_time_unix_nano.0,
-            attributes: all(json.attributes.0),
+            attributes: json.attributes.0,
             dropped_attributes_count: json.dropped_attributes_count.0,
-            events: all(json.events.0),
+            events: json.events.0,
             dropped_events_count: json.dropped_events_count.0,
-            links: all(json.links.0),
+            links: json.links.0,
             dropped_links_count: json.dropped_links_count.0,
             status: json.status.map(Status::from),
         }
@@ -84,7 +80,7 @@ impl From<JsonEvent> for span::Event {
         Self {
             time_unix_nano: json.time_unix_nano.0,
             name: json.name.0,
-            attributes: all(json.attributes.0),
+            attributes: json.attributes.0,
             dropped_attributes_count: json.dropped_attributes_count.0,
         }
     }
@@ -96,7 +92,7 @@ impl From<JsonLink> for span::Link {
             trace_id: json.trace_id.0,
             span_id: json.span_id.0,
             trace_state: json.trace_state.0,
-            attributes: all(json.attributes.0),
+            attributes: json.attributes.0,
             dropped_attributes_count: json.dropped_attributes_count.0,
             flags: json.flags.0,
         }
@@ -118,21 +114,15 @@ impl From<JsonKeyValue> for KeyValue {
 impl From<JsonAnyValue> for AnyValue {
     fn from(json: JsonAnyValue) -> Self {
         let value = if let Some(text) = json.string_value {
-            Some(any_value::Value::StringValue(text))
+            Some(any_value::Value::StringValue(text.0))
         } else if let Some(bool) = json.bool_value {
             Some(any_value::Value::BoolValue(bool))
         } else if let Some(int) = json.int_value {
             Some(any_value::Value::IntValue(int.0))
         } else if let Some(array) = json.array_value {
-            let values = array
-                .values
-                .into_iter()
-                .flatten()
-                .map(|element| element.unwrap_or_default().into())
-                .collect();
-            Some(any_value::Value::ArrayValue(ArrayValue { values }))
+            Some(any_value::Value::ArrayValue(ArrayValue { values: array.values.0 }))
         } else if let Some(list) = json.kvlist_value {
-            Some(any_value::Value::KvlistValue(KeyValueList { values: all(list.values.0) }))
+            Some(any_value::Value::KvlistValue(KeyValueList { values: list.values.0 }))
         } else if let Some(bytes) = json.bytes_value {
             Some(any_value::Value::BytesValue(bytes.0))
         } else {

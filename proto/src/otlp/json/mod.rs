@@ -5,16 +5,19 @@
 //! refused with an error that says so.
 
 mod convert;
+mod list;
 mod scalars;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, span};
 use serde::Deserialize;
 use serde::de::Error;
 
-use self::convert::all;
-use self::scalars::{Base64, Double, EnumOf, HexId, Int, List, Text};
+use self::list::{Kept, List};
+use self::scalars::{Base64, Double, EnumOf, HexId, Int, Text, WholeText};
 use super::DecodeError;
 
 pub(super) fn decode(body: &[u8]) -> Result<ExportTraceServiceRequest, DecodeError> {
@@ -23,11 +26,15 @@ pub(super) fn decode(body: &[u8]) -> Result<ExportTraceServiceRequest, DecodeErr
         let source = serde_json::Error::custom("the request must be an object");
         return Err(DecodeError::Json { path: ".".to_owned(), source });
     }
-    let mut reader = serde_json::Deserializer::from_slice(body);
+    let text = str::from_utf8(body).map_err(|error| {
+        DecodeError::Json { path: ".".to_owned(), source: serde_json::Error::custom(error) }
+    })?;
+    list::allow_for(body.len());
+    let mut reader = serde_json::Deserializer::from_str(text);
     let request: JsonRequest = serde_path_to_error::deserialize(&mut reader)
         .map_err(|error| DecodeError::Json { path: error.path().to_string(), source: error.into_inner() })?;
     reader.end().map_err(|source| DecodeError::Json { path: ".".to_owned(), source })?;
-    Ok(ExportTraceServiceRequest { resource_spans: all(request.resource_spans.0) })
+    Ok(ExportTraceServiceRequest { resource_spans: request.resource_spans.0 })
 }
 
 /// A message whose every field may be missing; the types of the fields say how null is read.
@@ -42,30 +49,30 @@ macro_rules! message {
 }
 
 message!(JsonRequest {
-    resource_spans or "resource_spans": List<JsonResourceSpans>;
+    resource_spans or "resource_spans": List<JsonResourceSpans, ResourceSpans>;
 });
 
 message!(JsonResourceSpans {
     resource: Option<JsonResource>;
-    scope_spans or "scope_spans": List<JsonScopeSpans>;
+    scope_spans or "scope_spans": List<JsonScopeSpans, ScopeSpans>;
     schema_url or "schema_url": Text;
 });
 
 message!(JsonResource {
-    attributes: List<JsonKeyValue>;
+    attributes: List<JsonKeyValue, KeyValue>;
     dropped_attributes_count or "dropped_attributes_count": Int<u32>;
 });
 
 message!(JsonScopeSpans {
     scope: Option<JsonScope>;
-    spans: List<JsonSpan>;
+    spans: List<JsonSpan, Span>;
     schema_url or "schema_url": Text;
 });
 
 message!(JsonScope {
     name: Text;
     version: Text;
-    attributes: List<JsonKeyValue>;
+    attributes: List<JsonKeyValue, KeyValue>;
     dropped_attributes_count or "dropped_attributes_count": Int<u32>;
 });
 
@@ -79,11 +86,11 @@ message!(JsonSpan {
     kind: EnumOf<SpanKind>;
     start_time_unix_nano or "start_time_unix_nano": Int<u64>;
     end_time_unix_nano or "end_time_unix_nano": Int<u64>;
-    attributes: List<JsonKeyValue>;
+    attributes: List<JsonKeyValue, KeyValue>;
     dropped_attributes_count or "dropped_attributes_count": Int<u32>;
-    events: List<JsonEvent>;
+    events: List<JsonEvent, span::Event>;
     dropped_events_count or "dropped_events_count": Int<u32>;
-    links: List<JsonLink>;
+    links: List<JsonLink, span::Link>;
     dropped_links_count or "dropped_links_count": Int<u32>;
     status: Option<JsonStatus>;
 });
@@ -91,7 +98,7 @@ message!(JsonSpan {
 message!(JsonEvent {
     time_unix_nano or "time_unix_nano": Int<u64>;
     name: Text;
-    attributes: List<JsonKeyValue>;
+    attributes: List<JsonKeyValue, KeyValue>;
     dropped_attributes_count or "dropped_attributes_count": Int<u32>;
 });
 
@@ -99,7 +106,7 @@ message!(JsonLink {
     trace_id or "trace_id": HexId;
     span_id or "span_id": HexId;
     trace_state or "trace_state": Text;
-    attributes: List<JsonKeyValue>;
+    attributes: List<JsonKeyValue, KeyValue>;
     dropped_attributes_count or "dropped_attributes_count": Int<u32>;
     flags: Int<u32>;
 });
@@ -115,7 +122,7 @@ message!(JsonKeyValue {
 });
 
 message!(JsonAnyValue {
-    string_value or "string_value": Option<String>;
+    string_value or "string_value": Option<WholeText>;
     bool_value or "bool_value": Option<bool>;
     int_value or "int_value": Option<Int<i64>>;
     double_value or "double_value": Double;
@@ -125,11 +132,11 @@ message!(JsonAnyValue {
 });
 
 message!(JsonArrayValue {
-    values: Option<Vec<Option<JsonAnyValue>>>;
+    values: List<JsonAnyValue, AnyValue, Kept>;
 });
 
 message!(JsonKeyValueList {
-    values: List<JsonKeyValue>;
+    values: List<JsonKeyValue, KeyValue>;
 });
 
 #[cfg(test)]

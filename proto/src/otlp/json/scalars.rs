@@ -1,38 +1,132 @@
 //! The kinds of values that fields hold, each with the liberties that exporters take.
 
+use std::fmt;
 use std::marker::PhantomData;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD as BASE64, STANDARD_NO_PAD as BASE64_NO_PAD};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
-use serde::de::{Error, Unexpected};
+use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 
-/// Text; null is empty.
+/// Text; null is empty. Half of a surrogate pair, as JavaScript writes where it cuts a text within an emoji, becomes the
+/// replacement character: a request must not fail for it.
 #[derive(Default)]
 pub(super) struct Text(pub(super) String);
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
-        Ok(Self(Option::deserialize(reader)?.unwrap_or_default()))
+        let text: Option<WholeText> = Option::deserialize(reader)?;
+        Ok(Self(text.unwrap_or_default().0))
     }
 }
 
-/// A list; null is empty, and nulls in it are left out.
-pub(super) struct List<T>(pub(super) Vec<T>);
+/// Text that is not null.
+#[derive(Default)]
+pub(super) struct WholeText(pub(super) String);
 
-impl<T> Default for List<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+impl<'de> Deserialize<'de> for WholeText {
     fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
-        let elements: Option<Vec<Option<T>>> = Option::deserialize(reader)?;
-        Ok(Self(elements.into_iter().flatten().flatten().collect()))
+        // Read as bytes, half a surrogate pair comes as if UTF-8 could write it.
+        reader.deserialize_bytes(TextVisitor).map(Self)
+    }
+}
+
+struct TextVisitor;
+
+impl Visitor<'_> for TextVisitor {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<String, E> {
+        Ok(match str::from_utf8(bytes) {
+            Ok(text) => text.to_owned(),
+            Err(_) => bytes.utf8_chunks().fold(String::new(), |mut text, chunk| {
+                text.push_str(chunk.valid());
+                // The three bytes of half a pair come as three faults, of which the first is 0xED.
+                if chunk.invalid().first() == Some(&0xed) {
+                    text.push(char::REPLACEMENT_CHARACTER);
+                }
+                text
+            }),
+        })
+    }
+}
+
+/// A number, text or null; lists and objects are refused before anything of them is kept.
+enum Scalar {
+    Null,
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
+    Text(String),
+}
+
+impl Scalar {
+    /// The integer that a number is, `1.5e9` included.
+    fn whole(&self) -> Option<i128> {
+        match self {
+            Self::Unsigned(int) => Some((*int).into()),
+            Self::Signed(int) => Some((*int).into()),
+            Self::Float(float) if float.fract() == 0.0 && float.abs() < 1e19 => Some(*float as i128),
+            Self::Float(_) | Self::Null | Self::Text(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Unsigned(int) => int.fmt(f),
+            Self::Signed(int) => int.fmt(f),
+            Self::Float(float) => float.fmt(f),
+            Self::Text(text) => write!(f, "{:?}", text.chars().take(64).collect::<String>()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        reader.deserialize_any(ScalarVisitor)
+    }
+}
+
+struct ScalarVisitor;
+
+impl Visitor<'_> for ScalarVisitor {
+    type Value = Scalar;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a number, a string or null")
+    }
+
+    fn visit_unit<E>(self) -> Result<Scalar, E> {
+        Ok(Scalar::Null)
+    }
+
+    fn visit_u64<E>(self, int: u64) -> Result<Scalar, E> {
+        Ok(Scalar::Unsigned(int))
+    }
+
+    fn visit_i64<E>(self, int: i64) -> Result<Scalar, E> {
+        Ok(Scalar::Signed(int))
+    }
+
+    fn visit_f64<E>(self, float: f64) -> Result<Scalar, E> {
+        Ok(Scalar::Float(float))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
+        Ok(Scalar::Text(text.to_owned()))
     }
 }
 
@@ -42,26 +136,17 @@ pub(super) struct Int<T>(pub(super) T);
 
 impl<'de, T: TryFrom<i128>> Deserialize<'de> for Int<T> {
     fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(reader)?;
+        let value = Scalar::deserialize(reader)?;
         let wide = match &value {
-            Value::Null => Some(0),
-            Value::Number(number) => whole(number),
-            Value::String(text) => text.trim().parse().ok(),
-            _ => None,
+            Scalar::Null => Some(0),
+            Scalar::Text(text) => text.trim().parse().ok(),
+            number => number.whole(),
         };
         wide.and_then(|wide| T::try_from(wide).ok()).map(Self).ok_or_else(|| {
             let range = std::any::type_name::<T>();
             D::Error::custom(format_args!("{value} is not an integer of the range of {range}"))
         })
     }
-}
-
-/// The integer that a number is, `1.5e9` included.
-fn whole(number: &serde_json::Number) -> Option<i128> {
-    let float = || {
-        number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 1e19).map(|float| float as i128)
-    };
-    number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from)).or_else(float)
 }
 
 /// A double as a number, as decimal text, or as one of the names of the mapping. Null, as some write NaN, is NaN; only
@@ -71,11 +156,12 @@ pub(super) struct Double(pub(super) Option<f64>);
 
 impl<'de> Deserialize<'de> for Double {
     fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
-        let double = match Value::deserialize(reader)? {
-            Value::Null => Some(f64::NAN),
-            Value::Number(number) => number.as_f64(),
-            Value::String(text) => text.trim().parse().ok(),
-            _ => None,
+        let double = match Scalar::deserialize(reader)? {
+            Scalar::Null => Some(f64::NAN),
+            Scalar::Unsigned(int) => Some(int as f64),
+            Scalar::Signed(int) => Some(int as f64),
+            Scalar::Float(double) => Some(double),
+            Scalar::Text(text) => text.trim().parse().ok(),
         };
         double.map(|double| Self(Some(double))).ok_or_else(|| D::Error::custom("not a number"))
     }
@@ -141,12 +227,11 @@ impl<E> Default for EnumOf<E> {
 
 impl<'de, E: Enumeration> Deserialize<'de> for EnumOf<E> {
     fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(reader)?;
+        let value = Scalar::deserialize(reader)?;
         let number = match &value {
-            Value::Null => Some(0),
-            Value::Number(number) => whole(number).and_then(|wide| i32::try_from(wide).ok()),
-            Value::String(name) => E::by_name(name),
-            _ => None,
+            Scalar::Null => Some(0),
+            Scalar::Text(name) => E::by_name(name),
+            number => number.whole().and_then(|wide| i32::try_from(wide).ok()),
         };
         let unknown = || D::Error::custom(format_args!("{value} is not a value of the enum"));
         number.map(|number| Self(number, PhantomData)).ok_or_else(unknown)

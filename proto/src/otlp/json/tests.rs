@@ -88,3 +88,24 @@ fn what_follows_the_request_is_an_error() {
     assert!(decode(b"[]").is_err());
     assert!(decode(b"").is_err());
 }
+
+#[test]
+fn half_a_surrogate_pair_is_replaced_and_bad_utf8_refused() {
+    assert_eq!(span(r#"{"name":"cut \ud83d"}"#).unwrap().name, "cut \u{fffd}");
+    assert_eq!(value(r#"{"stringValue":"\ude00 and \ud83d\ude00"}"#), {
+        Some(any_value::Value::StringValue("\u{fffd} and \u{1f600}".to_owned()))
+    });
+    assert!(decode(b"{\"resourceSpans\":[],\"x\":\"\xff\"}").is_err());
+    assert!(span(r#"{"name":5}"#).is_err());
+}
+
+#[test]
+fn a_bomb_of_empty_elements_is_refused() {
+    for list in ["{},", "null,", "[],"] {
+        let body = format!(r#"{{"resourceSpans":[{}{{}}]}}"#, list.repeat(100_000));
+        assert_eq!(decode(body.as_bytes()).is_ok(), list == "null,", "{list}");
+    }
+    let values = format!(r#"{{"arrayValue":{{"values":[{}{{}}]}}}}"#, r#"{"intValue":1},"#.repeat(10_000));
+    assert!(matches!(value(&values), Some(any_value::Value::ArrayValue(array)) if array.values.len() == 10_001));
+    assert!(span(&format!(r#"{{"kind":[{}1]}}"#, "1,".repeat(10))).is_err());
+}

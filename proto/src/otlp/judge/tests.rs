@@ -1,0 +1,409 @@
+//! The pass agrees with `prost` on every input, and with a reference that walks the messages.
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{
+    AnyValue, ArrayValue, KeyValue, KeyValueList, any_value::Value as AnyValueKind,
+};
+use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
+use proptest::prelude::*;
+use prost::Message as _;
+
+use super::*;
+use crate::otlp::rules::SpanRejection;
+
+const NOW: UnixMillis = UnixMillis(1_795_230_245_678);
+const START: u64 = NOW.0 * 1_000_000;
+
+fn valid() -> Span {
+    Span {
+        trace_id: vec![1; 16],
+        span_id: vec![2; 8],
+        start_time_unix_nano: START,
+        end_time_unix_nano: START + 1,
+        ..Span::default()
+    }
+}
+
+fn request_of(spans: Vec<Span>) -> ExportTraceServiceRequest {
+    let scope_spans = vec![ScopeSpans { spans, ..ScopeSpans::default() }];
+    ExportTraceServiceRequest {
+        resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }],
+    }
+}
+
+fn judged(spans: Vec<Span>) -> Verdict {
+    judge(&request_of(spans).encode_to_vec(), &SpanLimits::default(), NOW).unwrap()
+}
+
+fn text(bytes: usize) -> AnyValue {
+    AnyValue { value: Some(AnyValueKind::StringValue("x".repeat(bytes))) }
+}
+
+fn attribute(key: usize, value: AnyValue) -> KeyValue {
+    KeyValue { key: "k".repeat(key), value: Some(value), key_strindex: 0 }
+}
+
+/// What the rules look at, from the messages that `prost` makes.
+fn facts_of(span: &Span) -> SpanFacts<'_> {
+    let lists = || {
+        [&span.attributes]
+            .into_iter()
+            .chain(span.events.iter().map(|event| &event.attributes))
+            .chain(span.links.iter().map(|link| &link.attributes))
+    };
+    let attributes = || lists().flatten();
+    let names = attributes().map(|attribute| &attribute.key).chain(span.events.iter().map(|event| &event.name));
+    let values = attributes().map(|attribute| attribute.value.as_ref().map_or(SCALAR_BYTES, size));
+    let texts = [&span.trace_state].into_iter().chain(span.links.iter().map(|link| &link.trace_state));
+    let status = span.status.as_ref().map_or(0, |status| status.message.len());
+    SpanFacts {
+        trace_id: &span.trace_id,
+        span_id: &span.span_id,
+        parent_span_id: &span.parent_span_id,
+        start: span.start_time_unix_nano,
+        end: span.end_time_unix_nano,
+        latest_event: span.events.iter().map(|event| event.time_unix_nano).max().unwrap_or(0),
+        longest_name: names.map(String::len).max().unwrap_or(0).max(span.name.len()),
+        most_attributes: lists().map(Vec::len).max().unwrap_or(0),
+        largest_value: values.chain(texts.map(String::len)).max().unwrap_or(0).max(status),
+        events: span.events.len(),
+        links: span.links.len(),
+        bad_link: span.links.iter().any(|link| {
+            !matches!(link.trace_id.len(), 0 | 16) || !matches!(link.span_id.len(), 0 | 8)
+        }),
+    }
+}
+
+fn size(value: &AnyValue) -> usize {
+    match &value.value {
+        Some(AnyValueKind::StringValue(text)) => text.len(),
+        Some(AnyValueKind::BytesValue(bytes)) => bytes.len(),
+        Some(AnyValueKind::ArrayValue(array)) => array.values.iter().map(size).sum(),
+        Some(AnyValueKind::KvlistValue(list)) => list
+            .values
+            .iter()
+            .map(|pair| pair.key.len() + pair.value.as_ref().map_or(SCALAR_BYTES, size))
+            .sum(),
+        _ => SCALAR_BYTES,
+    }
+}
+
+/// What [`judge`] must answer, by way of `prost`.
+fn reference(body: &[u8], limits: &SpanLimits) -> Result<(Verdict, Vec<bool>), prost::DecodeError> {
+    let request = ExportTraceServiceRequest::decode(body)?;
+    let (mut rules, mut verdict) = (Rules::new(*limits, NOW), Verdict::default());
+    let mut valid = Vec::new();
+    for (resource, of_resource) in (0..).zip(&request.resource_spans) {
+        for (scope, of_scope) in (0..).zip(&of_resource.scope_spans) {
+            for (span, message) in (0..).zip(&of_scope.spans) {
+                let judgement = rules.judge(&facts_of(message));
+                valid.push(judgement.is_ok());
+                verdict.count(judgement, SpanPath { resource, scope, span });
+            }
+        }
+    }
+    Ok((verdict, valid))
+}
+
+fn assert_agrees(body: &[u8], limits: &SpanLimits) {
+    let mut valid = Vec::new();
+    let judged = judge_each(body, limits, NOW, |is_valid| valid.push(is_valid)).map(|verdict| (verdict, valid));
+    match (judged, reference(body, limits)) {
+        (Ok(judged), Ok(reference)) => assert_eq!(judged, reference),
+        (Err(_), Err(_)) => {}
+        (judged, reference) => panic!("the pass says {judged:?}, prost says {reference:?}: {body:02x?}"),
+    }
+}
+
+#[test]
+fn each_fault_has_its_reason() {
+    use SpanRejection::*;
+    let link = |trace: usize, span: usize| {
+        vec![Link { trace_id: vec![1; trace], span_id: vec![1; span], ..Link::default() }]
+    };
+    let day = 86_400_000_000_000;
+    let list = AnyValueKind::ArrayValue(ArrayValue { values: vec![text(200_000), text(100_000)] });
+    let cases = [
+        (valid(), None),
+        (Span { parent_span_id: vec![3; 8], links: link(16, 8), ..valid() }, None),
+        (Span { parent_span_id: vec![0; 8], links: link(0, 0), ..valid() }, None),
+        (Span { end_time_unix_nano: 0, ..valid() }, None),
+        (Span { trace_id: vec![1; 15], ..valid() }, Some(InvalidTraceId)),
+        (Span { trace_id: vec![0; 16], ..valid() }, Some(InvalidTraceId)),
+        (Span { span_id: vec![], ..valid() }, Some(InvalidSpanId)),
+        (Span { span_id: vec![0; 8], ..valid() }, Some(InvalidSpanId)),
+        (Span { parent_span_id: vec![1; 7], ..valid() }, Some(InvalidParentSpanId)),
+        (Span { links: link(16, 7), ..valid() }, Some(InvalidLinkId)),
+        (Span { start_time_unix_nano: 11_651_379_494_838_206_464, ..valid() }, Some(TimeOutOfRange)),
+        (
+            Span { events: vec![Event { time_unix_nano: u64::MAX, ..Event::default() }], ..valid() },
+            Some(TimeOutOfRange),
+        ),
+        (Span { start_time_unix_nano: 0, ..valid() }, Some(TimeTooOld)),
+        (Span { start_time_unix_nano: START - 3_651 * day, ..valid() }, Some(TimeTooOld)),
+        (Span { end_time_unix_nano: START + day, ..valid() }, None),
+        (Span { end_time_unix_nano: START + day + 1, ..valid() }, Some(TimeInFuture)),
+        (Span { end_time_unix_nano: START - 1, ..valid() }, Some(EndBeforeStart)),
+        (Span { name: "n".repeat(4_096), ..valid() }, None),
+        (Span { name: "n".repeat(4_097), ..valid() }, Some(NameTooLong)),
+        (Span { attributes: vec![attribute(4_097, text(1))], ..valid() }, Some(NameTooLong)),
+        (Span { attributes: vec![attribute(1, text(1)); 1_025], ..valid() }, Some(TooManyAttributes)),
+        (Span { attributes: vec![attribute(1, text(262_144))], ..valid() }, None),
+        (Span { attributes: vec![attribute(1, text(262_145))], ..valid() }, Some(ValueTooLarge)),
+        (Span { attributes: vec![attribute(1, AnyValue { value: Some(list) })], ..valid() }, Some(ValueTooLarge)),
+        (
+            Span { status: Some(Status { message: "m".repeat(262_145), code: 2 }), ..valid() },
+            Some(ValueTooLarge),
+        ),
+        (Span { events: vec![Event::default(); 1_025], ..valid() }, Some(TooManyEvents)),
+        (Span { links: vec![Link::default(); 1_025], ..valid() }, Some(TooManyLinks)),
+    ];
+    for (span, expected) in cases {
+        let verdict = judged(vec![span]);
+        assert_eq!(verdict.reasons.first().map(|reason| reason.rejection), expected);
+        assert_eq!((verdict.accepted, verdict.rejected), if expected.is_none() { (1, 0) } else { (0, 1) });
+    }
+}
+
+#[test]
+fn a_request_touches_so_many_days_and_no_more() {
+    let on_day = |days_ago: u64| Span {
+        start_time_unix_nano: START - days_ago * 86_400_000_000_000,
+        end_time_unix_nano: 0,
+        ..valid()
+    };
+    let spans: Vec<_> = (0..40).chain(0..40).map(on_day).collect();
+    let verdict = judged(spans);
+    assert_eq!((verdict.accepted, verdict.rejected), (62, 18));
+    assert_eq!(verdict.reasons[0].rejection, SpanRejection::TooManyDays);
+    assert_eq!(verdict.reasons[0].first.span, 31);
+}
+
+#[test]
+fn a_tenants_own_limits_hold() {
+    let limits = SpanLimits { max_backwards_ms: 1_000, max_age_seconds: 0, max_events: 0, ..SpanLimits::default() };
+    let judged = |span: Span| {
+        let verdict = judge(&request_of(vec![span]).encode_to_vec(), &limits, NOW).unwrap();
+        verdict.reasons.first().map(|reason| reason.rejection)
+    };
+    assert_eq!(judged(Span { end_time_unix_nano: START - 1_000_000_000, ..valid() }), None);
+    assert_eq!(judged(Span { start_time_unix_nano: 1, end_time_unix_nano: 2, ..valid() }), None);
+    assert_eq!(
+        judged(Span { events: vec![Event::default()], ..valid() }),
+        Some(SpanRejection::TooManyEvents)
+    );
+}
+
+#[test]
+fn reasons_are_counted_and_the_first_ones_named() {
+    let nameless = || Span { trace_id: vec![], ..valid() };
+    let verdict = judged(vec![valid(), nameless(), Span { span_id: vec![], ..valid() }, nameless()]);
+    insta::assert_snapshot!(
+        verdict.message(),
+        @"invalid_trace_id (2, the first is resource_spans[0].scope_spans[0].spans[1]): trace_id must have 16 bytes that are not all zero; invalid_span_id (1, the first is resource_spans[0].scope_spans[0].spans[2]): span_id must have 8 bytes that are not all zero"
+    );
+}
+
+#[test]
+fn a_malformed_field_is_named() {
+    let mut body = request_of(vec![valid(), Span { name: "xyz".to_owned(), ..valid() }]).encode_to_vec();
+    let place = body.windows(3).position(|bytes| bytes == b"xyz").unwrap();
+    body[place] = 0xff;
+    let error = judge(&body, &SpanLimits::default(), NOW).unwrap_err();
+    assert_eq!(error.field(), "resource_spans[0].scope_spans[0].spans[1].name");
+    assert_eq!(
+        error.to_string(),
+        "text is not UTF-8, at `resource_spans[0].scope_spans[0].spans[1].name`"
+    );
+}
+
+#[test]
+fn values_nest_as_deep_as_prost_lets_them() {
+    for depth in [1, 40, 45, 46, 47, 48, 49, 50, 60, 200] {
+        let mut value = text(1);
+        for _ in 0..depth {
+            value = AnyValue { value: Some(AnyValueKind::ArrayValue(ArrayValue { values: vec![value] })) };
+        }
+        let body = request_of(vec![Span { attributes: vec![attribute(1, value)], ..valid() }]).encode_to_vec();
+        assert_agrees(&body, &SpanLimits::default());
+    }
+}
+
+#[test]
+fn groups_are_passed_over_as_prost_does() {
+    for body in [
+        &[0x0b, 0x0c][..],
+        &[0x1b, 0x08, 1, 0x1c],
+        &[0x1b, 0x24],
+        &[0x1b, 0x1b, 0x1c, 0x1c],
+        &[0x1c],
+        &[0x1b],
+        &[0x00],
+        &[0x0a, 0x02, 0x0a],
+        &[0xf8, 0xff, 0xff, 0xff, 0x0f, 1],
+        &[0xf8, 0xff, 0xff, 0xff, 0x1f, 1],
+        &[0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01],
+        &[0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02],
+    ] {
+        assert_agrees(body, &SpanLimits::default());
+    }
+    assert_agrees(&[0x1b; 300], &SpanLimits::default());
+}
+
+fn any_value_tree() -> impl Strategy<Value = AnyValue> {
+    let leaf = prop_oneof![
+        Just(None),
+        ".{0,12}".prop_map(|text| Some(AnyValueKind::StringValue(text))),
+        any::<bool>().prop_map(|bool| Some(AnyValueKind::BoolValue(bool))),
+        any::<i64>().prop_map(|int| Some(AnyValueKind::IntValue(int))),
+        any::<f64>().prop_map(|double| Some(AnyValueKind::DoubleValue(double))),
+        any::<i32>().prop_map(|index| Some(AnyValueKind::StringValueStrindex(index))),
+        proptest::collection::vec(any::<u8>(), 0..12).prop_map(|bytes| Some(AnyValueKind::BytesValue(bytes))),
+    ];
+    leaf.prop_map(|value| AnyValue { value }).prop_recursive(4, 16, 4, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4)
+                .prop_map(|values| AnyValueKind::ArrayValue(ArrayValue { values })),
+            proptest::collection::vec((".{0,4}", inner), 0..4).prop_map(|pairs| {
+                let pair = |(key, value)| KeyValue { key, value: Some(value), key_strindex: 0 };
+                AnyValueKind::KvlistValue(KeyValueList { values: pairs.into_iter().map(pair).collect() })
+            }),
+        ]
+        .prop_map(|value| AnyValue { value: Some(value) })
+    })
+}
+
+fn attributes() -> impl Strategy<Value = Vec<KeyValue>> {
+    let pair = (".{0,6}", proptest::option::of(any_value_tree()))
+        .prop_map(|(key, value)| KeyValue { key, value, key_strindex: 0 });
+    proptest::collection::vec(pair, 0..4)
+}
+
+fn id(bytes: usize) -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        6 => proptest::collection::vec(any::<u8>(), bytes),
+        1 => Just(vec![0; bytes]),
+        1 => proptest::collection::vec(any::<u8>(), 0..20),
+    ]
+}
+
+fn time() -> impl Strategy<Value = u64> {
+    prop_oneof![4 => START - 1_000..START + 1_000, 1 => any::<u64>(), 1 => Just(0)]
+}
+
+fn any_span() -> impl Strategy<Value = Span> {
+    let event = (time(), ".{0,6}", attributes()).prop_map(|(time_unix_nano, name, attributes)| Event {
+        time_unix_nano,
+        name,
+        attributes,
+        dropped_attributes_count: 1,
+    });
+    let link = (id(16), id(8), ".{0,6}", attributes()).prop_map(|(trace_id, span_id, trace_state, attributes)| Link {
+        trace_id,
+        span_id,
+        trace_state,
+        attributes,
+        dropped_attributes_count: 0,
+        flags: 1,
+    });
+    let lists = (
+        attributes(),
+        proptest::collection::vec(event, 0..3),
+        proptest::collection::vec(link, 0..3),
+        proptest::option::of(".{0,6}"),
+    );
+    ((id(16), id(8), id(8)), ".{0,8}", ".{0,8}", (time(), time()), lists).prop_map(
+        |((trace_id, span_id, parent_span_id), name, trace_state, (start, end), (attributes, events, links, status))| Span {
+            trace_id,
+            span_id,
+            parent_span_id,
+            trace_state,
+            name,
+            start_time_unix_nano: start,
+            end_time_unix_nano: end,
+            attributes,
+            events,
+            links,
+            status: status.map(|message| Status { message, code: 2 }),
+            kind: 2,
+            flags: 257,
+            ..Span::default()
+        },
+    )
+}
+
+fn any_limits() -> impl Strategy<Value = SpanLimits> {
+    (0u32..8, 0u32..4, 0u32..40, 0u32..3, 0u32..3).prop_map(
+        |(max_name_bytes, max_attributes, max_value_bytes, max_events, max_links)| SpanLimits {
+            max_name_bytes,
+            max_attributes,
+            max_value_bytes,
+            max_events,
+            max_links,
+            ..SpanLimits::default()
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn agrees_on_requests(
+        spans in proptest::collection::vec(any_span(), 0..6),
+        limits in prop_oneof![Just(SpanLimits::default()), any_limits()],
+    ) {
+        assert_agrees(&request_of(spans).encode_to_vec(), &limits);
+    }
+
+    #[test]
+    fn agrees_on_requests_that_were_damaged(
+        spans in proptest::collection::vec(any_span(), 1..3),
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut body = request_of(spans).encode_to_vec();
+        for (place, byte) in damage {
+            let place = place.index(body.len());
+            body[place] = byte;
+        }
+        assert_agrees(&body, &SpanLimits::default());
+        body.truncate(cut.index(body.len()));
+        assert_agrees(&body, &SpanLimits::default());
+    }
+
+    #[test]
+    fn agrees_on_messages_that_are_merged(first in any_span(), second in any_span(), limits in any_limits()) {
+        // Two spans glued together are one span, whose fields are merged.
+        let mut span = first.encode_to_vec();
+        span.extend(second.encode_to_vec());
+        let mut scope = Vec::new();
+        prost::encoding::bytes::encode(2, &span, &mut scope);
+        let mut resource = Vec::new();
+        prost::encoding::bytes::encode(2, &scope, &mut resource);
+        let mut body = Vec::new();
+        prost::encoding::bytes::encode(1, &resource, &mut body);
+        assert_agrees(&body, &limits);
+    }
+
+    #[test]
+    fn agrees_on_values_that_are_merged(first in any_value_tree(), second in any_value_tree(), limits in any_limits()) {
+        let mut value = first.encode_to_vec();
+        value.extend(second.encode_to_vec());
+        let mut attribute = Vec::new();
+        prost::encoding::bytes::encode(2, &value, &mut attribute);
+        prost::encoding::bytes::encode(2, &second.encode_to_vec(), &mut attribute);
+        let mut span = valid().encode_to_vec();
+        prost::encoding::bytes::encode(9, &attribute, &mut span);
+        let mut body = Vec::new();
+        for field in [2, 2, 1] {
+            let inner = if body.is_empty() { span.clone() } else { std::mem::take(&mut body) };
+            prost::encoding::bytes::encode(field, &inner, &mut body);
+        }
+        assert_agrees(&body, &limits);
+    }
+
+    #[test]
+    fn agrees_on_any_bytes(body: Vec<u8>) {
+        assert_agrees(&body, &SpanLimits::default());
+    }
+}

@@ -1,0 +1,163 @@
+//! Which spans are valid: the rules, over the facts that the pass of [`super::judge`] gathers.
+
+use super::limits::SpanLimits;
+use crate::ids::UnixMillis;
+
+/// The last moment that all tables can hold, in nanoseconds since the Unix epoch: that of a `DateTime`, in February 2106.
+const MAX_UNIX_NANO: u64 = u32::MAX as u64 * 1_000_000_000;
+
+const NANOS_A_DAY: u64 = 86_400 * 1_000_000_000;
+
+/// Why a span is not stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum SpanRejection {
+    /// The trace id has not 16 bytes, or is all zero.
+    #[error("trace_id must have 16 bytes that are not all zero")]
+    InvalidTraceId,
+    /// The span id has not 8 bytes, or is all zero.
+    #[error("span_id must have 8 bytes that are not all zero")]
+    InvalidSpanId,
+    /// The parent's id has neither 0 nor 8 bytes.
+    #[error("parent_span_id must have 8 bytes or none")]
+    InvalidParentSpanId,
+    /// A link's trace id or span id has neither its length nor is it empty.
+    #[error("a link's trace_id and span_id must have 16 and 8 bytes, or none")]
+    InvalidLinkId,
+    /// A time is later than the tables can hold.
+    #[error("a time lies after 2106-02-07, the last day that can be stored")]
+    TimeOutOfRange,
+    /// The span began too long ago, or has no start.
+    #[error("start_time_unix_nano is missing, or too long ago (max_age_seconds)")]
+    TimeTooOld,
+    /// The span begins or ends too far in the future.
+    #[error("the span lies in the future (max_future_seconds); is the sender's clock right?")]
+    TimeInFuture,
+    /// The span ends before it begins.
+    #[error("end_time_unix_nano is before start_time_unix_nano (max_backwards_ms)")]
+    EndBeforeStart,
+    /// The spans before it lie on as many days as one request may touch.
+    #[error("the request's spans begin on too many days (max_days)")]
+    TooManyDays,
+    /// A name is too long.
+    #[error("a span's, event's or attribute's name is too long (max_name_bytes)")]
+    NameTooLong,
+    /// Too many attributes.
+    #[error("the span, one of its events or one of its links has too many attributes (max_attributes)")]
+    TooManyAttributes,
+    /// A value is too large.
+    #[error("an attribute's value, the status message or the trace state is too large (max_value_bytes)")]
+    ValueTooLarge,
+    /// Too many events.
+    #[error("the span has too many events (max_events)")]
+    TooManyEvents,
+    /// Too many links.
+    #[error("the span has too many links (max_links)")]
+    TooManyLinks,
+}
+
+impl SpanRejection {
+    /// The stable name of the reason, for metrics and answers.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::InvalidTraceId => "invalid_trace_id",
+            Self::InvalidSpanId => "invalid_span_id",
+            Self::InvalidParentSpanId => "invalid_parent_span_id",
+            Self::InvalidLinkId => "invalid_link_id",
+            Self::TimeOutOfRange => "time_out_of_range",
+            Self::TimeTooOld => "time_too_old",
+            Self::TimeInFuture => "time_in_future",
+            Self::EndBeforeStart => "end_before_start",
+            Self::TooManyDays => "too_many_days",
+            Self::NameTooLong => "name_too_long",
+            Self::TooManyAttributes => "too_many_attributes",
+            Self::ValueTooLarge => "value_too_large",
+            Self::TooManyEvents => "too_many_events",
+            Self::TooManyLinks => "too_many_links",
+        }
+    }
+}
+
+/// What the rules look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct SpanFacts<'a> {
+    pub(super) trace_id: &'a [u8],
+    pub(super) span_id: &'a [u8],
+    pub(super) parent_span_id: &'a [u8],
+    /// In nanoseconds since the Unix epoch; 0 where it is missing.
+    pub(super) start: u64,
+    /// As `start`.
+    pub(super) end: u64,
+    /// As `start`.
+    pub(super) latest_event: u64,
+    /// Of the names of the span, its events and all attributes.
+    pub(super) longest_name: usize,
+    /// Of the span, of an event, of a link.
+    pub(super) most_attributes: usize,
+    /// Of all attributes, the status message and the trace states.
+    pub(super) largest_value: usize,
+    pub(super) events: usize,
+    pub(super) links: usize,
+    pub(super) bad_link: bool,
+}
+
+/// The rules for the spans of one request, in their order.
+pub(super) struct Rules {
+    limits: SpanLimits,
+    earliest_start: u64,
+    latest: u64,
+    /// Days since the epoch on which spans begin; the last one found is first.
+    days: Vec<u64>,
+}
+
+impl Rules {
+    pub(super) fn new(limits: SpanLimits, received_at: UnixMillis) -> Self {
+        let nanos = |seconds: u64| seconds.saturating_mul(1_000_000_000);
+        let received = received_at.as_nanos();
+        let earliest_start = match limits.max_age_seconds {
+            0 => 0,
+            seconds => received.saturating_sub(nanos(seconds)),
+        };
+        let latest = received.saturating_add(nanos(limits.max_future_seconds));
+        Self { limits, earliest_start, latest, days: Vec::new() }
+    }
+
+    pub(super) fn judge(&mut self, span: &SpanFacts) -> Result<(), SpanRejection> {
+        use SpanRejection::*;
+        let limits = &self.limits;
+        let over = |found: usize, limit: u32| found > limit as usize;
+        let backwards = limits.max_backwards_ms.saturating_mul(1_000_000);
+        let faults = [
+            (!is_id(span.trace_id, 16), InvalidTraceId),
+            (!is_id(span.span_id, 8), InvalidSpanId),
+            (!matches!(span.parent_span_id.len(), 0 | 8), InvalidParentSpanId),
+            (span.bad_link, InvalidLinkId),
+            (span.start.max(span.end).max(span.latest_event) > MAX_UNIX_NANO, TimeOutOfRange),
+            (span.start < self.earliest_start, TimeTooOld),
+            (span.start.max(span.end) > self.latest, TimeInFuture),
+            (span.end != 0 && span.end.saturating_add(backwards) < span.start, EndBeforeStart),
+            (over(span.longest_name, limits.max_name_bytes), NameTooLong),
+            (over(span.most_attributes, limits.max_attributes), TooManyAttributes),
+            (over(span.largest_value, limits.max_value_bytes), ValueTooLarge),
+            (over(span.events, limits.max_events), TooManyEvents),
+            (over(span.links, limits.max_links), TooManyLinks),
+        ];
+        match faults.into_iter().find(|(fault, _)| *fault) {
+            Some((_, rejection)) => Err(rejection),
+            None => self.begin_on(span.start / NANOS_A_DAY),
+        }
+    }
+
+    fn begin_on(&mut self, day: u64) -> Result<(), SpanRejection> {
+        match self.days.iter().position(|known| *known == day) {
+            Some(0) => {}
+            Some(place) => self.days.swap(0, place),
+            None if self.days.len() < self.limits.max_days.get() as usize => self.days.insert(0, day),
+            None => return Err(SpanRejection::TooManyDays),
+        }
+        Ok(())
+    }
+}
+
+fn is_id(id: &[u8], bytes: usize) -> bool {
+    id.len() == bytes && id.iter().any(|byte| *byte != 0)
+}
