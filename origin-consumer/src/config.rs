@@ -11,9 +11,11 @@ use figment::providers::{Env, Format, Toml};
 use serde::Deserialize;
 
 use crate::clickhouse::ClickHouseConfig;
+use crate::cloudflare::CloudflareConfig;
 use crate::consume::ConsumerConfig;
 use crate::fetch::S3Config;
 use crate::http::{HttpConfig, NotifyConfig};
+use crate::keys::EdgeConfig;
 use crate::queue::QueueConfig;
 use crate::sweep::SweepConfig;
 use crate::telemetry::TelemetryConfig;
@@ -21,7 +23,7 @@ use crate::telemetry::TelemetryConfig;
 /// What the names of the environment's variables begin with.
 const PREFIX: &str = "SPILLWAY_";
 
-/// Everything that `serve` and `consume` are told. Each part lives beside what it configures.
+/// Everything that the commands are told. Each part lives beside what it configures.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
@@ -41,6 +43,10 @@ pub struct Config {
     pub consumer: ConsumerConfig,
     /// `[telemetry]`
     pub telemetry: TelemetryConfig,
+    /// `[cloudflare]`
+    pub cloudflare: CloudflareConfig,
+    /// `[edge]`
+    pub edge: EdgeConfig,
 }
 
 /// The configuration is missing something, or holds something wrong.
@@ -111,12 +117,15 @@ fn read(path: &Path) -> Result<String, ConfigError> {
 
 /// Names of fields that hold text: their values in the environment are taken as they are, where others are read as numbers
 /// or lists.
-const TEXTS: [&str; 12] = [
+const TEXTS: [&str; 15] = [
     "access_key_id",
+    "account_id",
     "api_key",
+    "api_token",
     "bucket",
     "database",
     "endpoint",
+    "kv_namespace_id",
     "listen",
     "own_tenant",
     "password",
@@ -187,6 +196,15 @@ pub(crate) fn is_set(field: &'static str, value: &str) -> Result<(), ConfigError
     if value.is_empty() { Err(wrong(field, "set", "missing")) } else { Ok(()) }
 }
 
+/// For a text that becomes a part of a URL's path.
+pub(crate) fn is_name(field: &'static str, value: &str) -> Result<(), ConfigError> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if !value.is_empty() && value.bytes().all(legal) {
+        return Ok(());
+    }
+    Err(wrong(field, "made of letters, digits, `-` and `_`", shown(value)))
+}
+
 impl Config {
     /// Reads the file, if there is one, and the environment.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
@@ -224,6 +242,17 @@ impl Config {
     pub fn check_origin(&self) -> Result<(), ConfigError> {
         self.notify.check()?;
         self.telemetry.check()
+    }
+
+    /// Whether keys can be managed with it.
+    pub fn check_keys(&self) -> Result<(), ConfigError> {
+        self.cloudflare.check()
+    }
+
+    /// Whether the edge can be asked for usage with it.
+    pub fn check_usage(&self) -> Result<(), ConfigError> {
+        self.edge.check()?;
+        self.notify.check()
     }
 }
 
@@ -299,7 +328,18 @@ mod tests {
         let example = include_str!("../../deploy/spillway.example.toml");
         let given: Config = Figment::from(Toml::string(example)).extract().unwrap();
         assert_eq!(format!("{given:?}"), format!("{:?}", Config::default()));
-        for section in ["http", "notify", "queue", "s3", "sweep", "clickhouse", "consumer", "telemetry"] {
+        for section in [
+            "http",
+            "notify",
+            "queue",
+            "s3",
+            "sweep",
+            "clickhouse",
+            "consumer",
+            "telemetry",
+            "cloudflare",
+            "edge",
+        ] {
             assert!(example.contains(&format!("[{section}]")), "{section}");
         }
     }

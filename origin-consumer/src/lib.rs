@@ -3,18 +3,22 @@
 //! # This crate
 //!
 //! The origin ([`http`]) takes notifications into the [`queue`]; the consumer ([`consume`]) brings the objects that
-//! they name into ClickHouse, in the steps that the picture above letters.
+//! they name into ClickHouse, in the steps that the picture above letters. Beside them, [`keys`] is what an operator manages
+//! the edge's keys with.
 
 pub mod clickhouse;
+pub mod cloudflare;
 pub mod config;
 pub mod consume;
 pub mod engine;
 pub mod fetch;
 pub mod http;
 pub mod insert;
+pub mod keys;
 pub mod metrics;
 pub mod migrate;
 pub mod queue;
+mod retry;
 pub mod rows;
 pub mod serve;
 pub mod shutdown;
