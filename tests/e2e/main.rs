@@ -7,5 +7,6 @@ mod exporter;
 mod faults;
 mod insert;
 mod journey;
+mod keys;
 mod origin;
 mod refusals;

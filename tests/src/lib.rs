@@ -2,4 +2,5 @@
 
 pub mod bucket;
 pub mod export;
+pub mod lone_edge;
 pub mod stack;
