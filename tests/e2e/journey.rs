@@ -113,7 +113,10 @@ async fn a_request_over_many_days_is_stored_up_to_the_bound() -> Result<()> {
     let answer: Value = export.json().send(&stack, "acme").await?.json().await?;
     assert_eq!(answer["partialSuccess"]["rejectedSpans"], "9");
     let message = answer["partialSuccess"]["errorMessage"].as_str().unwrap_or_default();
-    assert!(message.starts_with("too_many_days (9, the first is resource_spans[0].scope_spans[0].spans[31])"), "{message}");
+    assert!(
+        message.starts_with("too_many_days (9, the first is resource_spans[0].scope_spans[0].spans[31])"),
+        "{message}"
+    );
     stack.await_trace(&trace_id, 31).await?;
     stack.stop_now().await
 }

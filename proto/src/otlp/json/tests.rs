@@ -106,6 +106,8 @@ fn a_bomb_of_empty_elements_is_refused() {
         assert_eq!(decode(body.as_bytes()).is_ok(), list == "null,", "{list}");
     }
     let values = format!(r#"{{"arrayValue":{{"values":[{}{{}}]}}}}"#, r#"{"intValue":1},"#.repeat(10_000));
-    assert!(matches!(value(&values), Some(any_value::Value::ArrayValue(array)) if array.values.len() == 10_001));
+    assert!(
+        matches!(value(&values), Some(any_value::Value::ArrayValue(array)) if array.values.len() == 10_001)
+    );
     assert!(span(&format!(r#"{{"kind":[{}1]}}"#, "1,".repeat(10))).is_err());
 }
