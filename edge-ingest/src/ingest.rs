@@ -152,7 +152,7 @@ impl<K: KeyStore, A: AllowanceStore, O: ObjectStore, R: Runtime> Edge<'_, K, A, 
         let bytes = body.len();
         found.summary.bytes = bytes;
         tenant.borrow_mut().charge(Amounts { bytes: bytes as i64, ..Amounts::default() });
-        let object_id = ObjectId::of(&key.tenant, &body);
+        let object_id = ObjectId::of(&key.tenant, &runtime.sha256(&body).await);
         let payload = payload::check(body, announced, &self.config.body, &key.span_limits, received_at)?;
         found.summary.verdict = payload.verdict.clone();
         let spans = payload.verdict.accepted;
@@ -318,7 +318,7 @@ pub async fn ingest_own<O: ObjectStore, R: Runtime>(
     use spillway_proto::otlp::{Compression, Encoding};
     let announced = Announced { encoding: Encoding::Protobuf, compression: Compression::Identity };
     let at = runtime.now();
-    let object_id = ObjectId::of(&key.tenant, &export);
+    let object_id = ObjectId::of(&key.tenant, &runtime.sha256(&export).await);
     let payload = payload::check(export, announced, &config.body, &key.span_limits, at)?;
     if payload.verdict.accepted == 0 {
         return Ok(None);

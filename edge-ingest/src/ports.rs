@@ -90,6 +90,9 @@ pub trait Runtime {
     /// Fills `bytes` with randomness fit for ids.
     fn fill_random(&self, bytes: &mut [u8]);
 
+    /// The digest of `bytes`, by whatever computes it fastest.
+    async fn sha256(&self, bytes: &[u8]) -> Sha256Digest;
+
     /// Waits.
     async fn sleep(&self, duration: Duration);
 }

@@ -1,5 +1,7 @@
 //! Step 1: read the head of the request; and the body, within its bounds, once it is known whose it is.
 
+use std::time::Duration;
+
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, HeaderName, Method};
 use spillway_proto::otlp::{Compression, Encoding};
@@ -67,6 +69,24 @@ pub fn announced(head: &Head, config: &BodyConfig) -> Result<Announced, Rejectio
         }
         _ => Ok(Announced { encoding, compression }),
     }
+}
+
+/// How long the rest of a refused body is read, so that its client comes to read the answer.
+const DISCARD_TIME: Duration = Duration::from_secs(2);
+
+/// Reads what a refused request has left of its body, within bounds: the runtime closes a connection whose upload nobody
+/// takes, and the client would see a broken pipe instead of the answer.
+pub async fn discard(body: &mut impl Body, config: &BodyConfig, runtime: &impl Runtime) {
+    let mut discarded = 0;
+    let reading = async {
+        while let Ok(Some(chunk)) = body.next_chunk().await {
+            discarded += chunk.len();
+            if discarded > 2 * config.max_bytes {
+                break;
+            }
+        }
+    };
+    Link::within_time(DISCARD_TIME, runtime, reading).await;
 }
 
 /// Reads a body, as long as it keeps to its size and its time.

@@ -5,7 +5,7 @@ use spillway_proto::key_record::KeyRecord;
 use spillway_proto::notification::Notification;
 use spillway_proto::record::ObjectRecord;
 use spillway_proto::trace_context::TraceContext;
-use spillway_proto::{ObjectId, ObjectKey, Sha256Digest, UnixMillis};
+use spillway_proto::{ObjectId, ObjectKey, UnixMillis};
 
 use crate::config::Config;
 use crate::mesh::link::Link;
@@ -60,7 +60,7 @@ pub async fn store(
         trace_context: received.trace_context,
     };
     let bytes = record.to_object();
-    let (size, sha256) = (bytes.len() as u64, Sha256Digest::of(&bytes));
+    let (size, sha256) = (bytes.len() as u64, runtime.sha256(&bytes).await);
     let metadata = vec![
         ("tenant", key.tenant.to_string()),
         ("key-id", key.key_id.to_string()),

@@ -3,10 +3,10 @@
 mod world;
 
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, RETRY_AFTER};
-use spillway_proto::ObjectId;
 use spillway_proto::UnixMillis;
 use spillway_proto::otlp::{Compression, Encoding, decode};
 use spillway_proto::record::records_of;
+use spillway_proto::{ObjectId, Sha256Digest};
 use world::{Fault, KEY, Sent, World, export_of, gzip};
 
 #[test]
@@ -38,7 +38,7 @@ fn the_object_holds_the_body_as_received() {
     let record = records_of(stored.bytes.into()).unwrap().remove(0);
     assert_eq!((record.tenant.as_str(), record.key_id.as_str()), ("acme", "k1"));
     assert_eq!((record.compression, &record.payload[..]), (Compression::Gzip, &body[..]));
-    assert_eq!(stored.key.object_id(), ObjectId::of(&record.tenant, &body));
+    assert_eq!(stored.key.object_id(), ObjectId::of(&record.tenant, &Sha256Digest::of(&body)));
 }
 
 #[test]

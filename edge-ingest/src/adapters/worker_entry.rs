@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use futures_util::StreamExt;
 use http::Response as HttpResponse;
+use http::header::CONTENT_LENGTH;
 use serde_json::json;
 use spillway_proto::otlp::Encoding;
 use worker::{ByteStream, Context, Env, Headers, Request, Response, console_error, console_log, event};
@@ -54,15 +55,29 @@ async fn serve(
     ctx: &Context,
 ) -> Result<HttpResponse<Vec<u8>>, Rejection> {
     let config = config(&env).map_err(Rejection::Fault)?;
-    let mut body = WorkerBody(request.stream().ok());
+    let mut body = WorkerBody::of(request, head, &config);
+    let served = handle(head, &mut body, Rc::clone(&config), env, ctx).await;
+    if !matches!(&served, Ok(answer) if answer.status().is_success()) {
+        request::discard(&mut body, &config.body, &WorkerRuntime).await;
+    }
+    served
+}
+
+async fn handle(
+    head: &Head,
+    body: &mut WorkerBody<'_>,
+    config: Rc<Config>,
+    env: Env,
+    ctx: &Context,
+) -> Result<HttpResponse<Vec<u8>>, Rejection> {
     match route(config.role, &head.method, &head.path)? {
-        Route::Traces => traces(head, &mut body, config, env, ctx).await.map_err(Rejection::Fault),
+        Route::Traces => traces(head, body, config, env, ctx).await.map_err(Rejection::Fault),
         Route::Preflight => Ok(cors::preflight(head)),
         Route::Usage => {
             let allowances = allowances(&env).map_err(Rejection::Fault)?;
-            usage::report(head, &mut body, &config, &allowances, &WorkerRuntime).await.map(response::json)
+            usage::report(head, body, &config, &allowances, &WorkerRuntime).await.map(response::json)
         }
-        Route::Telemetry => telemetry(&mut body, config, env, ctx).await,
+        Route::Telemetry => telemetry(body, config, env, ctx).await,
         Route::Health => Ok(response::json(br#"{"status":"ok"}"#.to_vec())),
     }
 }
@@ -70,7 +85,7 @@ async fn serve(
 /// Runs the pipeline, and leaves the background to run after the answer.
 async fn traces(
     head: &Head,
-    body: &mut WorkerBody,
+    body: &mut WorkerBody<'_>,
     config: Rc<Config>,
     env: Env,
     ctx: &Context,
@@ -112,7 +127,7 @@ async fn traces(
 
 /// Stores what an ingress tells of itself, and leaves the notification to run after the answer.
 async fn telemetry(
-    body: &mut WorkerBody,
+    body: &mut WorkerBody<'_>,
     config: Rc<Config>,
     env: Env,
     ctx: &Context,
@@ -224,12 +239,34 @@ fn to_worker(response: HttpResponse<Vec<u8>>) -> worker::Result<Response> {
     Ok(response.with_status(parts.status.as_u16()).with_headers(Headers::from(&parts.headers)))
 }
 
-/// A request's body; none where the request has none.
-struct WorkerBody(Option<ByteStream>);
+/// A request's body. One whose length is announced, and was found to be within its bound, comes in one piece: the runtime reads
+/// it several times faster than chunk by chunk. One without a length is counted as it comes.
+enum WorkerBody<'a> {
+    Announced(&'a mut Request),
+    Chunked(ByteStream),
+    AtEnd,
+}
 
-impl Body for WorkerBody {
+impl<'a> WorkerBody<'a> {
+    fn of(request: &'a mut Request, head: &Head, config: &Config) -> Self {
+        let announced = head.header(CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+        if announced.is_some_and(|bytes| bytes <= config.body.max_bytes) {
+            return Self::Announced(request);
+        }
+        request.stream().map_or(Self::AtEnd, Self::Chunked)
+    }
+}
+
+impl Body for WorkerBody<'_> {
     async fn next_chunk(&mut self) -> Result<Option<Vec<u8>>, PortError> {
-        let Some(stream) = &mut self.0 else { return Ok(None) };
-        stream.next().await.transpose().map_err(fault("request body"))
+        match self {
+            Self::Announced(request) => {
+                let bytes = request.bytes().await.map_err(fault("request body"));
+                *self = Self::AtEnd;
+                bytes.map(Some)
+            }
+            Self::Chunked(stream) => stream.next().await.transpose().map_err(fault("request body")),
+            Self::AtEnd => Ok(None),
+        }
     }
 }

@@ -22,12 +22,12 @@ use edge_ingest::telemetry::Batch;
 use http::{HeaderMap, HeaderValue, Response};
 use pollster::block_on;
 use prost::Message;
-use spillway_proto::UnixMillis;
 use spillway_proto::api_key::{ApiKey, KeyHash};
 use spillway_proto::key_record::KeyRecord;
 use spillway_proto::otlp::{Encoding, answer, decode};
 use spillway_proto::signature::{self, SignatureError};
 use spillway_proto::usage::Usage;
+use spillway_proto::{Sha256Digest, UnixMillis};
 
 /// The key that most requests come with.
 pub const KEY: &str = "good";
@@ -376,6 +376,10 @@ impl Runtime for World {
     fn fill_random(&self, bytes: &mut [u8]) {
         self.random.set(self.random.get().wrapping_add(1));
         bytes.fill(self.random.get());
+    }
+
+    async fn sha256(&self, bytes: &[u8]) -> Sha256Digest {
+        Sha256Digest::of(bytes)
     }
 
     async fn sleep(&self, _: Duration) {}

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde::de::Error;
 
 use self::list::{Kept, List};
-use self::scalars::{Base64, Double, EnumOf, HexId, Int, Text, WholeText};
+use self::scalars::{AttributeKey, Base64, Double, EnumOf, HexId, Int, Text, WholeText};
 use super::DecodeError;
 
 pub(super) fn decode(body: &[u8]) -> Result<ExportTraceServiceRequest, DecodeError> {
@@ -118,7 +118,7 @@ message!(JsonStatus {
 });
 
 message!(JsonKeyValue {
-    key: Text;
+    key: AttributeKey;
     value: Option<JsonAnyValue>;
 });
 

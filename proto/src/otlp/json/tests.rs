@@ -90,6 +90,13 @@ fn what_follows_the_request_is_an_error() {
 }
 
 #[test]
+fn a_key_may_be_a_number_as_php_writes_it() {
+    let value = value(r#"{"kvlistValue":{"values":[{"key":404,"value":{"stringValue":"x"}}]}}"#);
+    let Some(any_value::Value::KvlistValue(list)) = value else { panic!("a list") };
+    assert_eq!(list.values[0].key, "404");
+}
+
+#[test]
 fn half_a_surrogate_pair_is_replaced_and_bad_utf8_refused() {
     assert_eq!(span(r#"{"name":"cut \ud83d"}"#).unwrap().name, "cut \u{fffd}");
     assert_eq!(value(r#"{"stringValue":"\ude00 and \ud83d\ude00"}"#), {
