@@ -12,6 +12,7 @@ pub mod engine;
 pub mod fetch;
 pub mod http;
 pub mod insert;
+pub mod intake;
 pub mod metrics;
 pub mod migrate;
 pub mod queue;

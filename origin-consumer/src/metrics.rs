@@ -10,6 +10,21 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::queue::Depth;
 
+/// What brought a notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// A request of the edge.
+    Http,
+}
+
+impl Transport {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+        }
+    }
+}
+
 /// What became of a request to the origin's notification endpoint. Every one has exactly one of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum NotificationOutcome {
@@ -51,6 +66,7 @@ pub enum BatchOutcome {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfNotification {
     outcome: NotificationOutcome,
+    transport: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -133,8 +149,8 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn notification(&self, outcome: NotificationOutcome) {
-        self.notifications.get_or_create(&OfNotification { outcome }).inc();
+    pub(crate) fn notification(&self, transport: Transport, outcome: NotificationOutcome) {
+        self.notifications.get_or_create(&OfNotification { outcome, transport: transport.name() }).inc();
     }
 
     pub(crate) fn batch(&self, outcome: BatchOutcome) {

@@ -13,6 +13,7 @@ use crate::consume::Consumer;
 use crate::fetch::Objects;
 use crate::http::{Origin, router};
 use crate::insert::SpanTable;
+use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::migrate::migrate;
 use crate::queue::{Queue, QueueError};
@@ -98,7 +99,8 @@ pub async fn serve(config: &Config, parts: Parts, stop: CancellationToken) -> Re
             metrics: Arc::clone(&metrics),
         };
         tokio::spawn(sweep.run(stop.clone()));
-        let origin = Origin { queue, notify: config.notify.clone(), metrics, telemetry, table, schema_ready };
+        let intake = Arc::new(Intake { notify: config.notify.clone(), queue, telemetry });
+        let origin = Origin { intake, metrics, table, schema_ready };
         listen(config.http.listen, origin, stop.clone()).await?;
     } else {
         drop(telemetry);

@@ -2,4 +2,6 @@
 
 pub mod bucket;
 pub mod export;
+pub mod metrics;
+pub mod notification;
 pub mod stack;
