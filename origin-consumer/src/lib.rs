@@ -16,6 +16,7 @@ pub mod intake;
 pub mod metrics;
 pub mod migrate;
 pub mod queue;
+pub mod queue_pull;
 pub mod rows;
 pub mod serve;
 pub mod shutdown;
