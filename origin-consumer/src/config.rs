@@ -13,8 +13,10 @@ use serde::Deserialize;
 use crate::clickhouse::ClickHouseConfig;
 use crate::consume::ConsumerConfig;
 use crate::fetch::S3Config;
-use crate::http::{HttpConfig, NotifyConfig};
+use crate::http::HttpConfig;
+use crate::intake::NotifyConfig;
 use crate::queue::QueueConfig;
+use crate::queue_pull::QueuePullConfig;
 use crate::sweep::SweepConfig;
 use crate::telemetry::TelemetryConfig;
 
@@ -29,6 +31,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// `[notify]`
     pub notify: NotifyConfig,
+    /// `[queue_pull]`
+    pub queue_pull: QueuePullConfig,
     /// `[queue]`
     pub queue: QueueConfig,
     /// `[s3]`
@@ -111,9 +115,12 @@ fn read(path: &Path) -> Result<String, ConfigError> {
 
 /// Names of fields that hold text: their values in the environment are taken as they are, where others are read as numbers
 /// or lists.
-const TEXTS: [&str; 12] = [
+const TEXTS: [&str; 16] = [
     "access_key_id",
+    "account_id",
     "api_key",
+    "api_token",
+    "api_url",
     "bucket",
     "database",
     "endpoint",
@@ -121,6 +128,7 @@ const TEXTS: [&str; 12] = [
     "own_tenant",
     "password",
     "path",
+    "queue_id",
     "region",
     "secret_access_key",
     "user",
@@ -223,6 +231,7 @@ impl Config {
     /// Whether the origin can run with it.
     pub fn check_origin(&self) -> Result<(), ConfigError> {
         self.notify.check()?;
+        self.queue_pull.check()?;
         self.telemetry.check()
     }
 }
@@ -299,7 +308,9 @@ mod tests {
         let example = include_str!("../../deploy/spillway.example.toml");
         let given: Config = Figment::from(Toml::string(example)).extract().unwrap();
         assert_eq!(format!("{given:?}"), format!("{:?}", Config::default()));
-        for section in ["http", "notify", "queue", "s3", "sweep", "clickhouse", "consumer", "telemetry"] {
+        let sections =
+            ["http", "notify", "queue_pull", "queue", "s3", "sweep", "clickhouse", "consumer", "telemetry"];
+        for section in sections {
             assert!(example.contains(&format!("[{section}]")), "{section}");
         }
     }

@@ -8,4 +8,5 @@ mod faults;
 mod insert;
 mod journey;
 mod origin;
+mod queue_pull;
 mod refusals;

@@ -4,6 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use local_stack::edge::NotificationQueue;
 use local_stack::engine::Source;
 use local_stack::keys::Key;
 use local_stack::stack::{OPERATOR, Stack, StackOptions};
@@ -24,15 +25,17 @@ pub struct TestStack {
 
 /// How a test's stack differs from the usual one.
 #[derive(Default)]
-pub struct Setup {
+pub struct Setup<'a> {
     /// Arguments of `origin-consumer serve`.
     pub origin_arguments: Vec<&'static str>,
     /// Variables of the Worker.
-    pub edge_vars: Vec<(&'static str, &'static str)>,
+    pub edge_vars: Vec<(&'a str, &'a str)>,
     /// Variables of the origin.
-    pub origin_vars: Vec<(&'static str, &'static str)>,
+    pub origin_vars: Vec<(&'a str, &'a str)>,
     /// Whether Spillway's own spans are stored as well.
     pub own_spans: bool,
+    /// Where the messages of the Worker's queue go.
+    pub notification_queue: Option<NotificationQueue>,
 }
 
 impl TestStack {
@@ -42,7 +45,7 @@ impl TestStack {
     }
 
     /// A stack that differs.
-    pub async fn start_with(setup: Setup) -> Result<Self> {
+    pub async fn start_with(setup: Setup<'_>) -> Result<Self> {
         let folder = TempDir::with_prefix("spillway-test-")?;
         let source = Source::from_environment();
         let keys = keys()?;
@@ -56,6 +59,7 @@ impl TestStack {
             keys: keys.clone(),
             operator_key: if setup.own_spans { Some(Key::new(OPERATOR, &json!({}))?) } else { None },
             edge_port: None,
+            notification_queue: setup.notification_queue,
             edge_vars: owned(setup.edge_vars),
             origin_vars: owned(setup.origin_vars),
             origin_arguments: setup.origin_arguments,

@@ -2,7 +2,7 @@
 //
 //   node edge.mjs CONFIG.json
 //
-// The configuration: { port, build, persist, ready, vars, keys, bucket, s3 }; see `EdgeConfig` in ../src/edge.rs.
+// The configuration: { port, build, persist, ready, vars, keys, bucket, s3, notificationQueue }; see `EdgeConfig` in ../src/edge.rs.
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -11,6 +11,18 @@ import process from "node:process";
 const config = JSON.parse(readFileSync(process.argv[2], "utf8"));
 const require = createRequire(join(process.env.SPILLWAY_NODE_MODULES, "_"));
 const { Miniflare, convertV4MiniflareOptions } = require("miniflare");
+
+// Miniflare's queues cannot be pulled from, as Cloudflare's can; a Worker pushes what comes to where the origin pulls.
+function queueForwarder({ pushUrl, token }) {
+  return {
+    name: "queue-forwarder",
+    compatibilityDate: config.compatibilityDate,
+    modules: [{ type: "ESModule", path: join(import.meta.dirname, "queue-forwarder.mjs") }],
+    modulesRoot: import.meta.dirname,
+    bindings: { PUSH_URL: pushUrl, TOKEN: token },
+    queueConsumers: { notifications: { maxBatchTimeout: 0, maxRetries: 100, retryDelay: 1 } },
+  };
+}
 
 const file = (name) => join(config.build, name);
 const miniflare = new Miniflare(
@@ -32,7 +44,9 @@ const miniflare = new Miniflare(
         kvNamespaces: { KEYS: "keys" },
         r2Buckets: { OBJECTS: { id: config.bucket, s3Credentials: config.s3 } },
         durableObjects: { USAGE: { className: "MonthlyUsage", useSQLite: true } },
+        queueProducers: config.notificationQueue ? { NOTIFICATIONS: "notifications" } : {},
       },
+      ...(config.notificationQueue ? [queueForwarder(config.notificationQueue)] : []),
     ],
   }),
 );

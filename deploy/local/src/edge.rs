@@ -29,6 +29,31 @@ pub struct S3Credentials {
     pub secret_access_key: String,
 }
 
+/// A Cloudflare Queue, by its API: where the messages go that the Worker sends to its binding `NOTIFICATIONS`. Miniflare's
+/// own queues cannot be pulled from.
+#[derive(Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotificationQueue {
+    /// Its path `messages/batch`.
+    pub push_url: String,
+    /// An API token that may write to it.
+    pub token: String,
+}
+
+/// What the Worker runs with.
+pub struct EdgeOptions<'a> {
+    /// Its variables.
+    pub vars: &'a BTreeMap<String, String>,
+    /// The keys that lie in KV.
+    pub keys: &'a [Key],
+    /// Its bucket.
+    pub bucket: &'a str,
+    /// For the bucket's S3 interface.
+    pub s3: &'a S3Credentials,
+    /// Without one, the Worker has no binding `NOTIFICATIONS`.
+    pub notification_queue: Option<&'a NotificationQueue>,
+}
+
 /// What `edge.mjs` is told.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -42,6 +67,7 @@ struct EdgeConfig<'a> {
     keys: BTreeMap<String, &'a KeyRecord>,
     bucket: &'a str,
     s3: &'a S3Credentials,
+    notification_queue: Option<&'a NotificationQueue>,
 }
 
 #[derive(Deserialize)]
@@ -59,14 +85,8 @@ pub struct Edge {
 
 impl Edge {
     /// Starts the Worker on `port`, with its storage in `folder`.
-    pub async fn start(
-        folder: &Path,
-        port: u16,
-        vars: &BTreeMap<String, String>,
-        keys: &[Key],
-        bucket: &str,
-        s3: &S3Credentials,
-    ) -> Result<Self> {
+    pub async fn start(folder: &Path, port: u16, options: EdgeOptions<'_>) -> Result<Self> {
+        let EdgeOptions { vars, keys, bucket, s3, notification_queue } = options;
         let config = EdgeConfig {
             port,
             compatibility_date: COMPATIBILITY_DATE,
@@ -77,6 +97,7 @@ impl Edge {
             keys: keys.iter().map(|key| (key.kv_name(), &key.record)).collect(),
             bucket,
             s3,
+            notification_queue,
         };
         let _ = fs::remove_file(&config.ready);
         let file = folder.join("edge-config.json");

@@ -129,6 +129,7 @@ async fn start(folder: &Path, key: &Key) -> Result<Stack> {
         keys: vec![key.clone()],
         operator_key: Some(Key::new(OPERATOR, &json!({}))?),
         edge_port: Some(OTLP_PORT),
+        notification_queue: None,
         edge_vars: Default::default(),
         origin_vars: Default::default(),
         origin_arguments: Vec::new(),

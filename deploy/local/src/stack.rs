@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use clickhouse::Client;
 use serde_json::{Value, json};
 
-use crate::edge::{Edge, S3Credentials, s3_endpoint};
+use crate::edge::{Edge, EdgeOptions, NotificationQueue, S3Credentials, s3_endpoint};
 use crate::engine::{Engine, Source};
 use crate::keys::{Key, random_secret};
 use crate::origin::Origin;
@@ -34,6 +34,8 @@ pub struct StackOptions {
     pub operator_key: Option<Key>,
     /// The edge's port, if it is free.
     pub edge_port: Option<u16>,
+    /// Where the Worker's queue leads, if it has one.
+    pub notification_queue: Option<NotificationQueue>,
     /// Further variables of the Worker.
     pub edge_vars: BTreeMap<String, String>,
     /// Further variables of the origin.
@@ -59,6 +61,7 @@ pub struct Stack {
     folder: PathBuf,
     edge_port: u16,
     edge_vars: BTreeMap<String, String>,
+    notification_queue: Option<NotificationQueue>,
     keys: Vec<Key>,
     origin_port: u16,
     origin_vars: BTreeMap<String, String>,
@@ -98,7 +101,15 @@ impl Stack {
         ]);
         edge_vars.extend(options.edge_vars);
         let keys: Vec<Key> = options.keys.into_iter().chain(options.operator_key.clone()).collect();
-        let edge = Edge::start(&folder, edge_port, &edge_vars, &keys, BUCKET, &s3).await?;
+        let notification_queue = options.notification_queue;
+        let edge_options = EdgeOptions {
+            vars: &edge_vars,
+            keys: &keys,
+            bucket: BUCKET,
+            s3: &s3,
+            notification_queue: notification_queue.as_ref(),
+        };
+        let edge = Edge::start(&folder, edge_port, edge_options).await?;
 
         say("starting the origin and the consumer");
         let mut origin_vars = origin_variables(&folder, &engine, &edge, &s3, &signing_key);
@@ -121,6 +132,7 @@ impl Stack {
             folder,
             edge_port,
             edge_vars,
+            notification_queue,
             keys,
             origin_port,
             origin_vars,
@@ -140,8 +152,14 @@ impl Stack {
     /// Ends the edge, and starts it again on the same storage.
     pub async fn restart_edge(&mut self) -> Result<()> {
         self.edge.process.stop().await?;
-        let (folder, vars) = (&self.folder, &self.edge_vars);
-        self.edge = Edge::start(folder, self.edge_port, vars, &self.keys, BUCKET, &self.s3).await?;
+        let options = EdgeOptions {
+            vars: &self.edge_vars,
+            keys: &self.keys,
+            bucket: BUCKET,
+            s3: &self.s3,
+            notification_queue: self.notification_queue.as_ref(),
+        };
+        self.edge = Edge::start(&self.folder, self.edge_port, options).await?;
         Ok(())
     }
 
