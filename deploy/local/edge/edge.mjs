@@ -2,7 +2,7 @@
 //
 //   node edge.mjs CONFIG.json
 //
-// The configuration: { port, build, persist, ready, vars, keys, bucket, s3 }; see `EdgeConfig` in ../src/edge.rs.
+// The configuration: { port, build, persist, ready, vars, keys, bucket, s3, without }; see `EdgeConfig` in ../src/edge.rs.
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -13,6 +13,12 @@ const require = createRequire(join(process.env.SPILLWAY_NODE_MODULES, "_"));
 const { Miniflare, convertV4MiniflareOptions } = require("miniflare");
 
 const file = (name) => join(config.build, name);
+const bindings = {
+  kvNamespaces: { KEYS: "keys" },
+  r2Buckets: { OBJECTS: { id: config.bucket, s3Credentials: config.s3 } },
+  durableObjects: { USAGE: { className: "MonthlyUsage", useSQLite: true } },
+};
+for (const kind of Object.values(bindings)) for (const name of config.without) delete kind[name];
 const miniflare = new Miniflare(
   convertV4MiniflareOptions({
     host: "127.0.0.1",
@@ -29,9 +35,7 @@ const miniflare = new Miniflare(
         ],
         modulesRoot: config.build,
         bindings: config.vars,
-        kvNamespaces: { KEYS: "keys" },
-        r2Buckets: { OBJECTS: { id: config.bucket, s3Credentials: config.s3 } },
-        durableObjects: { USAGE: { className: "MonthlyUsage", useSQLite: true } },
+        ...bindings,
       },
     ],
   }),
@@ -49,8 +53,10 @@ process.on("SIGINT", end);
 process.stdin.on("end", end).on("error", end).resume();
 
 const url = await miniflare.ready;
-const keys = await miniflare.getKVNamespace("KEYS");
-for (const [name, record] of Object.entries(config.keys)) await keys.put(name, JSON.stringify(record));
+if (bindings.kvNamespaces.KEYS) {
+  const keys = await miniflare.getKVNamespace("KEYS");
+  for (const [name, record] of Object.entries(config.keys)) await keys.put(name, JSON.stringify(record));
+}
 // Renamed, so that whoever waits for the file never reads half of it.
 writeFileSync(`${config.ready}.partial`, JSON.stringify({ url: url.origin }));
 renameSync(`${config.ready}.partial`, config.ready);

@@ -42,6 +42,7 @@ struct EdgeConfig<'a> {
     keys: BTreeMap<String, &'a KeyRecord>,
     bucket: &'a str,
     s3: &'a S3Credentials,
+    without: &'a [&'a str],
 }
 
 #[derive(Deserialize)]
@@ -58,7 +59,8 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// Starts the Worker on `port`, with its storage in `folder`.
+    /// Starts the Worker on `port`, with its storage in `folder`, and without the bindings named in `without`: a part of
+    /// the platform that is out of reach.
     pub async fn start(
         folder: &Path,
         port: u16,
@@ -66,6 +68,7 @@ impl Edge {
         keys: &[Key],
         bucket: &str,
         s3: &S3Credentials,
+        without: &[&str],
     ) -> Result<Self> {
         let config = EdgeConfig {
             port,
@@ -77,7 +80,9 @@ impl Edge {
             keys: keys.iter().map(|key| (key.kv_name(), &key.record)).collect(),
             bucket,
             s3,
+            without,
         };
+        fs::create_dir_all(folder)?;
         let _ = fs::remove_file(&config.ready);
         let file = folder.join("edge-config.json");
         write_secret(&file, &serde_json::to_vec_pretty(&config)?)?;

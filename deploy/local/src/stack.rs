@@ -98,7 +98,7 @@ impl Stack {
         ]);
         edge_vars.extend(options.edge_vars);
         let keys: Vec<Key> = options.keys.into_iter().chain(options.operator_key.clone()).collect();
-        let edge = Edge::start(&folder, edge_port, &edge_vars, &keys, BUCKET, &s3).await?;
+        let edge = Edge::start(&folder, edge_port, &edge_vars, &keys, BUCKET, &s3, &[]).await?;
 
         say("starting the origin and the consumer");
         let mut origin_vars = origin_variables(&folder, &engine, &edge, &s3, &signing_key);
@@ -141,8 +141,14 @@ impl Stack {
     pub async fn restart_edge(&mut self) -> Result<()> {
         self.edge.process.stop().await?;
         let (folder, vars) = (&self.folder, &self.edge_vars);
-        self.edge = Edge::start(folder, self.edge_port, vars, &self.keys, BUCKET, &self.s3).await?;
+        self.edge = Edge::start(folder, self.edge_port, vars, &self.keys, BUCKET, &self.s3, &[]).await?;
         Ok(())
+    }
+
+    /// A second edge with the same keys and variables and a storage of its own, in which `bindings` are missing.
+    pub async fn edge_without(&self, bindings: &[&str]) -> Result<Edge> {
+        let folder = self.folder.join(format!("edge-without-{}", bindings.join("-")));
+        Edge::start(&folder, free_port()?, &self.edge_vars, &self.keys, BUCKET, &self.s3, bindings).await
     }
 
     /// Starts the origin again, after it was stopped or killed, with other arguments.
