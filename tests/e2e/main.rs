@@ -9,3 +9,4 @@ mod insert;
 mod journey;
 mod origin;
 mod refusals;
+mod wire;

@@ -2,4 +2,5 @@
 
 pub mod bucket;
 pub mod export;
+pub mod rows;
 pub mod stack;
