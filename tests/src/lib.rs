@@ -2,5 +2,6 @@
 
 pub mod bucket;
 pub mod export;
+pub mod proxy;
 pub mod rows;
 pub mod stack;
