@@ -3,6 +3,7 @@
 #   make run               start Spillway here, send a trace through it, stay up until Ctrl-C
 #   make run ONCE=1        end after the trace; non-zero if it did not arrive within 60 s
 #   make test              all tests: units, the edge's decisions, and end to end over the real parts
+#   make interop           real exporters in every case, with a table of what they do; a short form is in `make test`
 #   make check             what CI checks before the tests: format, clippy (native and wasm32), rustdoc, licences
 #
 # Tools are kept outside of the checkout, in SPILLWAY_CACHE (default: ~/.cache/spillway).
@@ -10,7 +11,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check fmt lint lint-wasm doc deny audit clean
+.PHONY: help setup build run test interop check fmt lint lint-wasm doc deny audit clean
 
 # Runs what follows with the tools that `setup` found or installed.
 with_tools := . "$$(deploy/local/setup.sh --print-env-file)";
@@ -19,7 +20,7 @@ help: ## show this
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 9
 
 setup: ## install what is missing
-	@deploy/local/setup.sh
+	@deploy/local/setup.sh $(setup_options)
 
 build: setup ## build the Worker and the binaries
 	@deploy/local/build-edge.sh
@@ -30,8 +31,13 @@ run: build ## start everything and send one trace
 	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/debug/local-stack" $(if $(ONCE),--once)
 
 test: export SPILLWAY_WITH_ENGINE := 1
+test: setup_options := --with-exporters
 test: build ## run all tests
 	@$(with_tools) cargo test --workspace
+
+interop: setup_options := --with-all-exporters
+interop: build ## run the tests of real exporters in every case
+	@$(with_tools) cargo test --workspace --test interop -- --include-ignored --nocapture
 
 check: fmt lint lint-wasm doc deny
 

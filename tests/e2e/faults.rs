@@ -174,6 +174,22 @@ async fn an_object_that_is_gone_is_set_aside() -> Result<()> {
     stack.stop_now().await
 }
 
+#[tokio::test]
+async fn while_a_part_of_the_platform_is_out_of_reach_exporters_keep_their_batches() -> Result<()> {
+    let stack = TestStack::start().await?;
+    for binding in ["KEYS", "ALLOWANCE", "OBJECTS"] {
+        let edge = stack.edge_without(&[binding]).await?;
+        let request = local_stack::http::client().post(format!("{}/v1/traces", edge.url));
+        let request =
+            request.header("content-type", "application/x-protobuf").header("x-api-key", stack.key("acme")?);
+        let answer = request.body(Export::new(1).body()?).send().await?;
+        assert_eq!(answer.status(), 503, "without {binding}");
+        assert_eq!(answer.headers()["retry-after"], "1");
+    }
+    assert!(Bucket::of(&stack).keys().await?.is_empty());
+    stack.stop_now().await
+}
+
 /// Waits until the origin has taken so many notifications since it was started.
 async fn await_notified(stack: &TestStack, objects: u64) -> Result<()> {
     await_metric(

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use spillway_proto::Sha256Digest;
 use spillway_tests::bucket::Bucket;
 use spillway_tests::export::Export;
+use spillway_tests::rows::check_columns;
 use spillway_tests::stack::{ARRIVAL, Setup, TestStack};
 
 #[tokio::test]
@@ -48,7 +49,7 @@ async fn every_attribute_event_and_link_is_right() -> Result<()> {
     export.accepted(&stack).await?;
     stack.await_trace(&export.trace_id, 1).await?;
 
-    let row = rows(&stack, &export.trace_id).await?.remove(0);
+    let row = stack.rows_of_trace(&export.trace_id).await?.remove(0);
     let expected = json!({
         "Timestamp": "2026-11-21 03:04:05.000000001", "TraceId": export.trace_id, "SpanId": "0000000000000001",
         "ParentSpanId": "00f067aa0ba902b7", "TraceState": "vendor=x", "SpanName": "span 1", "SpanKind": "Server",
@@ -60,9 +61,7 @@ async fn every_attribute_event_and_link_is_right() -> Result<()> {
         "Links.TraceId": ["0102030405060708090a0b0c0d0e0f10"], "Links.SpanId": ["0102030405060708"],
         "Links.TraceState": ["l=m"], "Links.Attributes": [{ "l": "2" }], "TenantId": "acme", "RowNo": 0,
     });
-    for (column, value) in expected.as_object().into_iter().flatten() {
-        assert_eq!(&row[column], value, "{column}");
-    }
+    check_columns(&row, &expected)?;
     stack.stop_now().await
 }
 
@@ -81,7 +80,7 @@ async fn the_object_in_r2_is_named_and_described_as_documented() -> Result<()> {
     for (name, value) in [("tenant", "acme"), ("key-id", "acme-key"), ("sha256", digest.as_str())] {
         assert!(metadata.contains(&(name.to_owned(), value.to_owned())), "{name}: {metadata:?}");
     }
-    assert_eq!(rows(&stack, &export.trace_id).await?[0]["ObjectKey"], keys[0]);
+    assert_eq!(stack.rows_of_trace(&export.trace_id).await?[0]["ObjectKey"], keys[0]);
     stack.stop_now().await
 }
 
@@ -165,17 +164,4 @@ async fn the_trace_context_goes_from_the_exporter_to_the_consumers_own_spans() -
     assert_eq!((parent_of("enqueue"), parent_of("consume")), ("ingest", "ingest"));
     assert_eq!([parent_of("fetch"), parent_of("decode"), parent_of("insert")], ["consume"; 3]);
     stack.stop_now().await
-}
-
-/// The trace's rows, as ClickHouse writes them in JSON.
-async fn rows(stack: &TestStack, trace_id: &str) -> Result<Vec<Value>> {
-    let query = format!("SELECT * FROM otel_traces WHERE TraceId = '{trace_id}' ORDER BY RowNo");
-    let query =
-        stack.clickhouse().query_raw(&query).with_setting("output_format_json_quote_64bit_integers", "1");
-    let text = query.fetch_bytes("JSONEachRow")?.collect().await?;
-    Ok(text
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-        .map(serde_json::from_slice)
-        .collect::<Result<_, _>>()?)
 }

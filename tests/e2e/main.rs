@@ -10,3 +10,4 @@ mod journey;
 mod origin;
 mod queue_pull;
 mod refusals;
+mod wire;

@@ -6,4 +6,6 @@ pub mod export;
 pub mod lone_origin;
 pub mod metrics;
 pub mod notification;
+pub mod proxy;
+pub mod rows;
 pub mod stack;

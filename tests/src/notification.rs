@@ -16,7 +16,7 @@ pub fn now() -> UnixMillis {
 pub fn notification(body: &str) -> Result<Notification> {
     let tenant = "acme".parse()?;
     Ok(Notification {
-        object_key: ObjectKey::new(now(), 1, ObjectId::of(&tenant, body.as_bytes()), 1),
+        object_key: ObjectKey::new(now(), 1, ObjectId::of(&tenant, &Sha256Digest::of(body.as_bytes())), 1),
         tenant,
         bytes: 1,
         payload_bytes: 100,

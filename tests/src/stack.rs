@@ -8,7 +8,7 @@ use local_stack::edge::NotificationQueue;
 use local_stack::engine::Source;
 use local_stack::keys::Key;
 use local_stack::stack::{OPERATOR, Stack, StackOptions};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use ulid::Ulid;
 
@@ -82,6 +82,21 @@ impl TestStack {
     /// The spans of the trace that are stored now.
     pub async fn count(&self, trace_id: &str) -> Result<u64> {
         Ok(self.clickhouse().query_raw(&trace_count(trace_id)).fetch_one().await?)
+    }
+
+    /// The rows of the trace, as ClickHouse writes them in JSON.
+    pub async fn rows_of_trace(&self, trace_id: &str) -> Result<Vec<Value>> {
+        self.rows(&format!("TraceId = '{trace_id}'")).await
+    }
+
+    /// The rows for which `condition` holds, in the order of their objects.
+    pub async fn rows(&self, condition: &str) -> Result<Vec<Value>> {
+        let query = format!("SELECT * FROM otel_traces WHERE {condition} ORDER BY ObjectKey, RowNo");
+        let query =
+            self.clickhouse().query_raw(&query).with_setting("output_format_json_quote_64bit_integers", "1");
+        let text = query.fetch_bytes("JSONEachRow")?.collect().await?;
+        let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        Ok(lines.map(serde_json::from_slice).collect::<Result<_, _>>()?)
     }
 
     /// Ends all parts; an error if one of them does not end well.

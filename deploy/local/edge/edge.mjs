@@ -2,7 +2,8 @@
 //
 //   node edge.mjs CONFIG.json
 //
-// The configuration: { port, build, persist, ready, vars, keys, bucket, s3, notificationQueue }; see `EdgeConfig` in ../src/edge.rs.
+// The configuration: { port, build, persist, ready, vars, keys, bucket, s3, notificationQueue, metrics, without }; see
+// `EdgeConfig` in ../src/edge.rs.
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -25,6 +26,30 @@ function queueForwarder({ pushUrl, token }) {
 }
 
 const file = (name) => join(config.build, name);
+const build = {
+  compatibilityDate: config.compatibilityDate,
+  modules: [
+    { type: "ESModule", path: file("index.js") },
+    { type: "CompiledWasm", path: file("index_bg.wasm") },
+  ],
+  modulesRoot: config.build,
+};
+const r2Buckets = { OBJECTS: { id: config.bucket, s3Credentials: config.s3 } };
+const bindings = {
+  kvNamespaces: { KEYS: "keys" },
+  r2Buckets: { ...r2Buckets },
+  durableObjects: { ALLOWANCE: { className: "TenantAllowance", useSQLite: true } },
+};
+
+// The Worker behind the binding METRICS: the same build in its other role, as wrangler.operator.jsonc deploys it.
+const operator = {
+  name: "edge-operator",
+  ...build,
+  bindings: { ...config.vars, ROLE: "operator", NOTIFY_TRANSPORT: "http", NOTIFY_FALLBACK: "none" },
+  r2Buckets,
+};
+
+for (const kind of Object.values(bindings)) for (const name of config.without) delete kind[name];
 const miniflare = new Miniflare(
   convertV4MiniflareOptions({
     host: "127.0.0.1",
@@ -34,18 +59,13 @@ const miniflare = new Miniflare(
     workers: [
       {
         name: "edge-ingest",
-        compatibilityDate: config.compatibilityDate,
-        modules: [
-          { type: "ESModule", path: file("index.js") },
-          { type: "CompiledWasm", path: file("index_bg.wasm") },
-        ],
-        modulesRoot: config.build,
+        ...build,
         bindings: config.vars,
-        kvNamespaces: { KEYS: "keys" },
-        r2Buckets: { OBJECTS: { id: config.bucket, s3Credentials: config.s3 } },
-        durableObjects: { USAGE: { className: "MonthlyUsage", useSQLite: true } },
+        ...bindings,
         queueProducers: config.notificationQueue ? { NOTIFICATIONS: "notifications" } : {},
+        serviceBindings: config.metrics ? { METRICS: operator.name } : {},
       },
+      ...(config.metrics ? [operator] : []),
       ...(config.notificationQueue ? [queueForwarder(config.notificationQueue)] : []),
     ],
   }),
@@ -63,8 +83,10 @@ process.on("SIGINT", end);
 process.stdin.on("end", end).on("error", end).resume();
 
 const url = await miniflare.ready;
-const keys = await miniflare.getKVNamespace("KEYS");
-for (const [name, record] of Object.entries(config.keys)) await keys.put(name, JSON.stringify(record));
+if (bindings.kvNamespaces.KEYS) {
+  const keys = await miniflare.getKVNamespace("KEYS");
+  for (const [name, record] of Object.entries(config.keys)) await keys.put(name, JSON.stringify(record));
+}
 // Renamed, so that whoever waits for the file never reads half of it.
 writeFileSync(`${config.ready}.partial`, JSON.stringify({ url: url.origin }));
 renameSync(`${config.ready}.partial`, config.ready);

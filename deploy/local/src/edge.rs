@@ -52,6 +52,10 @@ pub struct EdgeOptions<'a> {
     pub s3: &'a S3Credentials,
     /// Without one, the Worker has no binding `NOTIFICATIONS`.
     pub notification_queue: Option<&'a NotificationQueue>,
+    /// Whether the Worker tells of itself, to a second one behind its binding `METRICS`.
+    pub metrics: bool,
+    /// Bindings that are left out: a part of the platform that is out of reach.
+    pub without: &'a [&'a str],
 }
 
 /// What `edge.mjs` is told.
@@ -68,6 +72,8 @@ struct EdgeConfig<'a> {
     bucket: &'a str,
     s3: &'a S3Credentials,
     notification_queue: Option<&'a NotificationQueue>,
+    metrics: bool,
+    without: &'a [&'a str],
 }
 
 #[derive(Deserialize)]
@@ -86,7 +92,7 @@ pub struct Edge {
 impl Edge {
     /// Starts the Worker on `port`, with its storage in `folder`.
     pub async fn start(folder: &Path, port: u16, options: EdgeOptions<'_>) -> Result<Self> {
-        let EdgeOptions { vars, keys, bucket, s3, notification_queue } = options;
+        let EdgeOptions { vars, keys, bucket, s3, notification_queue, metrics, without } = options;
         let config = EdgeConfig {
             port,
             compatibility_date: COMPATIBILITY_DATE,
@@ -98,7 +104,10 @@ impl Edge {
             bucket,
             s3,
             notification_queue,
+            metrics,
+            without,
         };
+        fs::create_dir_all(folder)?;
         let _ = fs::remove_file(&config.ready);
         let file = folder.join("edge-config.json");
         write_secret(&file, &serde_json::to_vec_pretty(&config)?)?;

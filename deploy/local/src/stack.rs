@@ -62,6 +62,7 @@ pub struct Stack {
     edge_port: u16,
     edge_vars: BTreeMap<String, String>,
     notification_queue: Option<NotificationQueue>,
+    metrics: bool,
     keys: Vec<Key>,
     origin_port: u16,
     origin_vars: BTreeMap<String, String>,
@@ -101,6 +102,7 @@ impl Stack {
         ]);
         edge_vars.extend(options.edge_vars);
         let keys: Vec<Key> = options.keys.into_iter().chain(options.operator_key.clone()).collect();
+        let metrics = options.operator_key.is_some();
         let notification_queue = options.notification_queue;
         let edge_options = EdgeOptions {
             vars: &edge_vars,
@@ -108,6 +110,8 @@ impl Stack {
             bucket: BUCKET,
             s3: &s3,
             notification_queue: notification_queue.as_ref(),
+            metrics,
+            without: &[],
         };
         let edge = Edge::start(&folder, edge_port, edge_options).await?;
 
@@ -133,6 +137,7 @@ impl Stack {
             edge_port,
             edge_vars,
             notification_queue,
+            metrics,
             keys,
             origin_port,
             origin_vars,
@@ -152,15 +157,26 @@ impl Stack {
     /// Ends the edge, and starts it again on the same storage.
     pub async fn restart_edge(&mut self) -> Result<()> {
         self.edge.process.stop().await?;
-        let options = EdgeOptions {
+        self.edge = Edge::start(&self.folder, self.edge_port, self.edge_options(&[])).await?;
+        Ok(())
+    }
+
+    fn edge_options<'a>(&'a self, without: &'a [&'a str]) -> EdgeOptions<'a> {
+        EdgeOptions {
             vars: &self.edge_vars,
             keys: &self.keys,
             bucket: BUCKET,
             s3: &self.s3,
             notification_queue: self.notification_queue.as_ref(),
-        };
-        self.edge = Edge::start(&self.folder, self.edge_port, options).await?;
-        Ok(())
+            metrics: self.metrics,
+            without,
+        }
+    }
+
+    /// A second edge with the same keys and variables and a storage of its own, in which `bindings` are missing.
+    pub async fn edge_without(&self, bindings: &[&str]) -> Result<Edge> {
+        let folder = self.folder.join(format!("edge-without-{}", bindings.join("-")));
+        Edge::start(&folder, free_port()?, self.edge_options(bindings)).await
     }
 
     /// Starts the origin again, after it was stopped or killed, with other arguments.
