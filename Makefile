@@ -39,7 +39,9 @@ test: build ## run all tests
 bench-edge: setup ## measure the edge's CPU time a request
 	@deploy/local/build-edge.sh
 	@deploy/local/build-edge.sh --crate tests/bench/read-body
-	@$(with_tools) cargo run --quiet --workspace --release --bin bench-edge -- $(if $(SHORT),--short) $(BENCH_FLAGS)
+	@echo "bench-edge: compiling the load generator (minutes the first time)"
+	@cargo build --quiet --workspace --bin bench-edge $(if $(SHORT),,--release)
+	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/$(if $(SHORT),debug,release)/bench-edge" $(if $(SHORT),--short) $(BENCH_FLAGS)
 
 check: fmt lint lint-wasm doc deny
 
