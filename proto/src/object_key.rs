@@ -115,7 +115,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn key(millis: u64, random: u128, body: &[u8], spans: u32) -> ObjectKey {
-        ObjectKey::new(UnixMillis(millis), random, ObjectId::of(&"acme".parse().unwrap(), &crate::Sha256Digest::of(body)), spans)
+        ObjectKey::new(
+            UnixMillis(millis),
+            random,
+            ObjectId::of(&"acme".parse().unwrap(), &crate::Sha256Digest::of(body)),
+            spans,
+        )
     }
 
     #[test]

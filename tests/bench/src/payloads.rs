@@ -274,7 +274,8 @@ impl SplitMix64 {
 
 #[cfg(test)]
 mod tests {
-    use spillway_proto::otlp::retain_valid_spans;
+    use spillway_proto::UnixMillis;
+    use spillway_proto::otlp::{SpanLimits, judge};
 
     use super::*;
 
@@ -283,8 +284,10 @@ mod tests {
         for payload in all().unwrap() {
             let plain = bodies(payload.spans, false).unwrap();
             for body in &plain {
-                let mut request = ExportTraceServiceRequest::decode(body.clone()).unwrap();
-                let verdict = retain_valid_spans(&mut request);
+                let now = UnixMillis(
+                    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64,
+                );
+                let verdict = judge(body, &SpanLimits::default(), now).unwrap();
                 assert_eq!((verdict.accepted as usize, verdict.rejected), (payload.spans, 0));
             }
             if payload.spans > 1 {

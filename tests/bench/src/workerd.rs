@@ -38,7 +38,7 @@ impl Workerd {
             command.arg("--external-addr").arg(format!("origin-over-http={origin}"));
         }
         if config.starts_with("edge") {
-            command.arg("--directory-path").arg(format!("usage-folder={}", usage.display()));
+            command.arg("--directory-path").arg(format!("allowance-folder={}", usage.display()));
         }
         let mut process = Process::start(config, command, folder)?;
         process.ready(READY_TIMEOUT, async || TcpStream::connect(main).await.is_ok()).await?;
