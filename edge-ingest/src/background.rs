@@ -56,12 +56,12 @@ impl<A: AllowanceStore, N: Notifier, M: MetricsSink, R: Runtime> Background<'_, 
     async fn round(&self) -> Vec<PortError> {
         let anything = self.isolate.allowances.is_unsettled()
             || (self.metrics.is_some() && !self.isolate.telemetry.is_empty());
-        if !anything || !self.isolate.begin_round(self.runtime.now()) {
-            return Vec::new();
+        let round = || self.isolate.begin_round(self.config.telemetry.interval, self.runtime.now());
+        let Some(wait) = anything.then(round).flatten() else { return Vec::new() };
+        if !wait.is_zero() {
+            self.runtime.sleep(wait).await;
         }
-        self.runtime.sleep(self.config.telemetry.interval).await;
-        // What comes in from here on needs a round of its own.
-        self.isolate.end_round();
+        self.isolate.end_round(self.runtime.now());
         let config = &self.config.allowance;
         let mut faults = self.isolate.allowances.settle(config, self.allowances, self.runtime).await;
         if let Some(metrics) = self.metrics {
