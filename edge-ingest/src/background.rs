@@ -1,11 +1,17 @@
 //! What runs after the answer: the notification (step 8), the next lease, and about once a second one round that settles what
 //! was stored and sends what there is to tell.
 
+use spillway_proto::UnixMillis;
+use spillway_proto::notification::Notification;
+
 use crate::config::Config;
 use crate::ingest::{Edge, Outcome};
 use crate::isolate::Isolate;
 use crate::notify::{Notified, notify};
-use crate::ports::{AllowanceStore, KeyStore, MetricsSink, Notifier, ObjectStore, PortError, Runtime};
+use crate::ports::{
+    AllowanceStore, KeyStore, MetricsSink, Notifier, ObjectStore, PortError, Runtime, random,
+};
+use crate::telemetry::StepSpan;
 
 /// The world that the background works on.
 pub struct Background<'a, A, N, M, R> {
@@ -38,10 +44,11 @@ impl<A: AllowanceStore, N: Notifier, M: MetricsSink, R: Runtime> Background<'_, 
         let mut report = Report::default();
         // 8
         if let Some(notification) = outcome.notification.take() {
+            let began = self.runtime.now();
             let links = &self.isolate.notify_links;
             let notified =
                 notify(&notification, &self.config.notify, links, self.notifier, self.runtime).await;
-            self.count(&notified);
+            self.tell(&notification, &notified, began);
             report.notified = Some(notified);
         }
         if let Some(key) = outcome.renew_lease.take() {
@@ -72,12 +79,25 @@ impl<A: AllowanceStore, N: Notifier, M: MetricsSink, R: Runtime> Background<'_, 
         faults
     }
 
-    fn count(&self, notified: &Notified) {
+    fn tell(&self, notification: &Notification, notified: &Notified, began: UnixMillis) {
         if self.metrics.is_none() {
             return;
         }
         let by = notified.by.unwrap_or("nobody");
         self.isolate.telemetry.count(format!("notifications.{by}"), 1);
+        let context = notification.trace_context;
+        if context.sampled && notification.tenant != self.config.telemetry.operator {
+            self.isolate.telemetry.span(StepSpan {
+                context: context.child(random(self.runtime)),
+                parent_span_id: Some(context.span_id_hex()),
+                name: "notify".to_owned(),
+                is_request: false,
+                began,
+                ended: self.runtime.now(),
+                failed: notified.by.is_none(),
+                attributes: [("spillway.transport".to_owned(), by.to_owned())].into(),
+            });
+        }
     }
 
     /// One count for each breaker that is not closed when the round runs.

@@ -36,6 +36,8 @@ pub struct Setup<'a> {
     pub own_spans: bool,
     /// Where the messages of the Worker's queue go.
     pub notification_queue: Option<NotificationQueue>,
+    /// Service bindings of the Worker, and the URLs of what stands behind them.
+    pub edge_services: Vec<(&'a str, &'a str)>,
 }
 
 impl TestStack {
@@ -60,6 +62,7 @@ impl TestStack {
             operator_key: if setup.own_spans { Some(Key::new(OPERATOR, &json!({}))?) } else { None },
             edge_port: None,
             notification_queue: setup.notification_queue,
+            edge_services: owned(setup.edge_services),
             edge_vars: owned(setup.edge_vars),
             origin_vars: owned(setup.origin_vars),
             origin_arguments: setup.origin_arguments,

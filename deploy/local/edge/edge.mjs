@@ -2,8 +2,8 @@
 //
 //   node edge.mjs CONFIG.json
 //
-// The configuration: { port, build, persist, ready, vars, keys, bucket, s3, notificationQueue, metrics, without }; see
-// `EdgeConfig` in ../src/edge.rs.
+// The configuration: { port, build, persist, ready, vars, keys, bucket, s3, notificationQueue, metrics, services,
+// without }; see `EdgeConfig` in ../src/edge.rs.
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import process from "node:process";
 
 const config = JSON.parse(readFileSync(process.argv[2], "utf8"));
 const require = createRequire(join(process.env.SPILLWAY_NODE_MODULES, "_"));
-const { Miniflare, convertV4MiniflareOptions } = require("miniflare");
+const { Miniflare, Response, convertV4MiniflareOptions } = require("miniflare");
 
 // Miniflare's queues cannot be pulled from, as Cloudflare's can; a Worker pushes what comes to where the origin pulls.
 function queueForwarder({ pushUrl, token }) {
@@ -50,6 +50,20 @@ const operator = {
 };
 
 for (const kind of Object.values(bindings)) for (const name of config.without) delete kind[name];
+// Each further service binding is an HTTP server of whoever starts this.
+const services = Object.fromEntries(
+  Object.entries(config.services).map(([name, base]) => [
+    name,
+    async (request) => {
+      const { pathname } = new URL(request.url);
+      const [body, headers] = [await request.arrayBuffer(), Object.fromEntries(request.headers)];
+      delete headers.host;
+      delete headers["content-length"];
+      const answer = await fetch(new URL(pathname, base), { method: request.method, headers, body });
+      return new Response(await answer.arrayBuffer(), { status: answer.status, headers: answer.headers });
+    },
+  ]),
+);
 const miniflare = new Miniflare(
   convertV4MiniflareOptions({
     host: "127.0.0.1",
@@ -63,7 +77,7 @@ const miniflare = new Miniflare(
         bindings: config.vars,
         ...bindings,
         queueProducers: config.notificationQueue ? { NOTIFICATIONS: "notifications" } : {},
-        serviceBindings: config.metrics ? { METRICS: operator.name } : {},
+        serviceBindings: { ...(config.metrics ? { METRICS: operator.name } : {}), ...services },
       },
       ...(config.metrics ? [operator] : []),
       ...(config.notificationQueue ? [queueForwarder(config.notificationQueue)] : []),

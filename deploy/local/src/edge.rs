@@ -54,6 +54,8 @@ pub struct EdgeOptions<'a> {
     pub notification_queue: Option<&'a NotificationQueue>,
     /// Whether the Worker tells of itself, to a second one behind its binding `METRICS`.
     pub metrics: bool,
+    /// Further service bindings: the name, and the URL of the HTTP server that stands behind it.
+    pub services: &'a BTreeMap<String, String>,
     /// Bindings that are left out: a part of the platform that is out of reach.
     pub without: &'a [&'a str],
 }
@@ -73,6 +75,7 @@ struct EdgeConfig<'a> {
     s3: &'a S3Credentials,
     notification_queue: Option<&'a NotificationQueue>,
     metrics: bool,
+    services: &'a BTreeMap<String, String>,
     without: &'a [&'a str],
 }
 
@@ -92,7 +95,7 @@ pub struct Edge {
 impl Edge {
     /// Starts the Worker on `port`, with its storage in `folder`.
     pub async fn start(folder: &Path, port: u16, options: EdgeOptions<'_>) -> Result<Self> {
-        let EdgeOptions { vars, keys, bucket, s3, notification_queue, metrics, without } = options;
+        let EdgeOptions { vars, keys, bucket, s3, notification_queue, metrics, services, without } = options;
         let config = EdgeConfig {
             port,
             compatibility_date: COMPATIBILITY_DATE,
@@ -105,6 +108,7 @@ impl Edge {
             s3,
             notification_queue,
             metrics,
+            services,
             without,
         };
         fs::create_dir_all(folder)?;

@@ -38,6 +38,8 @@ pub struct StackOptions {
     pub notification_queue: Option<NotificationQueue>,
     /// Further variables of the Worker.
     pub edge_vars: BTreeMap<String, String>,
+    /// Further service bindings of the Worker, and the URLs of what stands behind them.
+    pub edge_services: BTreeMap<String, String>,
     /// Further variables of the origin.
     pub origin_vars: BTreeMap<String, String>,
     /// Further arguments of the origin.
@@ -63,6 +65,7 @@ pub struct Stack {
     edge_vars: BTreeMap<String, String>,
     notification_queue: Option<NotificationQueue>,
     metrics: bool,
+    edge_services: BTreeMap<String, String>,
     keys: Vec<Key>,
     origin_port: u16,
     origin_vars: BTreeMap<String, String>,
@@ -111,6 +114,7 @@ impl Stack {
             s3: &s3,
             notification_queue: notification_queue.as_ref(),
             metrics,
+            services: &options.edge_services,
             without: &[],
         };
         let edge = Edge::start(&folder, edge_port, edge_options).await?;
@@ -138,6 +142,7 @@ impl Stack {
             edge_vars,
             notification_queue,
             metrics,
+            edge_services: options.edge_services,
             keys,
             origin_port,
             origin_vars,
@@ -169,6 +174,7 @@ impl Stack {
             s3: &self.s3,
             notification_queue: self.notification_queue.as_ref(),
             metrics: self.metrics,
+            services: &self.edge_services,
             without,
         }
     }
