@@ -3,6 +3,8 @@
 #   make run               start Spillway here, send a trace through it, stay up until Ctrl-C
 #   make run ONCE=1        end after the trace; non-zero if it did not arrive within 60 s
 #   make test              all tests: units, the edge's decisions, and end to end over the real parts
+#   make interop           real exporters in every case, with a table of what they do; a short form is in `make test`
+#   make bench-edge        what a request costs the edge in CPU (docs/BENCHMARKS.md); with SHORT=1, only that it works
 #   make check             what CI checks before the tests: format, clippy (native and wasm32), rustdoc, licences
 #
 # Tools are kept outside of the checkout, in SPILLWAY_CACHE (default: ~/.cache/spillway).
@@ -10,19 +12,20 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check fmt lint lint-wasm doc deny audit clean
+.PHONY: help setup build run test interop bench-edge check fmt lint lint-wasm doc deny audit clean
 
 # Runs what follows with the tools that `setup` found or installed.
 with_tools := . "$$(deploy/local/setup.sh --print-env-file)";
 
 help: ## show this
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 9
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 11
 
 setup: ## install what is missing
-	@deploy/local/setup.sh
+	@deploy/local/setup.sh $(setup_options)
 
 build: setup ## build the Worker and the binaries
 	@deploy/local/build-edge.sh
+	@deploy/local/build-edge.sh --crate tests/bench/read-body
 	@echo "build: compiling the origin, the consumer and the local stack (minutes the first time)"
 	@cargo build --quiet --workspace
 
@@ -30,8 +33,21 @@ run: build ## start everything and send one trace
 	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/debug/local-stack" $(if $(ONCE),--once)
 
 test: export SPILLWAY_WITH_ENGINE := 1
+test: setup_options := --with-exporters
 test: build ## run all tests
 	@$(with_tools) cargo test --workspace
+
+interop: setup_options := --with-all-exporters
+interop: build ## run the tests of real exporters in every case
+	@$(with_tools) cargo test --workspace --test interop -- --include-ignored --nocapture
+
+# BENCH_FLAGS: further arguments, see `bench-edge --help`.
+bench-edge: setup ## measure the edge's CPU time a request
+	@deploy/local/build-edge.sh
+	@deploy/local/build-edge.sh --crate tests/bench/read-body
+	@echo "bench-edge: compiling the load generator (minutes the first time)"
+	@cargo build --quiet --workspace --bin bench-edge $(if $(SHORT),,--release)
+	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/$(if $(SHORT),debug,release)/bench-edge" $(if $(SHORT),--short) $(BENCH_FLAGS)
 
 check: fmt lint lint-wasm doc deny
 
@@ -42,7 +58,7 @@ lint:
 	cargo clippy --workspace --all-targets -- --deny warnings
 
 lint-wasm: setup
-	deploy/local/build-edge.sh --cargo clippy --package edge-ingest --lib --target wasm32-unknown-unknown -- --deny warnings
+	deploy/local/build-edge.sh --cargo clippy --package edge-ingest --package read-body --lib --target wasm32-unknown-unknown -- --deny warnings
 
 doc:
 	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps

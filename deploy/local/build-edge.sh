@@ -3,13 +3,21 @@
 # index_bg.wasm. Does nothing where nothing changed.
 #
 #   deploy/local/build-edge.sh                     build
+#   deploy/local/build-edge.sh --crate FOLDER      build another Worker in the same way, as FOLDER/build
 #   deploy/local/build-edge.sh --cargo clippy ...  run cargo with the toolchain and the settings of that build
 set -euo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd -- "$here/../.." && pwd)
-edge=$root/edge-ingest
+crate=edge-ingest
+if [[ ${1-} == --crate && $# == 2 ]]; then
+    crate=$2
+    shift 2
+fi
+edge=$root/$crate
 build=$edge/build
+library=$(sed -n 's/^name = "\(.*\)"/\1/p' "$edge/Cargo.toml" | head -n 1)
+library=${library//-/_}
 wasm=wasm32-unknown-unknown
 
 die() {
@@ -74,7 +82,7 @@ take_turn() {
 
 # All that the packed Worker depends on, and the packed Worker itself.
 fingerprint() {
-    local files=("$CARGO_TARGET_DIR/$wasm/release/edge_ingest.wasm" "$root/Cargo.toml" "$edge/Cargo.toml"
+    local files=("$CARGO_TARGET_DIR/$wasm/release/$library.wasm" "$root/Cargo.toml" "$edge/Cargo.toml"
         "${BASH_SOURCE[0]}" "$build/index.js" "$build/index_bg.wasm")
     echo "$SPILLWAY_WORKER_BUILD $WASM_BINDGEN_BIN $SPILLWAY_NODE_MODULES"
     # Settings that worker-build reads from the environment.
@@ -97,16 +105,16 @@ use_toolchain
 if [[ ${1-} == --cargo ]]; then
     run_cargo "${@:2}"
 fi
-[[ $# == 0 ]] || die "unknown argument $1; usage: build-edge.sh [--cargo ARGUMENT ...]"
+[[ $# == 0 ]] || die "unknown argument $1; usage: build-edge.sh [--crate FOLDER | --cargo ARGUMENT ...]"
 
 cd "$edge"
 take_turn
-echo "build-edge: compiling the Worker to wasm (minutes the first time)"
+echo "build-edge: compiling $crate to wasm (minutes the first time)"
 cargo build --quiet --release --lib --target "$wasm" 9>&-
 if [[ -f $build/.fingerprint && $(<"$build/.fingerprint") == "$(fingerprint)" ]]; then
-    echo "build-edge: edge-ingest/build is up to date"
+    echo "build-edge: $crate/build is up to date"
 else
     echo "build-edge: packing it"
     pack
-    echo "build-edge: built edge-ingest/build ($(stat -c %s "$build/index_bg.wasm") bytes of wasm)"
+    echo "build-edge: built $crate/build ($(stat -c %s "$build/index_bg.wasm") bytes of wasm)"
 fi

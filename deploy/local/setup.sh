@@ -2,9 +2,11 @@
 # Sets up what building the Worker and running Spillway locally needs: Node, the npm tools (workerd, miniflare, ...),
 # worker-build and wasm-bindgen, the wasm target of Rust, and the ClickHouse engine. Whatever is there is left alone.
 #
-#   deploy/local/setup.sh                    set up what is missing
-#   deploy/local/setup.sh --with-checkers    the same, and what `make deny` runs
-#   deploy/local/setup.sh --print-env-file   print the path of the file of shell exports that it writes
+#   deploy/local/setup.sh                        set up what is missing
+#   deploy/local/setup.sh --with-checkers        the same, and what `make deny` runs
+#   deploy/local/setup.sh --with-exporters       the same, and the exporters of Python and Node, which `make test` drives
+#   deploy/local/setup.sh --with-all-exporters   the same, and all that `make interop` drives
+#   deploy/local/setup.sh --print-env-file       print the path of the file of shell exports that it writes
 #
 # SPILLWAY_CACHE            where the tools live (default: ~/.cache/spillway)
 # SPILLWAY_WASM_TOOLCHAIN   rustup, debian or auto: where the wasm target comes from (see setup/wasm-target.sh)
@@ -22,6 +24,7 @@ tools=$here/tools
 . "$here/setup/npm-tools.sh"
 . "$here/setup/cargo-tools.sh"
 . "$here/setup/wasm-target.sh"
+. "$here/setup/interop-tools.sh"
 
 check_machine() {
     [[ $(uname -sm) == "Linux x86_64" ]] || die "this set-up knows Linux on x86_64 only, this machine is $(uname -sm)"
@@ -54,6 +57,9 @@ write_env_file() {
         export_line WASM_BINDGEN_BIN "$wasm_bindgen"
         export_line SPILLWAY_WORKER_BUILD "$worker_build"
         export_line SPILLWAY_WASM_KIND "$wasm_kind"
+        [[ -z $interop_python ]] || export_line SPILLWAY_INTEROP_PYTHON "$interop_python"
+        [[ -z $interop_node_modules ]] || export_line SPILLWAY_INTEROP_NODE_MODULES "$interop_node_modules"
+        [[ -z $telemetrygen ]] || export_line SPILLWAY_INTEROP_TELEMETRYGEN "$telemetrygen"
         export_line SPILLWAY_CARGO_DENY "${cargo_deny-}"
         export_line SPILLWAY_CARGO_MACHETE "${cargo_machete-}"
         [[ $wasm_kind != debian ]] || export_line SPILLWAY_WASM_BIN "$wasm_bin"
@@ -62,10 +68,9 @@ write_env_file() {
 }
 
 case "${1-}" in
-    "") with_checkers= ;;
-    --with-checkers) with_checkers=yes ;;
+    "" | --with-checkers | --with-exporters | --with-all-exporters) extras=${1-} ;;
     --print-env-file) echo "$env_file"; exit ;;
-    *) die "unknown argument $1; usage: setup.sh [--with-checkers | --print-env-file]" ;;
+    *) die "unknown argument $1; usage: setup.sh [--with-checkers | --with-exporters | --with-all-exporters | --print-env-file]" ;;
 esac
 
 check_machine
@@ -81,6 +86,14 @@ set_up_engine
 set_up_wasm_target
 set_up_worker_build
 set_up_wasm_bindgen
-[[ -z $with_checkers ]] || set_up_checkers
+case $extras in
+    --with-checkers) set_up_checkers ;;
+    --with-exporters) set_up_exporters ;;
+    --with-all-exporters)
+        set_up_exporters
+        set_up_telemetrygen
+        ;;
+esac
+find_exporters
 write_env_file
 say "everything is in place in $cache"

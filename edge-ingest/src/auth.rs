@@ -1,41 +1,84 @@
 //! Step 2: find the key, and whose it is.
 
+use std::rc::Rc;
+
 use http::header::AUTHORIZATION;
-use spillway_proto::api_key::{ApiKey, KeyHash};
+use spillway_proto::api_key::ApiKey;
 use spillway_proto::key_record::KeyRecord;
 
-use crate::ports::KeyStore;
+use crate::config::KeyConfig;
+use crate::key_cache::{KeyCache, Remembered};
+use crate::mesh::link::Link;
+use crate::ports::{KeyStore, PortError, Runtime};
 use crate::reject::Rejection;
 use crate::request::Head;
 
-/// The key as the exporter presents it. It does not print itself, and is dropped once it is hashed.
-pub struct PresentedKey(String);
-
-impl PresentedKey {
-    /// Looks in the places where exporters put a key, in this order: `Authorization: Bearer`, `x-api-key`,
-    /// `x-api-token`, and, where that is allowed, `?key=`.
-    pub fn find(head: &Head, allow_in_query: bool) -> Option<Self> {
-        let header =
-            |name: &str| head.header(name).map(str::trim).filter(|key| !key.is_empty()).map(str::to_owned);
-        bearer(head)
-            .or_else(|| header("x-api-key"))
-            .or_else(|| header("x-api-token"))
-            .or_else(|| if allow_in_query { in_query(head) } else { None })
-            .map(Self)
-    }
+/// The key that the request presents: `Authorization: Bearer`, `x-api-key`, `x-api-token`, and, where that is allowed,
+/// `?key=`, in this order.
+pub fn presented(head: &Head, allow_in_query: bool) -> Result<ApiKey, Rejection> {
+    let header =
+        |name: &str| head.header(name).map(str::trim).filter(|key| !key.is_empty()).map(str::to_owned);
+    let key = bearer(head)
+        .or_else(|| header("x-api-key"))
+        .or_else(|| header("x-api-token"))
+        .or_else(|| if allow_in_query { in_query(head) } else { None })
+        .ok_or(Rejection::MissingKey)?;
+    Ok(ApiKey::presented(&key)?)
 }
 
-/// Authenticates `key`.
-pub async fn authenticate(key: &PresentedKey, keys: &impl KeyStore) -> Result<KeyRecord, Rejection> {
-    if key.0.len() > MAX_KEY_BYTES {
-        return Err(Rejection::UnknownKey);
+/// Where key records come from.
+pub struct KeySource<'a, K> {
+    /// KV, or the external authority.
+    pub store: &'a K,
+    /// What the isolate remembers.
+    pub cache: &'a KeyCache,
+    /// How the store is called.
+    pub link: &'a Link,
+    /// How long records are good, and what a call may take.
+    pub config: &'a KeyConfig,
+}
+
+impl<K: KeyStore> KeySource<'_, K> {
+    /// The record of `key`, if it may be used now, from the web origin `origin`. The second value is what the store said,
+    /// where it failed and an older record serves on.
+    pub async fn authenticate(
+        &self,
+        key: &ApiKey,
+        origin: Option<&str>,
+        runtime: &impl Runtime,
+    ) -> Result<(Rc<KeyRecord>, Option<PortError>), Rejection> {
+        let (record, fault) = self.record(key, runtime).await?;
+        record.check(runtime.now())?;
+        match origin {
+            Some(origin) if !record.allows_origin(origin) => Err(Rejection::OriginNotAllowed),
+            _ => Ok((record, fault)),
+        }
     }
-    // Looking up by hash leaves nothing to compare: no timing tells how much of a guess was right.
-    let record =
-        keys.find(&KeyHash::of(&key.0)).await.map_err(Rejection::Fault)?.ok_or(Rejection::UnknownKey)?;
-    match record.status {
-        KeyStatus::Active => Ok(record),
-        KeyStatus::Revoked => Err(Rejection::RevokedKey),
+
+    /// Looking up by hash leaves no secret to compare: no timing tells how much of a guess was right.
+    async fn record(
+        &self,
+        key: &ApiKey,
+        runtime: &impl Runtime,
+    ) -> Result<(Rc<KeyRecord>, Option<PortError>), Rejection> {
+        let hash = key.hash();
+        let stale = match self.cache.find(&hash, &self.config.cache, runtime.now()) {
+            Remembered::Fresh(record) => return Ok((record, None)),
+            Remembered::Unknown => return Err(Rejection::UnknownKey),
+            Remembered::Stale(record) => Some(record),
+            Remembered::Nothing => None,
+        };
+        match self.link.call(&self.config.link, runtime, async || self.store.find(&hash).await).await {
+            Ok(found) => {
+                let found = found.map(Rc::new);
+                self.cache.remember(&hash, found.clone(), runtime.now());
+                found.map(|record| (record, None)).ok_or(Rejection::UnknownKey)
+            }
+            Err(fault) => match stale {
+                Some(record) => Ok((record, Some(fault))),
+                None => Err(Rejection::Fault(fault)),
+            },
+        }
     }
 }
 
@@ -68,7 +111,7 @@ mod tests {
             .collect();
         let head =
             Head { method: Method::POST, path: "/".to_owned(), query: query.map(str::to_owned), headers };
-        PresentedKey::find(&head, allow_in_query).map(|key| key.0)
+        presented(&head, allow_in_query).ok().map(|key| key.expose().to_owned())
     }
 
     #[test]
@@ -83,6 +126,22 @@ mod tests {
     fn a_key_in_the_query_counts_only_where_it_is_allowed() {
         assert_eq!(found(&[], Some("key=d"), false), None);
         assert_eq!(found(&[], Some("key=a%2Bb"), true).as_deref(), Some("a+b"));
+    }
+
+    #[test]
+    fn a_mistyped_key_is_told_from_a_missing_one() {
+        let head = |key: &'static str| {
+            let headers = [(http::HeaderName::from_static("x-api-key"), HeaderValue::from_static(key))];
+            Head {
+                method: Method::POST,
+                path: "/".to_owned(),
+                query: None,
+                headers: HeaderMap::from_iter(headers),
+            }
+        };
+        let refused = |key| presented(&head(key), false).unwrap_err().code();
+        assert_eq!(refused("spw_live_ab_00000000"), "mistyped_key");
+        assert_eq!(refused(""), "missing_key");
     }
 
     #[test]

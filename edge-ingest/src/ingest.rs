@@ -1,35 +1,46 @@
 //! The pipeline: what happens to a request, step by step.
 
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use http::Response;
-use spillway_proto::api_key::KeyRecord;
+use spillway_proto::key_record::KeyRecord;
 use spillway_proto::notification::Notification;
 use spillway_proto::otlp::Verdict;
 use spillway_proto::trace_context::TraceContext;
-use spillway_proto::{KeyId, ObjectId, TenantId};
+use spillway_proto::usage::Usage;
+use spillway_proto::{KeyId, ObjectId, ObjectKey, ProjectId, TenantId, UnixMillis};
 
-use crate::auth::{self, PresentedKey};
-use crate::config::Config;
-use crate::ports::{Body, KeyStore, ObjectStore, PortError, Runtime, UsageCounter, random};
-use crate::rate_limit::RateLimiters;
+use crate::allowance::Amounts;
+use crate::auth::{self, KeySource};
+use crate::config::{Config, OnFault};
+use crate::isolate::Isolate;
+use crate::payload::Payload;
+use crate::ports::{AllowanceStore, Body, KeyStore, ObjectStore, PortError, Runtime, random};
+use crate::quota::{self, QuotaState};
 use crate::reject::Rejection;
-use crate::request::{self, Head};
-use crate::store::{self, Received};
-use crate::{payload, quota, response};
+use crate::request::{self, Announced, Head};
+use crate::steps::{Step, Steps};
+use crate::store::{self, Bucket, Received};
+use crate::telemetry::StepSpan;
+use crate::{cors, payload, rate_limit, response};
 
 /// The edge: its configuration, what it remembers, and the world around it.
-pub struct Edge<'a, K, U, O, R> {
+pub struct Edge<'a, K, A, O, R> {
     /// What it was told.
     pub config: &'a Config,
-    /// The rate limiters of the isolate.
-    pub limiters: &'a RateLimiters,
+    /// What its isolate remembers.
+    pub isolate: &'a Isolate,
     /// The key records.
     pub keys: &'a K,
-    /// The monthly counts.
-    pub usage: &'a U,
+    /// The tenants' allowances.
+    pub allowances: &'a A,
     /// R2.
     pub objects: &'a O,
     /// Clock and chance.
     pub runtime: &'a R,
+    /// Whether the edge reports its spans itself: the binding `METRICS` is there.
+    pub reports_spans: bool,
 }
 
 /// What became of a request.
@@ -39,111 +50,280 @@ pub struct Outcome {
     pub response: Response<Vec<u8>>,
     /// What the origin is to be told, where something was stored.
     pub notification: Option<Notification>,
+    /// The key whose lease is nearly spent, so that the next one is to be fetched.
+    pub renew_lease: Option<Rc<KeyRecord>>,
     /// What the log is told.
     pub summary: Summary,
 }
 
 /// The one line that the log has for a request. It holds no key and no payload.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct Summary {
     /// `accepted`, `partial`, `empty`, or the code of the [`Rejection`].
     pub code: &'static str,
-    /// The tenant and its key's id, once they are known.
-    pub key: Option<(TenantId, KeyId)>,
-    /// How many spans were stored, and how many were not.
+    /// The tenant, its project and its key's id, once they are known.
+    pub key: Option<(TenantId, Option<ProjectId>, KeyId)>,
+    /// How many spans were stored, and how many were not, and why.
     pub verdict: Verdict,
-    /// What a port said, where one failed.
+    /// The size of the body as sent.
+    pub bytes: usize,
+    /// Where the spans were stored.
+    pub object_key: Option<ObjectKey>,
+    /// The span of this request: the trace is the exporter's, where it sent one.
+    pub context: Option<TraceContext>,
+    /// The steps that were taken.
+    pub steps: Vec<Step>,
+    /// What ports said, where they failed.
     pub faults: Vec<PortError>,
 }
 
-impl<K: KeyStore, U: UsageCounter, O: ObjectStore, R: Runtime> Edge<'_, K, U, O, R> {
-    /// Takes a request through steps 1 to 7:
+/// What steps 2 to 6 find out.
+#[derive(Default)]
+struct Found {
+    summary: Summary,
+    quota: QuotaState,
+    renew_lease: Option<Rc<KeyRecord>>,
+}
+
+impl<K: KeyStore, A: AllowanceStore, O: ObjectStore, R: Runtime> Edge<'_, K, A, O, R> {
+    /// Takes an export request through steps 1 to 7:
     ///
-    /// 1. read it, and bound its body
+    /// 1. read its head
     /// 2. find its key, and authenticate it
-    /// 3. check the tenant's monthly quota
-    /// 4. check the key's rate limit
-    /// 5. decompress, decode and validate the payload
-    /// 6. put the object into R2, and count its spans
+    /// 3. check the tenant's monthly quotas
+    /// 4. check its rate limits
+    /// 5. read the body, decompress, decode and validate it
+    /// 6. put the object into R2, and count what it holds
     /// 7. make the answer
     ///
-    /// Step 8, the notification ([`crate::notify::notify`]), is for the caller to do once the answer is on its way.
+    /// Step 8, the notification, is for [`crate::background`] to do once the answer is on its way.
     pub async fn ingest(&self, head: &Head, body: &mut impl Body) -> Outcome {
-        let mut summary = Summary::default();
-        let stored = self.store(head, body, &mut summary).await;
-        let encoding = head.answer_encoding();
+        let (began, caller) = (self.runtime.now(), head.caller());
+        let (mut found, steps) = (Found::default(), Steps::default());
+        let context = self.context(caller);
+        let stored = self.store(head, body, context, &mut found, &steps).await;
+        let Found { mut summary, quota, renew_lease } = found;
+        summary.steps = steps.into_vec();
+        summary.context = Some(context);
         // 7
-        match stored {
+        let encoding = head.answer_encoding();
+        let (mut response, notification) = match stored {
             Ok(notification) => {
-                summary.code = match summary.verdict {
+                summary.code = match &summary.verdict {
                     Verdict { accepted: 0, rejected: 0, .. } => "empty",
                     Verdict { rejected: 0, .. } => "accepted",
                     _ => "partial",
                 };
-                Outcome { response: response::accepted(&summary.verdict, encoding), notification, summary }
+                (response::accepted(&summary.verdict, &quota, encoding), notification)
             }
             Err(rejection) => {
                 summary.code = rejection.code();
                 summary.verdict = Verdict::default();
-                let response = response::rejected(&rejection, encoding);
-                if let Rejection::Fault(fault) | Rejection::BodyUnreadable(fault) = rejection {
-                    summary.faults.push(fault);
-                }
-                Outcome { response, notification: None, summary }
+                summary.faults.extend(rejection.fault().cloned());
+                (response::rejected(&rejection, encoding), None)
             }
+        };
+        if summary.code != Rejection::OriginNotAllowed.code() {
+            cors::allow(&mut response, head);
         }
+        summary.object_key = notification.as_ref().map(|notification| notification.object_key.clone());
+        self.tell(&summary, &quota, began, caller);
+        Outcome { response, notification, renew_lease, summary }
     }
 
     async fn store(
         &self,
         head: &Head,
         body: &mut impl Body,
-        summary: &mut Summary,
+        context: TraceContext,
+        found: &mut Found,
+        steps: &Steps,
     ) -> Result<Option<Notification>, Rejection> {
+        let runtime = self.runtime;
         // 1
-        let request = request::read(head, body, self.config.max_body_bytes).await?;
-        let received_at = self.runtime.now();
+        let announced = request::announced(head, &self.config.body)?;
         // 2
-        let presented =
-            PresentedKey::find(head, self.config.allow_key_in_query).ok_or(Rejection::MissingKey)?;
-        let key = auth::authenticate(&presented, self.keys).await?;
-        summary.key = Some((key.tenant.clone(), key.key_id.clone()));
-        // 3
-        quota::check(&key, self.usage, received_at).await?;
-        // 4
-        self.limiters.check(&key, self.runtime.now())?;
+        let key = steps.step("auth", runtime, self.authenticate(head, &mut found.summary)).await?;
+        // 3, 4
+        let tenant = steps.step("allowance", runtime, self.admit(&key, found)).await?;
         // 5
-        let caller = request.caller;
-        let object_id = ObjectId::of(&key.tenant, &request.body);
-        let payload = payload::check(request, self.config.decompress)?;
-        summary.verdict = payload.verdict;
-        if payload.verdict.accepted == 0 {
+        let body = steps.step("read", runtime, request::read(body, &self.config.body, runtime)).await?;
+        let received_at = runtime.now();
+        let bytes = body.len();
+        found.summary.bytes = bytes;
+        tenant.borrow_mut().charge(Amounts { bytes: bytes as i64, ..Amounts::default() });
+        let object_id = ObjectId::of(&key.tenant, &runtime.sha256(&body).await);
+        let payload = payload::check(body, announced, &self.config.body, &key.span_limits, received_at)?;
+        found.summary.verdict = payload.verdict.clone();
+        let spans = payload.verdict.accepted;
+        if spans == 0 {
             return Ok(None);
         }
         // 6
-        let received =
-            Received { at: received_at, object_id, trace_context: self.span_below(caller), caller };
-        let notification = store::store(payload, &key, &received, self.objects, self.runtime).await?;
-        self.count(&key, &notification, summary).await;
+        let received = Received {
+            at: received_at,
+            object_id,
+            trace_context: context,
+            caller: head.caller(),
+            edge_reports_span: self.reports_spans,
+        };
+        let notification = steps.step("store", runtime, self.put(payload, &key, &received)).await?;
+        let month = received_at.month();
+        let usage = Usage { spans: spans.into(), bytes: bytes as u64 };
+        tenant.borrow_mut().charge(Amounts { spans: spans.into(), ..Amounts::default() });
+        self.isolate.allowances.stored(&key, &tenant, &month, usage);
+        found.quota = QuotaState::of(&key.quotas, tenant.borrow().usage(&month).unwrap_or(usage));
+        let runs_low = tenant.borrow().runs_low(&key.limits, runtime.now());
+        found.renew_lease = runs_low.then_some(key);
         Ok(Some(notification))
     }
 
-    /// The spans are stored, so a counter that does not answer must not make the exporter send them again.
-    async fn count(&self, key: &KeyRecord, stored: &Notification, summary: &mut Summary) {
-        if key.spans_per_month.is_none() {
-            return;
+    async fn authenticate(&self, head: &Head, summary: &mut Summary) -> Result<Rc<KeyRecord>, Rejection> {
+        let presented = auth::presented(head, self.config.allow_key_in_query)?;
+        let source = KeySource {
+            store: self.keys,
+            cache: &self.isolate.keys,
+            link: &self.isolate.key_link,
+            config: &self.config.keys,
+        };
+        let (key, fault) = source.authenticate(&presented, head.origin(), self.runtime).await?;
+        summary.key = Some((key.tenant.clone(), key.project.clone(), key.key_id.clone()));
+        if fault.is_some() {
+            self.isolate.telemetry.count("keys.stale", 1);
         }
-        let month = stored.received_at_unix_ms.month();
-        if let Err(fault) = self.usage.add(&key.tenant, &month, stored.object_key.spans()).await {
-            summary.faults.push(fault);
-        }
+        summary.faults.extend(fault);
+        Ok(key)
     }
 
-    fn span_below(&self, caller: Option<TraceContext>) -> TraceContext {
+    /// Steps 3 and 4. Where the tenant's object cannot be asked, the last lease serves on; then the configuration decides.
+    async fn admit(
+        &self,
+        key: &KeyRecord,
+        found: &mut Found,
+    ) -> Result<Rc<std::cell::RefCell<crate::allowance::tenant::Tenant>>, Rejection> {
+        self.isolate.limiters.check(key, self.runtime.now())?;
+        let config = &self.config.allowance;
+        let allowances = &self.isolate.allowances;
+        let (tenant, asked) = allowances.of(key, config, self.allowances, self.runtime).await;
+        let now = self.runtime.now();
+        let closed = |on_fault| asked.is_err() && on_fault == OnFault::Closed;
+        // 3
+        match tenant.borrow().usage(&now.month()) {
+            Some(usage) => quota::check(&key.quotas, usage, now)?,
+            None if key.quotas != Default::default() && closed(config.quotas_on_fault) => {
+                return Err(asked.err().map_or(Rejection::UnknownKey, Rejection::Fault));
+            }
+            None => {}
+        }
+        // 4
+        let spent = tenant.borrow_mut().spend(&key.limits, now);
+        match (spent, asked) {
+            (Ok(()), asked) => found.summary.faults.extend(asked.err()),
+            (Err(met), Ok(())) => return Err(rate_limit::rejection(met, &key.limits)),
+            (Err(_), Err(fault)) if config.rates_on_fault == OnFault::Closed => {
+                return Err(Rejection::Fault(fault));
+            }
+            (Err(_), Err(fault)) => {
+                self.isolate.telemetry.count("allowance.open", 1);
+                found.summary.faults.push(fault);
+            }
+        }
+        Ok(tenant)
+    }
+
+    async fn put(
+        &self,
+        payload: Payload,
+        key: &KeyRecord,
+        received: &Received,
+    ) -> Result<Notification, Rejection> {
+        let bucket = Bucket { objects: self.objects, link: &self.isolate.bucket_link, config: self.config };
+        store::store(payload, key, received, &bucket, self.runtime).await
+    }
+
+    /// The context of the request's own span: below the caller's, where there is one.
+    fn context(&self, caller: Option<TraceContext>) -> TraceContext {
         let span_id = random(self.runtime);
         match caller {
             Some(caller) => caller.child(span_id),
-            None => TraceContext::root(random(self.runtime), span_id),
+            None => {
+                TraceContext { sampled: self.samples(), ..TraceContext::root(random(self.runtime), span_id) }
+            }
         }
     }
+
+    fn samples(&self) -> bool {
+        let ratio = self.config.telemetry.sample_ratio;
+        ratio > 0.0 && f64::from(u32::from_le_bytes(random(self.runtime))) < ratio * f64::from(u32::MAX)
+    }
+
+    /// Counts the request, and keeps its spans, for [`crate::telemetry`] to send.
+    fn tell(&self, summary: &Summary, quota: &QuotaState, began: UnixMillis, caller: Option<TraceContext>) {
+        if !self.reports_spans {
+            return;
+        }
+        let telemetry = &self.isolate.telemetry;
+        telemetry.count(format!("requests.{}", summary.code), 1);
+        telemetry.count("spans.accepted", summary.verdict.accepted.into());
+        for reason in &summary.verdict.reasons {
+            telemetry.count(format!("spans.{}", reason.rejection.code()), reason.spans.into());
+        }
+        telemetry.count("bytes", summary.bytes as u64);
+        for fault in &summary.faults {
+            telemetry.count(format!("faults.{}", fault.what), 1);
+        }
+        if let Some(metric) = quota.warning_metric() {
+            telemetry.count(metric, 1);
+        }
+        let tenant = summary.key.as_ref().map(|(tenant, ..)| tenant);
+        let is_own = tenant == Some(&self.config.telemetry.operator);
+        if let Some(context) = summary.context.filter(|context| context.sampled && !is_own) {
+            let request = StepSpan {
+                context,
+                parent_span_id: caller.map(|caller| caller.span_id_hex()),
+                name: "ingest".to_owned(),
+                is_request: true,
+                began,
+                ended: self.runtime.now(),
+                failed: !summary.faults.is_empty(),
+                attributes: attributes(summary),
+            };
+            telemetry.trace(request, &summary.steps, self.runtime);
+        }
+    }
+}
+
+/// What a request's span says, beyond its times.
+fn attributes(summary: &Summary) -> BTreeMap<String, String> {
+    let key = summary.key.as_ref();
+    let known = [
+        ("spillway.outcome", Some(summary.code.to_owned())),
+        ("spillway.tenant", key.map(|(tenant, ..)| tenant.to_string())),
+        ("spillway.key_id", key.map(|(.., key_id)| key_id.to_string())),
+        ("spillway.spans.accepted", Some(summary.verdict.accepted.to_string())),
+        ("spillway.spans.rejected", Some(summary.verdict.rejected.to_string())),
+        ("spillway.object_key", summary.object_key.as_ref().map(ObjectKey::to_string)),
+    ];
+    known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+/// Steps 5 to 7 for an export that came from the edge itself: the side of [`crate::operator`].
+pub async fn ingest_own<O: ObjectStore, R: Runtime>(
+    export: Vec<u8>,
+    key: &KeyRecord,
+    config: &Config,
+    bucket: &Bucket<'_, O>,
+    runtime: &R,
+) -> Result<Option<Notification>, Rejection> {
+    use spillway_proto::otlp::{Compression, Encoding};
+    let announced = Announced { encoding: Encoding::Protobuf, compression: Compression::Identity };
+    let at = runtime.now();
+    let object_id = ObjectId::of(&key.tenant, &runtime.sha256(&export).await);
+    let payload = payload::check(export, announced, &config.body, &key.span_limits, at)?;
+    if payload.verdict.accepted == 0 {
+        return Ok(None);
+    }
+    let trace_context = TraceContext::root(random(runtime), random(runtime));
+    let received = Received { at, object_id, trace_context, caller: None, edge_reports_span: true };
+    store::store(payload, key, &received, bucket, runtime).await.map(Some)
 }

@@ -5,11 +5,17 @@
 //! meets them. None of it knows Cloudflare: it works on the [`ports`], whose implementations for a Worker are in
 //! `adapters`, which is compiled for wasm only.
 
+pub mod allowance;
 pub mod auth;
+pub mod background;
 pub mod config;
+pub mod cors;
 pub mod ingest;
+pub mod isolate;
+pub mod key_cache;
 pub mod mesh;
 pub mod notify;
+pub mod operator;
 pub mod payload;
 pub mod ports;
 pub mod quota;
@@ -17,7 +23,10 @@ pub mod rate_limit;
 pub mod reject;
 pub mod request;
 pub mod response;
+pub mod steps;
 pub mod store;
+pub mod telemetry;
+pub mod usage;
 
 #[cfg(target_arch = "wasm32")]
 mod adapters;

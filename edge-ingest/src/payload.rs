@@ -1,12 +1,12 @@
 //! Step 5: decompress, decode, validate, and choose the bytes to store.
 
 use prost::Message;
-use spillway_proto::otlp::{
-    Compression, DecompressLimits, Encoding, Verdict, decode, decompress, retain_valid_spans,
-};
+use spillway_proto::UnixMillis;
+use spillway_proto::otlp::{Compression, Encoding, SpanLimits, Verdict, decode, decompress, judge};
 
+use crate::config::BodyConfig;
 use crate::reject::Rejection;
-use crate::request::ExportRequest;
+use crate::request::Announced;
 
 /// What a request holds.
 #[derive(Debug)]
@@ -21,21 +21,30 @@ pub struct Payload {
     pub compression: Compression,
 }
 
-/// Checks the request's body and hands it on.
-pub fn check(request: ExportRequest, limits: DecompressLimits) -> Result<Payload, Rejection> {
-    let body = decompress(&request.body, request.compression, limits)?;
-    let mut message = decode(&body, request.encoding)?;
-    match request.encoding {
+/// Checks a request's body, received at `received_at`, and hands it on.
+pub fn check(
+    received: Vec<u8>,
+    announced: Announced,
+    config: &BodyConfig,
+    limits: &SpanLimits,
+    received_at: UnixMillis,
+) -> Result<Payload, Rejection> {
+    let Announced { encoding, compression } = announced;
+    let body = decompress(&received, compression, config.decompress_limits(encoding))?;
+    let judged = |message: &[u8]| {
+        judge(message, limits, received_at).map_err(|error| Rejection::Malformed(error.into()))
+    };
+    match encoding {
         Encoding::Protobuf => {
-            let verdict = retain_valid_spans(&mut message);
-            let decompressed_bytes = body.len() as u64;
+            let (verdict, decompressed_bytes) = (judged(&body)?, body.len() as u64);
             drop(body);
-            Ok(Payload { verdict, bytes: request.body, decompressed_bytes, compression: request.compression })
+            Ok(Payload { verdict, bytes: received, decompressed_bytes, compression })
         }
         Encoding::Json => {
+            let message = decode(&body, Encoding::Json)?;
+            drop(body);
             let bytes = message.encode_to_vec();
-            let verdict = retain_valid_spans(&mut message);
-            let decompressed_bytes = bytes.len() as u64;
+            let (verdict, decompressed_bytes) = (judged(&bytes)?, bytes.len() as u64);
             Ok(Payload { verdict, bytes, decompressed_bytes, compression: Compression::Identity })
         }
     }

@@ -5,8 +5,12 @@
 
 use std::time::Duration;
 
-use spillway_proto::api_key::{KeyHash, KeyRecord};
-use spillway_proto::{ObjectKey, Sha256Digest, TenantId, UnixMillis};
+use spillway_proto::api_key::KeyHash;
+use spillway_proto::key_record::KeyRecord;
+use spillway_proto::{ObjectKey, Sha256Digest, UnixMillis};
+
+use crate::allowance::{Ask, Grant, Shard};
+use crate::config::Destination;
 
 /// Something outside did not do what it should have. The detail is for the log, never for an answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,13 +34,10 @@ pub trait KeyStore {
     async fn find(&self, hash: &KeyHash) -> Result<Option<KeyRecord>, PortError>;
 }
 
-/// Counts the spans that a tenant has stored in a UTC month (`YYYY-MM`).
-pub trait UsageCounter {
-    /// The count so far.
-    async fn spans(&self, tenant: &TenantId, month: &str) -> Result<u64, PortError>;
-
-    /// Adds spans that were stored.
-    async fn add(&self, tenant: &TenantId, month: &str, spans: u32) -> Result<(), PortError>;
+/// The Durable Objects that hold what tenants may still send, and count what they have stored.
+pub trait AllowanceStore {
+    /// Asks the tenant's object.
+    async fn ask(&self, shard: &Shard, ask: &Ask) -> Result<Grant, PortError>;
 }
 
 /// An object on its way into R2.
@@ -55,7 +56,7 @@ pub struct NewObject {
 /// Where objects become durable.
 pub trait ObjectStore {
     /// Returns once the object is durable.
-    async fn put(&self, object: NewObject) -> Result<(), PortError>;
+    async fn put(&self, object: &NewObject) -> Result<(), PortError>;
 }
 
 /// A notification, ready to be sent.
@@ -71,8 +72,14 @@ pub struct SignedNotification {
 
 /// Brings a notification to the origin.
 pub trait Notifier {
-    /// One try. Returns once the origin has taken the notification.
-    async fn send(&self, notification: &SignedNotification) -> Result<(), PortError>;
+    /// One try. Returns once the notification was taken.
+    async fn send(&self, to: &Destination, notification: &SignedNotification) -> Result<(), PortError>;
+}
+
+/// Takes what the edge tells of itself.
+pub trait MetricsSink {
+    /// One try. `batch` is a [`crate::telemetry::Batch`] in JSON.
+    async fn send(&self, batch: &[u8]) -> Result<(), PortError>;
 }
 
 /// Time and chance.
@@ -82,6 +89,9 @@ pub trait Runtime {
 
     /// Fills `bytes` with randomness fit for ids.
     fn fill_random(&self, bytes: &mut [u8]);
+
+    /// The digest of `bytes`, by whatever computes it fastest.
+    async fn sha256(&self, bytes: &[u8]) -> Sha256Digest;
 
     /// Waits.
     async fn sleep(&self, duration: Duration);

@@ -1,6 +1,8 @@
-//! Step 4: whether the key is used too often.
+//! Step 4: whether the tenant sends too much.
 //!
-//! A GCRA limiter of `governor` for each key, in the memory of the isolate, on the Worker's clock.
+//! Two looks. The isolate's own: a GCRA limiter of `governor` for each tenant, on the Worker's clock, which no isolate can
+//! pass, whatever else fails. And the lease that the tenant's Durable Object has granted ([`crate::allowance`]), which holds
+//! over all isolates.
 
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroUsize;
@@ -12,12 +14,15 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use lru::LruCache;
-use spillway_proto::api_key::{KeyRecord, RateLimit};
-use spillway_proto::{KeyId, TenantId, UnixMillis};
+use spillway_proto::key_record::{KeyRecord, Rate, RateLimits};
+use spillway_proto::{TenantId, UnixMillis};
 
+use crate::allowance::Kind;
+use crate::allowance::object::rate_of;
+use crate::allowance::tenant::LimitMet;
 use crate::reject::Rejection;
 
-/// Keys whose limiters an isolate remembers; the least used one is forgotten, and begins anew with a full bucket.
+/// Tenants whose limiters an isolate remembers; the least used one is forgotten, and begins anew with a full bucket.
 const MAX_LIMITERS: NonZeroUsize = const { NonZeroUsize::new(10_000).unwrap() };
 
 /// What `Retry-After` may say, in seconds: with more, exporters drop the batch at once.
@@ -26,11 +31,11 @@ const RETRY_AFTER_SECONDS: std::ops::RangeInclusive<u64> = 1..=3;
 /// The limiters of an isolate.
 pub struct RateLimiters {
     clock: RequestClock,
-    by_key: RefCell<LruCache<(TenantId, KeyId), Limiter>>,
+    by_tenant: RefCell<LruCache<TenantId, Limiter>>,
 }
 
 struct Limiter {
-    limit: RateLimit,
+    limit: Rate,
     bucket: RateLimiter<NotKeyed, InMemoryState, RequestClock, NoOpMiddleware<Duration>>,
 }
 
@@ -48,44 +53,54 @@ impl Clock for RequestClock {
 
 impl Default for RateLimiters {
     fn default() -> Self {
-        Self { clock: RequestClock::default(), by_key: RefCell::new(LruCache::new(MAX_LIMITERS)) }
+        Self { clock: RequestClock::default(), by_tenant: RefCell::new(LruCache::new(MAX_LIMITERS)) }
     }
 }
 
 impl RateLimiters {
-    /// Takes one request out of the key's bucket.
+    /// Takes one request out of the tenant's bucket in this isolate.
     pub fn check(&self, key: &KeyRecord, now: UnixMillis) -> Result<(), Rejection> {
+        let limit = key.limits.requests;
         self.clock.0.set(Duration::from_millis(now.0));
-        let mut by_key = self.by_key.borrow_mut();
-        let limiter =
-            by_key.get_or_insert_mut((key.tenant.clone(), key.key_id.clone()), || self.limiter(key.rate));
-        if limiter.limit != key.rate {
-            *limiter = self.limiter(key.rate);
+        let mut by_tenant = self.by_tenant.borrow_mut();
+        let limiter = by_tenant.get_or_insert_mut(key.tenant.clone(), || self.limiter(limit));
+        if limiter.limit != limit {
+            *limiter = self.limiter(limit);
         }
-        limiter.bucket.check().map_err(|not_until| Rejection::RateLimited {
-            requests_per_second: key.rate.requests_per_second.get(),
-            retry_after_seconds: whole_seconds(not_until.wait_time_from(self.clock.now())),
+        limiter.bucket.check().map_err(|not_until| {
+            let wait = not_until.wait_time_from(self.clock.now());
+            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            rejection(LimitMet { kind: Kind::Requests, wait_ms }, &key.limits)
         })
     }
 
-    fn limiter(&self, limit: RateLimit) -> Limiter {
-        let quota = Quota::per_second(limit.requests_per_second).allow_burst(limit.burst);
+    fn limiter(&self, limit: Rate) -> Limiter {
+        let quota = Quota::per_second(limit.per_second).allow_burst(limit.burst());
         Limiter { limit, bucket: RateLimiter::direct_with_clock(quota, self.clock.clone()) }
     }
 }
 
-fn whole_seconds(wait: Duration) -> u64 {
-    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-    seconds.clamp(*RETRY_AFTER_SECONDS.start(), *RETRY_AFTER_SECONDS.end())
+/// The answer to a tenant that has met a limit.
+pub fn rejection(met: LimitMet, limits: &RateLimits) -> Rejection {
+    Rejection::RateLimited {
+        kind: met.kind,
+        per_second: rate_of(limits, met.kind).map_or(0, |rate| rate.per_second.get()),
+        retry_after_seconds: met
+            .wait_ms
+            .div_ceil(1_000)
+            .clamp(*RETRY_AFTER_SECONDS.start(), *RETRY_AFTER_SECONDS.end()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn key(id: &str, requests_per_second: u32, burst: u32) -> KeyRecord {
-        let rate = serde_json::json!({ "requests_per_second": requests_per_second, "burst": burst });
-        serde_json::from_value(serde_json::json!({ "tenant": "acme", "key_id": id, "rate": rate })).unwrap()
+    fn key(tenant: &str, per_second: u32, burst: u32) -> KeyRecord {
+        let requests = serde_json::json!({ "per_second": per_second, "burst": burst });
+        let record =
+            serde_json::json!({ "tenant": tenant, "key_id": "k", "limits": { "requests": requests } });
+        serde_json::from_value(record).unwrap()
     }
 
     fn passed(limiters: &RateLimiters, key: &KeyRecord, at_ms: u64) -> usize {
@@ -94,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_burst_passes_and_then_the_rate() {
-        let (limiters, key) = (RateLimiters::default(), key("k", 2, 5));
+        let (limiters, key) = (RateLimiters::default(), key("acme", 2, 5));
         assert_eq!(passed(&limiters, &key, 1_000_000), 5);
         assert_eq!(passed(&limiters, &key, 1_000_499), 0);
         assert_eq!(passed(&limiters, &key, 1_001_000), 2);
@@ -102,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn one_key_does_not_spend_the_allowance_of_another() {
+    fn one_tenant_does_not_spend_the_allowance_of_another() {
         let limiters = RateLimiters::default();
         assert_eq!(passed(&limiters, &key("a", 1, 3), 1_000_000), 3);
         assert_eq!(passed(&limiters, &key("b", 1, 3), 1_000_000), 3);
@@ -111,26 +126,25 @@ mod tests {
     #[test]
     fn a_changed_limit_counts_at_once() {
         let limiters = RateLimiters::default();
-        assert_eq!(passed(&limiters, &key("k", 1, 3), 1_000_000), 3);
-        assert_eq!(passed(&limiters, &key("k", 1, 9), 1_000_000), 9);
+        assert_eq!(passed(&limiters, &key("acme", 1, 3), 1_000_000), 3);
+        assert_eq!(passed(&limiters, &key("acme", 1, 9), 1_000_000), 9);
     }
 
     #[test]
-    fn retry_after_is_one_to_three_seconds() {
+    fn the_answer_names_the_limit_and_waits_one_to_three_seconds() {
+        let limits: RateLimits = serde_json::from_str(r#"{"spans":{"per_second":7}}"#).unwrap();
         for (wait_ms, seconds) in [(1, 1), (1_000, 1), (1_001, 2), (60_000, 3)] {
-            assert_eq!(whole_seconds(Duration::from_millis(wait_ms)), seconds);
+            let rejection = rejection(LimitMet { kind: Kind::Spans, wait_ms }, &limits);
+            assert_eq!(rejection.retry_after_seconds(), Some(seconds));
+            assert!(rejection.to_string().starts_with("the limit of 7 spans per second is reached"));
         }
     }
 
     #[test]
     fn a_clock_that_steps_back_stops_nobody_for_long() {
-        let (limiters, key) = (RateLimiters::default(), key("k", 10, 10));
+        let (limiters, key) = (RateLimiters::default(), key("acme", 10, 10));
         assert_eq!(passed(&limiters, &key, 2_000_000), 10);
-        let Err(Rejection::RateLimited { retry_after_seconds, .. }) =
-            limiters.check(&key, UnixMillis(1_000_000))
-        else {
-            panic!("the bucket was empty")
-        };
-        assert!(retry_after_seconds <= 3);
+        let refused = limiters.check(&key, UnixMillis(1_000_000)).unwrap_err();
+        assert!(refused.retry_after_seconds().is_some_and(|seconds| seconds <= 3));
     }
 }

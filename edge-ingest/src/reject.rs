@@ -1,8 +1,11 @@
 //! Why a request is not stored. Exactly one of these is the outcome of every request that is refused.
 
+use spillway_proto::api_key::MistypedKey;
+use spillway_proto::key_record::KeyRefusal;
 use spillway_proto::otlp::answer::{FieldViolation, RpcCode, Status};
 use spillway_proto::otlp::{DecodeError, DecompressError};
 
+use crate::allowance::Kind;
 use crate::ports::PortError;
 
 /// What exporters are told to wait after a fault of ours, in seconds. Their whole budget is about 10 s: with a longer
@@ -16,13 +19,16 @@ pub enum Rejection {
     #[error("no such path; traces go to /v1/traces")]
     UnknownPath,
     /// The path is right, the method is not.
-    #[error("traces are sent with POST")]
-    MethodNotAllowed,
+    #[error("no such method here; there are {allow}")]
+    MethodNotAllowed {
+        /// The value of `Allow`.
+        allow: &'static str,
+    },
     /// `Content-Type` is neither of OTLP's.
     #[error("Content-Type must be application/x-protobuf or application/json")]
     UnsupportedType,
     /// `Content-Encoding` is not one that we decompress.
-    #[error("Content-Encoding must be gzip, identity or absent")]
+    #[error("Content-Encoding must be gzip, zstd, identity or absent")]
     UnsupportedEncoding,
     /// The body is over the limit as it was sent.
     #[error("the body is larger than {max_bytes} bytes")]
@@ -33,28 +39,50 @@ pub enum Rejection {
     /// The client ended in the middle of its body.
     #[error("the body ended early")]
     BodyUnreadable(#[source] PortError),
+    /// The client took too long to send its body; it may be faster the next time.
+    #[error("the body did not arrive within {seconds} s")]
+    BodyTimeout {
+        /// The limit.
+        seconds: u64,
+    },
     /// No key in any of the accepted places.
     #[error("no API key: send it as `Authorization: Bearer KEY` or in the header `x-api-key`")]
     MissingKey,
+    /// A key whose checksum is wrong.
+    #[error("this API key is mistyped or cut off: {0}")]
+    MistypedKey(#[from] MistypedKey),
     /// A key that is not known.
     #[error("this API key is not known")]
     UnknownKey,
     /// A key that was taken back.
     #[error("this API key was revoked")]
     RevokedKey,
-    /// The tenant has stored its spans for this month.
-    #[error("the monthly quota of {quota} spans is used up; it begins anew on {resets_on} (UTC)")]
+    /// A key whose time is still to come.
+    #[error("this API key is not valid yet")]
+    KeyNotYetValid,
+    /// A key whose time has passed.
+    #[error("this API key has expired")]
+    KeyExpired,
+    /// The key is not for pages of this web origin.
+    #[error("this API key may not be used by pages of this origin")]
+    OriginNotAllowed,
+    /// The tenant has stored its quota for this month.
+    #[error("the monthly quota of {quota} {unit} is used up; it begins anew on {resets_on} (UTC)")]
     QuotaExceeded {
-        /// Spans a month.
+        /// `spans` or `bytes`.
+        unit: &'static str,
+        /// So many a month.
         quota: u64,
         /// `YYYY-MM-DD`.
         resets_on: String,
     },
-    /// The key is used too often.
-    #[error("more than {requests_per_second} requests per second; come back in {retry_after_seconds} s")]
+    /// The tenant sends too much.
+    #[error("the limit of {per_second} {unit} per second is reached; come back in {retry_after_seconds} s", unit = kind.name())]
     RateLimited {
         /// The limit that it met.
-        requests_per_second: u32,
+        kind: Kind,
+        /// So many a second.
+        per_second: u32,
         /// When it is worth to try again.
         retry_after_seconds: u64,
     },
@@ -64,6 +92,9 @@ pub enum Rejection {
     /// The body is no export request.
     #[error(transparent)]
     Malformed(#[from] DecodeError),
+    /// A request of an operator is not signed with the key that both sides share, or cannot be read.
+    #[error("not a signed request of this kind")]
+    BadSignature,
     /// A part of ours failed; the exporter keeps the batch and tries again.
     #[error("a part of the ingress is unavailable; try again")]
     Fault(#[source] PortError),
@@ -75,16 +106,22 @@ impl Rejection {
     pub fn status(&self) -> u16 {
         match self {
             Self::UnknownPath => 404,
-            Self::MethodNotAllowed => 405,
+            Self::MethodNotAllowed { .. } => 405,
             Self::UnsupportedType | Self::UnsupportedEncoding => 415,
             Self::BodyTooLarge { .. } | Self::Decompress(DecompressError::TooLarge { .. }) => 413,
-            Self::MissingKey | Self::UnknownKey | Self::RevokedKey => 401,
-            Self::QuotaExceeded { .. } => 403,
+            Self::MissingKey
+            | Self::MistypedKey(_)
+            | Self::UnknownKey
+            | Self::RevokedKey
+            | Self::KeyNotYetValid
+            | Self::KeyExpired
+            | Self::BadSignature => 401,
+            Self::OriginNotAllowed | Self::QuotaExceeded { .. } => 403,
             Self::RateLimited { .. } => 429,
             Self::BodyUnreadable(_) | Self::Decompress(DecompressError::Corrupt(_)) | Self::Malformed(_) => {
                 400
             }
-            Self::Fault(_) => 503,
+            Self::BodyTimeout { .. } | Self::Fault(_) => 503,
         }
     }
 
@@ -92,19 +129,25 @@ impl Rejection {
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownPath => "unknown_path",
-            Self::MethodNotAllowed => "method_not_allowed",
+            Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::UnsupportedType => "unsupported_content_type",
             Self::UnsupportedEncoding => "unsupported_content_encoding",
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::BodyUnreadable(_) => "body_unreadable",
+            Self::BodyTimeout { .. } => "body_timeout",
             Self::MissingKey => "missing_key",
+            Self::MistypedKey(_) => "mistyped_key",
             Self::UnknownKey => "unknown_key",
             Self::RevokedKey => "revoked_key",
+            Self::KeyNotYetValid => "key_not_yet_valid",
+            Self::KeyExpired => "key_expired",
+            Self::OriginNotAllowed => "origin_not_allowed",
             Self::QuotaExceeded { .. } => "quota_exceeded",
             Self::RateLimited { .. } => "rate_limited",
             Self::Decompress(DecompressError::TooLarge { .. }) => "decompressed_too_large",
             Self::Decompress(DecompressError::Corrupt(_)) => "corrupt_compression",
             Self::Malformed(_) => "malformed",
+            Self::BadSignature => "bad_signature",
             Self::Fault(_) => "fault",
         }
     }
@@ -113,7 +156,15 @@ impl Rejection {
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::RateLimited { retry_after_seconds, .. } => Some(*retry_after_seconds),
-            Self::Fault(_) => Some(FAULT_RETRY_AFTER),
+            Self::BodyTimeout { .. } | Self::Fault(_) => Some(FAULT_RETRY_AFTER),
+            _ => None,
+        }
+    }
+
+    /// What a port said, where one failed.
+    pub fn fault(&self) -> Option<&PortError> {
+        match self {
+            Self::Fault(fault) | Self::BodyUnreadable(fault) => Some(fault),
             _ => None,
         }
     }
@@ -122,7 +173,7 @@ impl Rejection {
     pub fn to_status(&self) -> Status {
         let violation = match self {
             Self::Malformed(error) => {
-                Some(FieldViolation { field: error.field().to_owned(), description: error.to_string() })
+                Some(FieldViolation { field: error.field(), description: error.to_string() })
             }
             _ => None,
         };
@@ -132,7 +183,7 @@ impl Rejection {
     fn rpc_code(&self) -> RpcCode {
         match self {
             Self::UnknownPath => RpcCode::NotFound,
-            Self::MethodNotAllowed => RpcCode::Unimplemented,
+            Self::MethodNotAllowed { .. } => RpcCode::Unimplemented,
             Self::UnsupportedType
             | Self::UnsupportedEncoding
             | Self::BodyUnreadable(_)
@@ -141,9 +192,25 @@ impl Rejection {
             Self::BodyTooLarge { .. }
             | Self::Decompress(DecompressError::TooLarge { .. })
             | Self::RateLimited { .. } => RpcCode::ResourceExhausted,
-            Self::MissingKey | Self::UnknownKey | Self::RevokedKey => RpcCode::Unauthenticated,
-            Self::QuotaExceeded { .. } => RpcCode::PermissionDenied,
-            Self::Fault(_) => RpcCode::Unavailable,
+            Self::MissingKey
+            | Self::MistypedKey(_)
+            | Self::UnknownKey
+            | Self::RevokedKey
+            | Self::KeyNotYetValid
+            | Self::KeyExpired
+            | Self::BadSignature => RpcCode::Unauthenticated,
+            Self::OriginNotAllowed | Self::QuotaExceeded { .. } => RpcCode::PermissionDenied,
+            Self::BodyTimeout { .. } | Self::Fault(_) => RpcCode::Unavailable,
+        }
+    }
+}
+
+impl From<KeyRefusal> for Rejection {
+    fn from(refusal: KeyRefusal) -> Self {
+        match refusal {
+            KeyRefusal::Revoked => Self::RevokedKey,
+            KeyRefusal::NotYetValid => Self::KeyNotYetValid,
+            KeyRefusal::Expired => Self::KeyExpired,
         }
     }
 }

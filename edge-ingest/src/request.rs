@@ -1,15 +1,16 @@
-//! Step 1: read the request, and bound its body before memory is taken.
+//! Step 1: read the head of the request; and the body, within its bounds, once it is known whose it is.
 
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use std::time::Duration;
+
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, HeaderName, Method};
 use spillway_proto::otlp::{Compression, Encoding};
 use spillway_proto::trace_context::{TRACEPARENT, TraceContext};
 
-use crate::ports::Body;
+use crate::config::BodyConfig;
+use crate::mesh::link::Link;
+use crate::ports::{Body, Runtime};
 use crate::reject::Rejection;
-
-/// The paths that take traces: `/` is what becomes of an endpoint that was configured without a path.
-const PATHS: [&str; 3] = ["/v1/traces", "/v1/traces/", "/"];
 
 /// All of a request but its body.
 #[derive(Debug, Clone)]
@@ -34,56 +35,76 @@ impl Head {
     pub fn answer_encoding(&self) -> Encoding {
         self.header(CONTENT_TYPE).and_then(Encoding::from_header).unwrap_or(Encoding::Json)
     }
+
+    /// The caller's trace, if it sent one.
+    pub fn caller(&self) -> Option<TraceContext> {
+        self.header(HeaderName::from_static(TRACEPARENT)).and_then(|header| header.parse().ok())
+    }
+
+    /// The web origin of the page that a browser sends from.
+    pub fn origin(&self) -> Option<&str> {
+        self.header(ORIGIN)
+    }
 }
 
-/// An export request that was read, and not yet decoded.
-#[derive(Debug)]
-pub struct ExportRequest {
+/// What the head of an export request says of its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Announced {
     /// How the message is written.
     pub encoding: Encoding,
     /// How the body is compressed.
     pub compression: Compression,
-    /// The body as received.
-    pub body: Vec<u8>,
-    /// The caller's trace, if it sent one.
-    pub caller: Option<TraceContext>,
 }
 
-/// Reads the request.
-pub async fn read(head: &Head, body: &mut impl Body, max_bytes: usize) -> Result<ExportRequest, Rejection> {
-    if !PATHS.contains(&head.path.as_str()) {
-        return Err(Rejection::UnknownPath);
-    }
-    if head.method != Method::POST {
-        return Err(Rejection::MethodNotAllowed);
-    }
+/// Step 1: what the head says, before anything of the body is read.
+pub fn announced(head: &Head, config: &BodyConfig) -> Result<Announced, Rejection> {
     let content_type = head.header(CONTENT_TYPE).unwrap_or_default();
     let encoding = Encoding::from_header(content_type).ok_or(Rejection::UnsupportedType)?;
     let compression =
         Compression::from_header(head.header(CONTENT_ENCODING)).ok_or(Rejection::UnsupportedEncoding)?;
-    let body = bounded(body, announced_bytes(head), max_bytes).await?;
-    let caller = head.header(HeaderName::from_static(TRACEPARENT)).and_then(|header| header.parse().ok());
-    Ok(ExportRequest { encoding, compression, body, caller })
-}
-
-fn announced_bytes(head: &Head) -> Option<u64> {
-    head.header(CONTENT_LENGTH)?.parse().ok()
-}
-
-async fn bounded(
-    body: &mut impl Body,
-    announced: Option<u64>,
-    max_bytes: usize,
-) -> Result<Vec<u8>, Rejection> {
-    if announced.is_some_and(|bytes| bytes > max_bytes as u64) {
-        return Err(Rejection::BodyTooLarge { max_bytes });
-    }
-    let mut read = Vec::new();
-    while let Some(chunk) = body.next_chunk().await.map_err(Rejection::BodyUnreadable)? {
-        if read.len() + chunk.len() > max_bytes {
-            return Err(Rejection::BodyTooLarge { max_bytes });
+    let length = head.header(CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+    match length {
+        Some(bytes) if bytes > config.max_bytes as u64 => {
+            Err(Rejection::BodyTooLarge { max_bytes: config.max_bytes })
         }
-        read.extend_from_slice(&chunk);
+        _ => Ok(Announced { encoding, compression }),
     }
-    Ok(read)
+}
+
+/// How long the rest of a refused body is read, so that its client comes to read the answer.
+const DISCARD_TIME: Duration = Duration::from_secs(2);
+
+/// Reads what a refused request has left of its body, within bounds: the runtime closes a connection whose upload nobody
+/// takes, and the client would see a broken pipe instead of the answer.
+pub async fn discard(body: &mut impl Body, config: &BodyConfig, runtime: &impl Runtime) {
+    let mut discarded = 0;
+    let reading = async {
+        while let Ok(Some(chunk)) = body.next_chunk().await {
+            discarded += chunk.len();
+            if discarded > 2 * config.max_bytes {
+                break;
+            }
+        }
+    };
+    Link::within_time(DISCARD_TIME, runtime, reading).await;
+}
+
+/// Reads a body, as long as it keeps to its size and its time.
+pub async fn read(
+    body: &mut impl Body,
+    config: &BodyConfig,
+    runtime: &impl Runtime,
+) -> Result<Vec<u8>, Rejection> {
+    let reading = async {
+        let mut read = Vec::new();
+        while let Some(chunk) = body.next_chunk().await.map_err(Rejection::BodyUnreadable)? {
+            if read.len() + chunk.len() > config.max_bytes {
+                return Err(Rejection::BodyTooLarge { max_bytes: config.max_bytes });
+            }
+            read.extend_from_slice(&chunk);
+        }
+        Ok(read)
+    };
+    let timed_out = || Err(Rejection::BodyTimeout { seconds: config.timeout.as_secs() });
+    Link::within_time(config.timeout, runtime, reading).await.unwrap_or_else(timed_out)
 }

@@ -1,19 +1,27 @@
 //! Step 7: the answer, in the encoding of the request.
 
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use spillway_proto::otlp::answer::success_body;
 use spillway_proto::otlp::{Encoding, ExportTracePartialSuccess, Verdict};
 
+use crate::quota::QuotaState;
 use crate::reject::Rejection;
 
+/// Tells how much of a quota is used, from 80 % on.
+const QUOTA: HeaderName = HeaderName::from_static("spillway-quota");
+
 /// The answer to a request whose valid spans are stored.
-pub fn accepted(verdict: &Verdict, encoding: Encoding) -> Response<Vec<u8>> {
-    let partial = verdict.first_reason.map(|reason| ExportTracePartialSuccess {
+pub fn accepted(verdict: &Verdict, quota: &QuotaState, encoding: Encoding) -> Response<Vec<u8>> {
+    let partial = (verdict.rejected > 0).then(|| ExportTracePartialSuccess {
         rejected_spans: verdict.rejected.into(),
-        error_message: format!("{}: {reason}", reason.code()),
+        error_message: verdict.message(),
     });
-    response(StatusCode::OK, encoding, success_body(encoding, partial))
+    let mut response = response(StatusCode::OK, encoding, success_body(encoding, partial));
+    if let Some(warning) = quota.warning().and_then(|warning| HeaderValue::from_str(&warning).ok()) {
+        response.headers_mut().insert(QUOTA, warning);
+    }
+    response
 }
 
 /// The answer to a request of which nothing is stored.
@@ -23,10 +31,15 @@ pub fn rejected(rejection: &Rejection, encoding: Encoding) -> Response<Vec<u8>> 
     if let Some(seconds) = rejection.retry_after_seconds() {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if matches!(rejection, Rejection::MethodNotAllowed) {
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+    if let Rejection::MethodNotAllowed { allow } = rejection {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
     }
     response
+}
+
+/// An answer in JSON to somebody who is no exporter.
+pub fn json(body: Vec<u8>) -> Response<Vec<u8>> {
+    response(StatusCode::OK, Encoding::Json, body)
 }
 
 fn response(status: StatusCode, encoding: Encoding, body: Vec<u8>) -> Response<Vec<u8>> {

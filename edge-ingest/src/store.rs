@@ -1,12 +1,14 @@
 //! Step 6: put the object into R2. From here on it cannot be lost.
 
 use prost::bytes::Bytes;
-use spillway_proto::api_key::KeyRecord;
+use spillway_proto::key_record::KeyRecord;
 use spillway_proto::notification::Notification;
 use spillway_proto::record::ObjectRecord;
 use spillway_proto::trace_context::TraceContext;
-use spillway_proto::{ObjectId, ObjectKey, Sha256Digest, UnixMillis};
+use spillway_proto::{ObjectId, ObjectKey, UnixMillis};
 
+use crate::config::Config;
+use crate::mesh::link::Link;
 use crate::payload::Payload;
 use crate::ports::{NewObject, ObjectStore, Runtime, random};
 use crate::reject::Rejection;
@@ -21,14 +23,27 @@ pub struct Received {
     pub trace_context: TraceContext,
     /// The exporter's, if it sent one.
     pub caller: Option<TraceContext>,
+    /// Whether the edge reports its span for the request itself.
+    pub edge_reports_span: bool,
 }
 
-/// Stores the payload and says where.
+/// R2, and how it is called.
+pub struct Bucket<'a, O> {
+    /// The bucket.
+    pub objects: &'a O,
+    /// What the isolate remembers of it.
+    pub link: &'a Link,
+    /// What a put may take.
+    pub config: &'a Config,
+}
+
+/// Stores the payload and says where. A put that outlives its deadline may still succeed: then the exporter's next try is
+/// the same request to the ledger, and is stored once.
 pub async fn store(
     payload: Payload,
     key: &KeyRecord,
     received: &Received,
-    objects: &impl ObjectStore,
+    bucket: &Bucket<'_, impl ObjectStore>,
     runtime: &impl Runtime,
 ) -> Result<Notification, Rejection> {
     let spans = payload.verdict.accepted;
@@ -36,14 +51,16 @@ pub async fn store(
     let object_key = ObjectKey::new(received.at, unique, received.object_id, spans);
     let record = ObjectRecord {
         tenant: key.tenant.clone(),
+        project: key.project.clone(),
         key_id: key.key_id.clone(),
-        received_at_unix_nano: received.at.as_nanos(),
+        received_at: received.at,
+        span_limits: key.span_limits,
         compression: payload.compression,
         payload: Bytes::from(payload.bytes),
         trace_context: received.trace_context,
     };
     let bytes = record.to_object();
-    let (size, sha256) = (bytes.len() as u64, Sha256Digest::of(&bytes));
+    let (size, sha256) = (bytes.len() as u64, runtime.sha256(&bytes).await);
     let metadata = vec![
         ("tenant", key.tenant.to_string()),
         ("key-id", key.key_id.to_string()),
@@ -52,7 +69,9 @@ pub async fn store(
         ("traceparent", received.trace_context.to_string()),
     ];
     let object = NewObject { key: object_key.clone(), bytes, sha256, metadata };
-    objects.put(object).await.map_err(Rejection::Fault)?;
+    let policy = &bucket.config.put;
+    let put = bucket.link.call(policy, runtime, async || bucket.objects.put(&object).await);
+    bucket.link.within(policy.timeout, runtime, put).await.map_err(Rejection::Fault)?;
     Ok(Notification {
         object_key,
         tenant: key.tenant.clone(),
@@ -63,5 +82,6 @@ pub async fn store(
         stored_at_unix_ms: runtime.now(),
         trace_context: received.trace_context,
         parent_span_id: received.caller.map(|caller| caller.span_id_hex()),
+        edge_reports_span: received.edge_reports_span,
     })
 }

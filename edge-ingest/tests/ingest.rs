@@ -2,10 +2,11 @@
 
 mod world;
 
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
-use spillway_proto::ObjectId;
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, RETRY_AFTER};
+use spillway_proto::UnixMillis;
 use spillway_proto::otlp::{Compression, Encoding, decode};
 use spillway_proto::record::records_of;
+use spillway_proto::{ObjectId, Sha256Digest};
 use world::{Fault, KEY, Sent, World, export_of, gzip};
 
 #[test]
@@ -37,7 +38,7 @@ fn the_object_holds_the_body_as_received() {
     let record = records_of(stored.bytes.into()).unwrap().remove(0);
     assert_eq!((record.tenant.as_str(), record.key_id.as_str()), ("acme", "k1"));
     assert_eq!((record.compression, &record.payload[..]), (Compression::Gzip, &body[..]));
-    assert_eq!(stored.key.object_id(), ObjectId::of(&record.tenant, &body));
+    assert_eq!(stored.key.object_id(), ObjectId::of(&record.tenant, &Sha256Digest::of(&body)));
 }
 
 #[test]
@@ -75,7 +76,14 @@ fn refusals_have_their_status_and_a_body_in_the_requests_type_and_store_nothing(
         (Sent { key: None, ..good() }, 401, "missing_key"),
         (Sent { key: Some("wrong"), ..good() }, 401, "unknown_key"),
         (Sent { key: Some("revoked"), ..good() }, 401, "revoked_key"),
-        (Sent { key: Some("used-up"), ..good() }, 403, "quota_exceeded"),
+        (Sent { key: Some("spw_live_00_00"), ..good() }, 401, "mistyped_key"),
+        (Sent { key: Some("expired"), ..good() }, 401, "key_expired"),
+        (Sent { key: Some("early"), ..good() }, 401, "key_not_yet_valid"),
+        (
+            Sent { key: Some("page"), origin: Some("https://evil.example"), ..good() },
+            403,
+            "origin_not_allowed",
+        ),
         (Sent { body: b"\xff\xff".to_vec(), ..good() }, 400, "malformed"),
         (Sent { content_encoding: Some("gzip"), ..good() }, 400, "corrupt_compression"),
         (Sent { content_encoding: Some("br"), ..good() }, 415, "unsupported_content_encoding"),
@@ -87,8 +95,6 @@ fn refusals_have_their_status_and_a_body_in_the_requests_type_and_store_nothing(
             413,
             "decompressed_too_large",
         ),
-        (Sent { path: "/v1/metrics", ..good() }, 404, "unknown_path"),
-        (Sent { method: "GET", ..good() }, 405, "method_not_allowed"),
     ];
     for (sent, status, code) in cases {
         let world = World::default();
@@ -100,20 +106,6 @@ fn refusals_have_their_status_and_a_body_in_the_requests_type_and_store_nothing(
         assert!(!world::status_message(&outcome.response).is_empty(), "{code}");
         assert!(outcome.response.headers().get(RETRY_AFTER).is_none(), "{code}");
         assert!(outcome.notification.is_none() && world.objects.borrow().is_empty(), "{code}");
-    }
-}
-
-#[test]
-fn a_wrong_method_is_told_the_right_one() {
-    let outcome = World::default().send(Sent { method: "PUT", ..Sent::spans(1, "application/json") });
-    assert_eq!(outcome.response.headers()[ALLOW], "POST");
-}
-
-#[test]
-fn every_path_of_an_exporter_is_taken() {
-    for path in ["/v1/traces", "/v1/traces/", "/"] {
-        let outcome = World::default().send(Sent { path, ..Sent::spans(1, "application/json") });
-        assert_eq!(outcome.response.status(), 200, "{path}");
     }
 }
 
@@ -131,13 +123,188 @@ fn over_the_rate_is_429_with_a_wait_that_exporters_survive() {
 #[test]
 fn stored_spans_are_counted_and_only_those() {
     let world = World::default();
-    let metered = |sent: Sent| world.send(Sent { key: Some("metered"), ..sent }).response.status().as_u16();
-    assert_eq!(metered(Sent::spans(7, "application/json")), 200);
-    assert_eq!(metered(Sent { body: b"{".to_vec(), ..Sent::spans(1, "application/json") }), 400);
+    let metered = |sent: Sent| world.send_and_settle(Sent { key: Some("metered"), ..sent });
+    let status = |sent: Sent| metered(sent).response.status().as_u16();
+    assert_eq!(status(Sent::spans(7, "application/json")), 200);
+    assert_eq!(status(Sent { body: b"{".to_vec(), ..Sent::spans(1, "application/json") }), 400);
     assert_eq!(world.counted("metered"), 7);
-    assert_eq!(metered(Sent::spans(7, "application/json")), 200, "the quota of 10 was not reached before");
-    assert_eq!(metered(Sent::spans(1, "application/json")), 403);
+    let crossing = metered(Sent::spans(7, "application/json")).response;
+    assert_eq!(crossing.status(), 200, "the quota of 10 was not reached before");
+    assert_eq!(crossing.headers()["spillway-quota"], "spans=140%");
+    let refused = metered(Sent::spans(1, "application/json")).response;
+    assert_eq!(refused.status(), 403);
+    assert!(world::status_message(&refused).contains("begins anew on 2026-12-01"));
     assert_eq!(world.counted("metered"), 14);
+    world.now.set(UnixMillis(1_796_083_200_000));
+    assert_eq!(status(Sent::spans(1, "application/json")), 200, "it is December");
+}
+
+#[test]
+fn a_put_that_failed_is_not_counted() {
+    for fault in [Fault::Put, Fault::PutAfterStoring, Fault::PutHangs] {
+        let world = World::failing(fault);
+        world.send_and_settle(Sent { key: Some("metered"), ..Sent::spans(7, "application/json") });
+        assert_eq!(world.counted("metered"), 0, "{fault:?}");
+    }
+}
+
+#[test]
+fn a_settlement_whose_answer_is_lost_counts_once() {
+    let world = World::failing(Fault::AllowanceAfterSettling);
+    let send = || world.send_and_settle(Sent { key: Some("metered"), ..Sent::spans(3, "application/json") });
+    send();
+    assert_eq!(world.counted("metered"), 3);
+    world.fault.set(None);
+    send();
+    assert_eq!(world.counted("metered"), 6);
+}
+
+#[test]
+fn spans_and_bytes_have_their_limits_and_the_answer_names_them() {
+    for (key, unit) in [("few-spans", "5 spans per second"), ("few-bytes", "9 bytes per second")] {
+        let world = World::default();
+        let send = || world.send(Sent { key: Some(key), ..Sent::spans(20, "application/json") });
+        assert_eq!(send().response.status(), 200, "a request passes whole");
+        let refused = send();
+        assert_eq!(refused.summary.code, "rate_limited");
+        assert!(world::status_message(&refused.response).contains(unit), "{unit}");
+        // What it overdrew is paid back before anything passes again.
+        world.later(1_500);
+        assert_eq!(send().response.status(), 200);
+        assert_eq!(send().response.status(), 429);
+    }
+}
+
+#[test]
+fn a_busy_isolate_asks_about_once_a_second() {
+    let world = World::default();
+    let mut passed = 0;
+    for _ in 0..100 {
+        for _ in 0..10 {
+            let outcome =
+                world.send_and_settle(Sent { key: Some("busy"), ..Sent::spans(1, "application/json") });
+            passed += usize::from(outcome.response.status() == 200);
+        }
+        world.later(100);
+    }
+    // A thousand requests in ten seconds, at the limit of 100 a second.
+    assert!((900..=1_000).contains(&passed), "{passed} passed");
+    // Every request of this test settles at once, which asks as well.
+    let for_leases = world.asks.get() - passed;
+    assert!(for_leases <= 60, "{for_leases} asks");
+}
+
+#[test]
+fn isolates_share_a_limit_and_pass_it_by_no_more_than_their_leases() {
+    let first = World::default();
+    let isolates = [first.another_isolate(), first.another_isolate(), first.another_isolate(), first];
+    let mut passed = 0;
+    for _ in 0..50 {
+        for _ in 0..50 {
+            for world in &isolates {
+                let outcome = world.send(Sent { key: Some("busy"), ..Sent::spans(1, "application/json") });
+                passed += i32::from(outcome.response.status() == 200);
+            }
+        }
+        isolates.iter().for_each(|world| world.later(100));
+    }
+    // Five seconds at 100 a second, and the burst of 100; a lease is at most a second's worth.
+    let allowed = 5 * 100 + 100;
+    assert!(passed <= allowed + 4 * 100, "{passed} passed");
+    assert!(passed >= 5 * 100 * 9 / 10, "{passed} passed");
+}
+
+#[test]
+fn while_the_object_is_away_the_last_lease_serves_and_then_the_configuration_decides() {
+    let sent = || Sent { key: Some("metered"), ..Sent::spans(1, "application/json") };
+    let world = World::failing(Fault::Allowance);
+    let outcome = world.send(sent());
+    assert_eq!(outcome.response.status(), 200, "open by default");
+    assert_eq!(outcome.summary.faults.len(), 1, "and told in the log");
+    for vars in [("QUOTAS_ON_FAULT", "closed"), ("RATE_LIMITS_ON_FAULT", "closed")] {
+        let world = World::default().with(&[vars]);
+        assert_eq!(world.send(sent()).response.status(), 200);
+        world.fault.set(Some(Fault::Allowance));
+        assert_eq!(world.send(sent()).response.status(), 200, "the lease is not spent");
+        let world = World::failing(Fault::Allowance).with(&[vars]);
+        let refused = world.send(sent());
+        assert_eq!((refused.response.status().as_u16(), refused.summary.code), (503, "fault"), "{vars:?}");
+    }
+    // Whatever is away, no isolate passes more than the limit by itself.
+    let world = World::failing(Fault::Allowance);
+    let passed = (0..300)
+        .filter(|_| {
+            world.send(Sent { key: Some("busy"), ..Sent::spans(1, "application/json") }).response.status()
+                == 200
+        })
+        .count();
+    assert_eq!(passed, 100);
+}
+
+#[test]
+fn what_could_not_be_settled_is_settled_later() {
+    let world = World::failing(Fault::Allowance);
+    world.send_and_settle(Sent { key: Some("metered"), ..Sent::spans(3, "application/json") });
+    assert_eq!(world.counted("metered"), 0);
+    world.fault.set(None);
+    world.send_and_settle(Sent { key: Some("metered"), ..Sent::spans(4, "application/json") });
+    assert_eq!(world.counted("metered"), 7);
+}
+
+#[test]
+fn keys_are_remembered_misses_for_less_and_an_old_record_serves_while_the_store_is_away() {
+    let world = World::default();
+    let send =
+        |key| world.send(Sent { key: Some(key), ..Sent::spans(1, "application/json") }).response.status();
+    for _ in 0..5 {
+        assert_eq!((send(KEY).as_u16(), send("wrong").as_u16()), (200, 401));
+    }
+    assert_eq!(world.lookups.get(), 2);
+    world.later(5_000);
+    send(KEY);
+    send("wrong");
+    assert_eq!(world.lookups.get(), 3, "the miss is asked for again");
+    world.later(55_000);
+    world.fault.set(Some(Fault::Keys));
+    assert_eq!(send(KEY).as_u16(), 200, "stale, and still good");
+    assert_eq!(send("early").as_u16(), 503, "never seen");
+    world.later(3_600_000);
+    assert_eq!(send(KEY).as_u16(), 503, "too old");
+}
+
+#[test]
+fn a_page_may_read_the_answer_unless_its_origin_is_not_allowed() {
+    let allowed = |key, origin| {
+        let world = World::default();
+        let outcome =
+            world.send(Sent { key: Some(key), origin: Some(origin), ..Sent::spans(1, "application/json") });
+        outcome
+            .response
+            .headers()
+            .get(ACCESS_CONTROL_ALLOW_ORIGIN)
+            .map(|origin| origin.to_str().unwrap().to_owned())
+    };
+    assert_eq!(allowed("page", "https://app.example").as_deref(), Some("https://app.example"));
+    assert_eq!(allowed("page", "https://evil.example"), None);
+    assert_eq!(allowed("wrong", "https://app.example").as_deref(), Some("https://app.example"));
+    let preflight = edge_ingest::cors::preflight(
+        &Sent { origin: Some("https://app.example"), ..Sent::spans(0, "") }.head(),
+    );
+    assert_eq!(preflight.status(), 204);
+    assert!(preflight.headers()["access-control-allow-headers"].to_str().unwrap().contains("x-api-key"));
+}
+
+#[test]
+fn a_tenants_own_limits_hold_and_go_with_the_object() {
+    let world = World::default();
+    let outcome = world.send(Sent { key: Some("strict"), ..Sent::spans(1, "application/json") });
+    assert_eq!(outcome.summary.verdict.rejected, 1);
+    assert!(outcome.notification.is_none() && world.objects.borrow().is_empty());
+    let world = World::default();
+    world.send(Sent::spans(1, "application/json"));
+    let record = records_of(world.stored().bytes.into()).unwrap().remove(0);
+    assert_eq!(record.span_limits, Default::default());
+    assert_eq!((record.received_at, record.project.unwrap().as_str()), (world::NOW, "shop"));
 }
 
 #[test]
@@ -154,7 +321,8 @@ fn an_empty_request_succeeds_and_stores_nothing() {
 #[test]
 fn some_invalid_spans_make_a_partial_success() {
     let body = br#"{"resourceSpans":[{"scopeSpans":[{"spans":[
-        {"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174"},{"traceId":"00"}]}]}]}"#;
+        {"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174","startTimeUnixNano":1795230245678000000},
+        {"traceId":"00"}]}]}]}"#;
     let world = World::default();
     let outcome = world.send(Sent { body: body.to_vec(), ..Sent::spans(0, "application/json") });
     assert_eq!((outcome.response.status().as_u16(), outcome.summary.code), (200, "partial"));
@@ -166,7 +334,7 @@ fn some_invalid_spans_make_a_partial_success() {
 
 #[test]
 fn faults_of_ours_are_503_so_that_exporters_keep_the_batch() {
-    for fault in [Fault::Keys, Fault::UsageRead, Fault::Put, Fault::PutAfterStoring] {
+    for fault in [Fault::Keys, Fault::Put, Fault::PutAfterStoring] {
         let world = World::failing(fault);
         let outcome = world.send(Sent { key: Some("metered"), ..Sent::spans(1, "application/json") });
         assert_eq!((outcome.response.status().as_u16(), outcome.summary.code), (503, "fault"), "{fault:?}");
@@ -189,11 +357,22 @@ fn a_resend_after_a_lost_answer_is_the_same_object_to_the_ledger() {
 }
 
 #[test]
-fn a_counter_that_fails_after_the_put_does_not_make_the_exporter_send_again() {
-    let world = World::failing(Fault::UsageAdd);
-    let outcome = world.send(Sent { key: Some("metered"), ..Sent::spans(1, "application/json") });
-    assert_eq!(outcome.response.status(), 200);
-    assert_eq!(outcome.summary.faults.len(), 1);
+fn a_put_that_outlives_its_deadline_is_503_and_harmless_when_it_succeeds() {
+    let world = World::failing(Fault::PutHangs);
+    let outcome = world.send(Sent::spans(1, "application/json"));
+    assert_eq!((outcome.response.status().as_u16(), outcome.summary.code), (503, "fault"));
+    assert_eq!(outcome.response.headers()[RETRY_AFTER], "1");
+    world.fault.set(None);
+    assert_eq!(world.send(Sent::spans(1, "application/json")).response.status(), 200);
+    let ids: Vec<_> = world.objects.borrow().iter().map(|object| object.key.object_id()).collect();
+    assert!(ids.iter().all(|id| *id == ids[0]), "one request to the ledger");
+}
+
+#[test]
+fn a_body_that_takes_too_long_is_503_so_that_the_client_keeps_its_batch() {
+    let world = World::failing(Fault::SlowBody);
+    let outcome = world.send(Sent::spans(50, "application/json"));
+    assert_eq!((outcome.response.status().as_u16(), outcome.summary.code), (503, "body_timeout"));
 }
 
 #[test]
@@ -206,10 +385,11 @@ fn a_body_that_breaks_off_is_the_clients_fault() {
 #[test]
 fn a_notification_is_signed_and_tried_again() {
     let world = World::failing(Fault::Notify { times: 2 });
-    let notification = world.send(Sent::spans(1, "application/json")).notification.unwrap();
-    assert_eq!(world.notify(&notification), Ok(()));
+    let mut outcome = world.send(Sent::spans(1, "application/json"));
+    let report = world.background(&mut outcome);
+    assert_eq!(report.notified.unwrap().by, Some("http"));
     assert_eq!(world.notified.borrow().len(), 3);
-    for sent in world.notified.borrow().iter() {
+    for (_, sent) in world.notified.borrow().iter() {
         assert_eq!(serde_json::from_slice::<serde_json::Value>(&sent.body).unwrap()["tenant"], "acme");
         assert_eq!(world::verify(sent), Ok(()));
     }
@@ -218,7 +398,68 @@ fn a_notification_is_signed_and_tried_again() {
 #[test]
 fn a_notification_that_nobody_takes_is_given_up() {
     let world = World::failing(Fault::Notify { times: 99 });
-    let notification = world.send(Sent::spans(1, "application/json")).notification.unwrap();
-    assert!(world.notify(&notification).is_err());
+    let mut outcome = world.send(Sent::spans(1, "application/json"));
+    let notified = world.background(&mut outcome).notified.unwrap();
+    assert_eq!((notified.by, notified.faults.len()), (None, 1));
     assert_eq!(world.notified.borrow().len(), 3);
+}
+
+#[test]
+fn the_fallback_takes_what_the_first_way_did_not_and_the_breaker_spares_the_wait() {
+    let world = World::failing(Fault::NotifyByHttp).with(&[("NOTIFY_FALLBACK", "queue")]);
+    for _ in 0..4 {
+        let mut outcome = world.send(Sent::spans(1, "application/json"));
+        assert_eq!(world.background(&mut outcome).notified.unwrap().by, Some("queue"));
+    }
+    let by_http = || world.notified.borrow().iter().filter(|(by, _)| *by == "http").count();
+    assert_eq!(by_http(), 5, "after five failures it is left alone");
+    world.later(30_000);
+    world.fault.set(None);
+    let mut outcome = world.send(Sent::spans(1, "application/json"));
+    assert_eq!(world.background(&mut outcome).notified.unwrap().by, Some("http"));
+}
+
+#[test]
+fn requests_are_counted_and_traced_by_step_and_no_count_is_lost() {
+    let world = World::failing(Fault::Metrics);
+    let caller = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let mut outcome = world.send(Sent { traceparent: Some(caller), ..Sent::spans(2, "application/json") });
+    assert!(outcome.notification.as_ref().unwrap().edge_reports_span);
+    assert_eq!(world.background(&mut outcome).faults.len(), 1);
+    world.fault.set(None);
+    world.send_and_settle(Sent { traceparent: Some(caller), ..Sent::spans(3, "application/json") });
+    let told = world.told.borrow();
+    let batch = told.last().unwrap();
+    assert_eq!((batch.counters["requests.accepted"], batch.counters["spans.accepted"]), (2, 5));
+    assert_eq!(batch.counters["notifications.http"], 2);
+    let names: Vec<_> = batch.spans.iter().map(|span| span.name.as_str()).collect();
+    assert_eq!(names, ["auth", "allowance", "read", "store", "ingest", "notify"]);
+    let ingest = batch.spans.iter().find(|span| span.is_request).unwrap();
+    assert_eq!(ingest.parent_span_id.as_deref(), Some("00f067aa0ba902b7"));
+    assert!(batch.spans.iter().all(|span| span.context.trace_id == ingest.context.trace_id));
+    assert_eq!(batch.spans[0].parent_span_id, Some(ingest.context.span_id_hex()));
+}
+
+#[test]
+fn what_the_edge_tells_becomes_spans_of_the_operator() {
+    let world = World::default();
+    let caller = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    world.send_and_settle(Sent { traceparent: Some(caller), ..Sent::spans(2, "application/json") });
+    let batch = world.told.borrow()[0].clone();
+    let export = decode(&edge_ingest::operator::export_of(batch, &world), Encoding::Protobuf).unwrap();
+    let spans = &export.resource_spans[0].scope_spans[0].spans;
+    let names: Vec<_> = spans.iter().map(|span| span.name.as_str()).collect();
+    assert_eq!(names, ["auth", "allowance", "read", "store", "ingest", "notify", "edge counters"]);
+    assert!(spans.last().unwrap().attributes.iter().any(|count| count.key == "requests.accepted"));
+}
+
+#[test]
+fn a_signed_request_is_told_the_usage_and_no_other() {
+    let world = World::default();
+    world.send_and_settle(Sent { key: Some("metered"), ..Sent::spans(7, "application/json") });
+    let body = br#"{"tenant":"metered","month":"2026-11"}"#;
+    assert_eq!(world.usage(body, &world::sign(body)).unwrap()["spans"], 7);
+    assert_eq!(world.usage(body, "v1,t=1,mac=00").unwrap_err(), "bad_signature");
+    let other = br#"{"tenant":"metered","month":"2026-12"}"#;
+    assert_eq!(world.usage(other, &world::sign(body)).unwrap_err(), "bad_signature");
 }

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::config::{ConfigError, in_range, is_name, is_set, is_url};
+use crate::config::{ConfigError, in_range, is_id, is_set, is_url};
 use crate::retry;
 
 /// The largest answer that is read, in bytes: a page of 1,000 names, each with the 1,024 bytes of metadata that it may have,
@@ -26,9 +26,9 @@ const DETAIL_CHARS: usize = 300;
 pub struct CloudflareConfig {
     /// The API.
     pub api_url: String,
-    /// The account's id. Required by `keys`.
+    /// The account's id, 32 hex digits. Required by `keys`.
     pub account_id: String,
-    /// The id of the KV namespace that the edge has as `KEYS`. Required by `keys`.
+    /// The id of the KV namespace that the edge has as `KEYS`, 32 hex digits. Required by `keys`.
     pub kv_namespace_id: String,
     /// A token with the account permission Workers KV Storage Edit, and no other. Required by `keys`.
     pub api_token: SecretString,
@@ -51,8 +51,8 @@ impl Default for CloudflareConfig {
 impl CloudflareConfig {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         is_url("cloudflare.api_url", &self.api_url)?;
-        is_name("cloudflare.account_id", &self.account_id)?;
-        is_name("cloudflare.kv_namespace_id", &self.kv_namespace_id)?;
+        is_id("cloudflare.account_id", &self.account_id)?;
+        is_id("cloudflare.kv_namespace_id", &self.kv_namespace_id)?;
         is_set("cloudflare.api_token", self.api_token.expose_secret())?;
         in_range("cloudflare.timeout_seconds", self.timeout_seconds, 1..=120)
     }
@@ -254,8 +254,8 @@ mod tests {
     fn config() -> CloudflareConfig {
         CloudflareConfig {
             api_url: "https://api.example/client/v4/".to_owned(),
-            account_id: "account".to_owned(),
-            kv_namespace_id: "namespace".to_owned(),
+            account_id: "0123456789abcdef0123456789abcdef".to_owned(),
+            kv_namespace_id: "fedcba9876543210fedcba9876543210".to_owned(),
             api_token: "a-secret-token".into(),
             timeout_seconds: 10,
         }
@@ -266,11 +266,13 @@ mod tests {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let cloudflare = Cloudflare::new(&config()).unwrap();
         let url = cloudflare.url(&["storage", "kv", "key/0a?"]);
-        assert_eq!(url.as_str(), "https://api.example/client/v4/accounts/account/storage/kv/key%2F0a%3F");
+        let expected =
+            "https://api.example/client/v4/accounts/0123456789abcdef0123456789abcdef/storage/kv/key%2F0a%3F";
+        assert_eq!(url.as_str(), expected);
     }
 
     #[test]
-    fn what_is_missing_or_wrong_is_named_and_the_token_is_not_shown() {
+    fn what_is_missing_or_wrong_is_idd_and_the_token_is_not_shown() {
         assert!(config().check().is_ok());
         for (field, change) in [
             (

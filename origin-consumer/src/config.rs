@@ -14,9 +14,11 @@ use crate::clickhouse::ClickHouseConfig;
 use crate::cloudflare::CloudflareConfig;
 use crate::consume::ConsumerConfig;
 use crate::fetch::S3Config;
-use crate::http::{HttpConfig, NotifyConfig};
+use crate::http::HttpConfig;
+use crate::intake::NotifyConfig;
 use crate::keys::EdgeConfig;
 use crate::queue::QueueConfig;
+use crate::queue_pull::QueuePullConfig;
 use crate::sweep::SweepConfig;
 use crate::telemetry::TelemetryConfig;
 
@@ -31,6 +33,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// `[notify]`
     pub notify: NotifyConfig,
+    /// `[queue_pull]`
+    pub queue_pull: QueuePullConfig,
     /// `[queue]`
     pub queue: QueueConfig,
     /// `[s3]`
@@ -117,11 +121,12 @@ fn read(path: &Path) -> Result<String, ConfigError> {
 
 /// Names of fields that hold text: their values in the environment are taken as they are, where others are read as numbers
 /// or lists.
-const TEXTS: [&str; 15] = [
+const TEXTS: [&str; 17] = [
     "access_key_id",
     "account_id",
     "api_key",
     "api_token",
+    "api_url",
     "bucket",
     "database",
     "endpoint",
@@ -130,6 +135,7 @@ const TEXTS: [&str; 15] = [
     "own_tenant",
     "password",
     "path",
+    "queue_id",
     "region",
     "secret_access_key",
     "user",
@@ -196,13 +202,12 @@ pub(crate) fn is_set(field: &'static str, value: &str) -> Result<(), ConfigError
     if value.is_empty() { Err(wrong(field, "set", "missing")) } else { Ok(()) }
 }
 
-/// For a text that becomes a part of a URL's path.
-pub(crate) fn is_name(field: &'static str, value: &str) -> Result<(), ConfigError> {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    if !value.is_empty() && value.bytes().all(legal) {
+/// For an id as Cloudflare gives them out; a name is none.
+pub(crate) fn is_id(field: &'static str, value: &str) -> Result<(), ConfigError> {
+    if value.len() == 32 && value.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(());
     }
-    Err(wrong(field, "made of letters, digits, `-` and `_`", shown(value)))
+    Err(wrong(field, "an id of 32 hex digits", shown(value)))
 }
 
 impl Config {
@@ -241,6 +246,7 @@ impl Config {
     /// Whether the origin can run with it.
     pub fn check_origin(&self) -> Result<(), ConfigError> {
         self.notify.check()?;
+        self.queue_pull.check()?;
         self.telemetry.check()
     }
 
@@ -328,9 +334,10 @@ mod tests {
         let example = include_str!("../../deploy/spillway.example.toml");
         let given: Config = Figment::from(Toml::string(example)).extract().unwrap();
         assert_eq!(format!("{given:?}"), format!("{:?}", Config::default()));
-        for section in [
+        let sections = [
             "http",
             "notify",
+            "queue_pull",
             "queue",
             "s3",
             "sweep",
@@ -339,7 +346,8 @@ mod tests {
             "telemetry",
             "cloudflare",
             "edge",
-        ] {
+        ];
+        for section in sections {
             assert!(example.contains(&format!("[{section}]")), "{section}");
         }
     }

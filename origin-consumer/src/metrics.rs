@@ -10,7 +10,26 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::queue::Depth;
 
-/// What became of a request to the origin's notification endpoint. Every one has exactly one of these.
+/// What brought a notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// A request of the edge.
+    Http,
+    /// A Cloudflare Queue.
+    Queue,
+}
+
+impl Transport {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Queue => "queue",
+        }
+    }
+}
+
+/// What became of a request to the origin's notification endpoint, or of a message of the Cloudflare Queue. Every one has
+/// exactly one of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum NotificationOutcome {
     /// Taken: the object waits to be stored.
@@ -35,6 +54,25 @@ pub enum NotificationOutcome {
     QueueUnavailable,
 }
 
+/// What became of a pull from the Cloudflare Queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum PullOutcome {
+    /// It brought nothing.
+    Empty,
+    /// It brought messages, and all of them were acknowledged.
+    Taken,
+    /// The own queue did not take all that it brought; those were given back.
+    Postponed,
+    /// What it brought was taken, and the acknowledgement failed: all of it comes again.
+    Unacknowledged,
+    /// Refused: the token may not do this.
+    Refused,
+    /// Refused for now: too many requests.
+    RateLimited,
+    /// It failed in another way.
+    Failed,
+}
+
 /// What became of a try to store a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum BatchOutcome {
@@ -51,6 +89,12 @@ pub enum BatchOutcome {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfNotification {
     outcome: NotificationOutcome,
+    transport: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfPull {
+    outcome: PullOutcome,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -67,6 +111,8 @@ struct State {
 pub struct Metrics {
     registry: Registry,
     notifications: Family<OfNotification, Counter>,
+    queue_pulls: Family<OfPull, Counter>,
+    queue_pull_backlog: Gauge,
     batches: Family<OfBatch, Counter>,
     objects_swept: Counter,
     spans_stored: Counter,
@@ -83,6 +129,8 @@ impl Default for Metrics {
         let buckets = || Histogram::new(exponential_buckets(0.005, 2.0, 16));
         let metrics = Self {
             notifications: Family::default(),
+            queue_pulls: Family::default(),
+            queue_pull_backlog: Gauge::default(),
             batches: Family::default(),
             objects_swept: Counter::default(),
             spans_stored: Counter::default(),
@@ -97,6 +145,16 @@ impl Default for Metrics {
             "notifications",
             "Notifications by what became of them",
             metrics.notifications.clone(),
+        );
+        registry.register(
+            "queue_pulls",
+            "Pulls from the Cloudflare Queue by what became of them",
+            metrics.queue_pulls.clone(),
+        );
+        registry.register(
+            "queue_pull_backlog",
+            "Messages in the Cloudflare Queue at the last pull that succeeded",
+            metrics.queue_pull_backlog.clone(),
         );
         registry.register(
             "batches",
@@ -133,8 +191,16 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn notification(&self, outcome: NotificationOutcome) {
-        self.notifications.get_or_create(&OfNotification { outcome }).inc();
+    pub(crate) fn notification(&self, transport: Transport, outcome: NotificationOutcome) {
+        self.notifications.get_or_create(&OfNotification { outcome, transport: transport.name() }).inc();
+    }
+
+    pub(crate) fn queue_pull(&self, outcome: PullOutcome) {
+        self.queue_pulls.get_or_create(&OfPull { outcome }).inc();
+    }
+
+    pub(crate) fn queue_pull_backlog(&self, messages: u64) {
+        self.queue_pull_backlog.set(i64::try_from(messages).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn batch(&self, outcome: BatchOutcome) {

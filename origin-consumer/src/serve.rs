@@ -13,9 +13,11 @@ use crate::consume::Consumer;
 use crate::fetch::Objects;
 use crate::http::{Origin, router};
 use crate::insert::SpanTable;
+use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::migrate::migrate;
 use crate::queue::{Queue, QueueError};
+use crate::queue_pull::QueuePull;
 use crate::sweep::Sweep;
 use crate::telemetry::Telemetry;
 use crate::time::backoff;
@@ -42,6 +44,9 @@ pub enum ServeError {
         /// Why.
         source: std::io::Error,
     },
+    /// The client of Cloudflare's API.
+    #[error("cannot pull from the Cloudflare Queue (queue_pull): {0}")]
+    QueuePull(#[source] reqwest::Error),
     /// The exporter of the own spans.
     #[error("cannot export spans (telemetry): {0}")]
     Telemetry(#[from] opentelemetry_otlp::ExporterBuildError),
@@ -50,7 +55,7 @@ pub enum ServeError {
 /// What to run.
 #[derive(Debug, Clone, Copy)]
 pub struct Parts {
-    /// The origin, with its sweep.
+    /// The origin, with its sweep and its pulls from a Cloudflare Queue.
     pub origin: bool,
     /// The consumer.
     pub consumer: bool,
@@ -98,8 +103,15 @@ pub async fn serve(config: &Config, parts: Parts, stop: CancellationToken) -> Re
             metrics: Arc::clone(&metrics),
         };
         tokio::spawn(sweep.run(stop.clone()));
-        let origin = Origin { queue, notify: config.notify.clone(), metrics, telemetry, table, schema_ready };
+        let intake = Arc::new(Intake { notify: config.notify.clone(), queue, telemetry });
+        let pull = QueuePull::new(&config.queue_pull, &intake, &metrics).map_err(ServeError::QueuePull)?;
+        let pulling = pull.map(|pull| tokio::spawn(pull.run(stop.clone())));
+        let origin = Origin { intake, metrics, table, schema_ready };
         listen(config.http.listen, origin, stop.clone()).await?;
+        if let Some(pulling) = pulling {
+            // As with the consumer: a panic has been logged.
+            let _ = pulling.await;
+        }
     } else {
         drop(telemetry);
         stop.cancelled().await;

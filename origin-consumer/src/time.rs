@@ -14,6 +14,12 @@ pub(crate) fn backoff(failures: u32) -> Duration {
     BACKOFF.saturating_mul(2u32.saturating_pow(failures)).min(BACKOFF_CAP)
 }
 
+/// Between half of `wait` and all of it, as `random` has it: those who failed together do not come back together.
+pub(crate) fn jittered(wait: Duration, random: u64) -> Duration {
+    let half = wait / 2;
+    half + half.mul_f64(random as f64 / u64::MAX as f64)
+}
+
 /// The time of day.
 pub(crate) fn now() -> UnixMillis {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -32,4 +38,16 @@ pub(crate) fn after(at: UnixMillis, duration: Duration) -> UnixMillis {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_failed_together_do_not_come_back_together() {
+        let wait = Duration::from_secs(8);
+        assert_eq!(jittered(wait, 0), wait / 2);
+        assert_eq!(jittered(wait, u64::MAX), wait);
+    }
 }

@@ -203,10 +203,16 @@ mod tests {
     fn a_record_needs_only_tenant_and_id() {
         let record = record(r#"{"tenant":"acme","key_id":"k1"}"#).unwrap();
         assert_eq!(record.status, KeyStatus::Active);
-        assert_eq!((record.limits.requests.per_second.get(), record.limits.requests.burst().get()), (100, 200));
+        assert_eq!(
+            (record.limits.requests.per_second.get(), record.limits.requests.burst().get()),
+            (100, 200)
+        );
         assert_eq!(record.quotas, Quotas::default());
         assert!(record.allows_origin("https://anywhere.example"));
-        assert_eq!(serde_json::from_str::<KeyRecord>(&serde_json::to_string(&record).unwrap()).unwrap(), record);
+        assert_eq!(
+            serde_json::from_str::<KeyRecord>(&serde_json::to_string(&record).unwrap()).unwrap(),
+            record
+        );
     }
 
     #[test]
@@ -238,7 +244,9 @@ mod tests {
     fn origins_are_named_or_none() {
         let json = r#"{"tenant":"acme","key_id":"k1","allowed_origins":["https://app.example.com"]}"#;
         let mut record = record(json).unwrap();
-        assert!(record.allows_origin("https://APP.example.com") && !record.allows_origin("https://example.com"));
+        assert!(
+            record.allows_origin("https://APP.example.com") && !record.allows_origin("https://example.com")
+        );
         record.allowed_origins = Some(Vec::new());
         assert!(!record.allows_origin("https://app.example.com"));
     }

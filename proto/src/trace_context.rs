@@ -35,6 +35,11 @@ impl TraceContext {
         Self { span_id, ..self }
     }
 
+    /// The trace's id as 32 hex digits.
+    pub fn trace_id_hex(&self) -> String {
+        hex::encode(self.trace_id)
+    }
+
     /// The span's id as 16 hex digits.
     pub fn span_id_hex(&self) -> String {
         hex::encode(self.span_id)
@@ -52,15 +57,20 @@ impl FromStr for TraceContext {
     type Err = InvalidTraceparent;
 
     fn from_str(header: &str) -> Result<Self, InvalidTraceparent> {
-        let mut parts = header.split('-');
-        let (Some("00"), Some(trace), Some(span), Some(flags), None) =
+        let mut parts = header.splitn(5, '-');
+        let (Some(version), Some(trace), Some(span), Some(flags), rest) =
             (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(InvalidTraceparent);
         };
+        // A later version may have more behind its flags, and is read as far as it is known.
+        let is_later = version.len() == 2 && !matches!(version, "00" | "ff") && is_hex(version);
+        if !is_later && (version != "00" || rest.is_some()) {
+            return Err(InvalidTraceparent);
+        }
         let (mut trace_id, mut span_id, mut flag) = ([0; 16], [0; 8], [0; 1]);
         for (text, bytes) in [(trace, &mut trace_id[..]), (span, &mut span_id[..]), (flags, &mut flag[..])] {
-            if text.bytes().any(|digit| digit.is_ascii_uppercase()) {
+            if !is_hex(text) {
                 return Err(InvalidTraceparent);
             }
             hex::decode_to_slice(text, bytes).map_err(|_| InvalidTraceparent)?;
@@ -70,6 +80,10 @@ impl FromStr for TraceContext {
         }
         Ok(Self { trace_id, span_id, sampled: flag[0] & 1 == 1 })
     }
+}
+
+fn is_hex(text: &str) -> bool {
+    text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 impl Serialize for TraceContext {
@@ -94,6 +108,12 @@ mod tests {
         let context: TraceContext = header.parse().unwrap();
         assert!(context.sampled);
         assert_eq!(context.to_string(), header);
+    }
+
+    #[test]
+    fn a_later_version_is_read_as_far_as_it_is_known() {
+        let header = "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-what-comes";
+        assert!(header.parse::<TraceContext>().is_ok_and(|context| context.sampled));
     }
 
     #[test]

@@ -30,6 +30,9 @@ fn the_field_is_named() -> Result<()> {
         ("SPILLWAY_NOTIFY__SIGNING_KEYS", "a-secret-that-is-not-shown", "notify.signing_keys"),
         ("SPILLWAY_NOTIFY__SIGNING_KEYS", r#"["short"]"#, "notify.signing_keys"),
         ("SPILLWAY_S3__ACCESS_KEY_ID", "", "s3.access_key_id"),
+        ("SPILLWAY_QUEUE_PULL__QUEUE_ID", "my-queue", "queue_pull.queue_id"),
+        // An id of digits is an id.
+        ("SPILLWAY_QUEUE_PULL__QUEUE_ID", "12345678901234567890123456789012", "queue_pull.account_id"),
     ] {
         let output = run(&["serve"], &[(name, value)])?;
         let said = String::from_utf8(output.stderr)?;

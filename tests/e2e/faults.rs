@@ -1,10 +1,11 @@
 //! Parts die, and nothing is lost and nothing doubled.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use spillway_tests::bucket::Bucket;
 use spillway_tests::export::Export;
+use spillway_tests::metrics;
 use spillway_tests::stack::{ARRIVAL, Setup, TestStack};
 
 #[tokio::test]
@@ -173,21 +174,33 @@ async fn an_object_that_is_gone_is_set_aside() -> Result<()> {
     stack.stop_now().await
 }
 
+#[tokio::test]
+async fn while_a_part_of_the_platform_is_out_of_reach_exporters_keep_their_batches() -> Result<()> {
+    let stack = TestStack::start().await?;
+    for binding in ["KEYS", "ALLOWANCE", "OBJECTS"] {
+        let edge = stack.edge_without(&[binding]).await?;
+        let request = local_stack::http::client().post(format!("{}/v1/traces", edge.url));
+        let request =
+            request.header("content-type", "application/x-protobuf").header("x-api-key", stack.key("acme")?);
+        let answer = request.body(Export::new(1).body()?).send().await?;
+        assert_eq!(answer.status(), 503, "without {binding}");
+        assert_eq!(answer.headers()["retry-after"], "1");
+    }
+    assert!(Bucket::of(&stack).keys().await?.is_empty());
+    stack.stop_now().await
+}
+
 /// Waits until the origin has taken so many notifications since it was started.
 async fn await_notified(stack: &TestStack, objects: u64) -> Result<()> {
-    await_metric(stack, &format!("spillway_notifications_total{{outcome=\"Enqueued\"}} {objects}\n")).await
+    await_metric(
+        stack,
+        &format!("spillway_notifications_total{{outcome=\"Enqueued\",transport=\"http\"}} {objects}\n"),
+    )
+    .await
 }
 
 async fn await_metric(stack: &TestStack, line: &str) -> Result<()> {
-    let deadline = Instant::now() + ARRIVAL;
-    loop {
-        let text = text_of(&format!("{}/metrics", stack.origin.url)).await?;
-        if text.contains(line) {
-            return Ok(());
-        }
-        anyhow::ensure!(Instant::now() < deadline, "waited in vain for {line} in\n{text}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    metrics::await_metric(&stack.origin.url, line).await
 }
 
 async fn text_of(url: &str) -> Result<String> {

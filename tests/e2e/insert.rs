@@ -66,7 +66,12 @@ fn object(spans: usize) -> Result<(ObjectKey, Vec<origin_consumer::rows::SpanRow
     let body = Export::new(spans).body()?;
     let (tenant, received_at) = ("acme".parse()?, UnixMillis(Ulid::generate().timestamp_ms()));
     let spans = u32::try_from(spans)?;
-    let key = ObjectKey::new(received_at, Ulid::generate().0, ObjectId::of(&tenant, &body), spans);
+    let key = ObjectKey::new(
+        received_at,
+        Ulid::generate().0,
+        ObjectId::of(&tenant, &Sha256Digest::of(&body)),
+        spans,
+    );
     let record = ObjectRecord {
         tenant: tenant.clone(),
         key_id: "k1".parse()?,

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use spillway_proto::Sha256Digest;
 use spillway_tests::bucket::Bucket;
 use spillway_tests::export::Export;
+use spillway_tests::rows::check_columns;
 use spillway_tests::stack::{ARRIVAL, Setup, TestStack};
 
 #[tokio::test]
@@ -48,7 +49,7 @@ async fn every_attribute_event_and_link_is_right() -> Result<()> {
     export.accepted(&stack).await?;
     stack.await_trace(&export.trace_id, 1).await?;
 
-    let row = rows(&stack, &export.trace_id).await?.remove(0);
+    let row = stack.rows_of_trace(&export.trace_id).await?.remove(0);
     let expected = json!({
         "Timestamp": "2026-11-21 03:04:05.000000001", "TraceId": export.trace_id, "SpanId": "0000000000000001",
         "ParentSpanId": "00f067aa0ba902b7", "TraceState": "vendor=x", "SpanName": "span 1", "SpanKind": "Server",
@@ -60,9 +61,7 @@ async fn every_attribute_event_and_link_is_right() -> Result<()> {
         "Links.TraceId": ["0102030405060708090a0b0c0d0e0f10"], "Links.SpanId": ["0102030405060708"],
         "Links.TraceState": ["l=m"], "Links.Attributes": [{ "l": "2" }], "TenantId": "acme", "RowNo": 0,
     });
-    for (column, value) in expected.as_object().into_iter().flatten() {
-        assert_eq!(&row[column], value, "{column}");
-    }
+    check_columns(&row, &expected)?;
     stack.stop_now().await
 }
 
@@ -81,7 +80,7 @@ async fn the_object_in_r2_is_named_and_described_as_documented() -> Result<()> {
     for (name, value) in [("tenant", "acme"), ("key-id", "acme-key"), ("sha256", digest.as_str())] {
         assert!(metadata.contains(&(name.to_owned(), value.to_owned())), "{name}: {metadata:?}");
     }
-    assert_eq!(rows(&stack, &export.trace_id).await?[0]["ObjectKey"], keys[0]);
+    assert_eq!(stack.rows_of_trace(&export.trace_id).await?[0]["ObjectKey"], keys[0]);
     stack.stop_now().await
 }
 
@@ -113,7 +112,10 @@ async fn a_request_over_many_days_is_stored_up_to_the_bound() -> Result<()> {
     let answer: Value = export.json().send(&stack, "acme").await?.json().await?;
     assert_eq!(answer["partialSuccess"]["rejectedSpans"], "9");
     let message = answer["partialSuccess"]["errorMessage"].as_str().unwrap_or_default();
-    assert!(message.starts_with("too_many_days (9, the first is resource_spans[0].scope_spans[0].spans[31])"), "{message}");
+    assert!(
+        message.starts_with("too_many_days (9, the first is resource_spans[0].scope_spans[0].spans[31])"),
+        "{message}"
+    );
     stack.await_trace(&trace_id, 31).await?;
     stack.stop_now().await
 }
@@ -141,7 +143,7 @@ async fn the_trace_context_goes_from_the_exporter_to_the_consumers_own_spans() -
     let caller_trace = Export::new(0).trace_id;
     let export = Export::new(1).within(format!("00-{caller_trace}-00f067aa0ba902b7-01"));
     export.accepted(&stack).await?;
-    stack.await_trace(&caller_trace, 6).await?;
+    stack.await_trace(&caller_trace, 11).await?;
     #[derive(Row, Deserialize)]
     struct Hop {
         name: String,
@@ -150,7 +152,7 @@ async fn the_trace_context_goes_from_the_exporter_to_the_consumers_own_spans() -
     }
     let hops = format!(
         "SELECT toString(SpanName) AS name, SpanId AS id, ParentSpanId AS parent FROM otel_traces
-         WHERE TraceId = '{caller_trace}' AND ServiceName = 'spillway' AND TenantId = 'spillway-operator'"
+         WHERE TraceId = '{caller_trace}' AND ServiceName LIKE 'spillway%' AND TenantId = 'spillway-operator'"
     );
     let hops = stack.clickhouse().query_raw(&hops).fetch_all::<Hop>().await?;
     let parent_of = |name: &str| {
@@ -159,20 +161,8 @@ async fn the_trace_context_goes_from_the_exporter_to_the_consumers_own_spans() -
         hops.iter().find(|hop| hop.id == parent).map_or(parent, |hop| hop.name.as_str())
     };
     assert_eq!(parent_of("ingest"), "00f067aa0ba902b7");
+    assert_eq!(["auth", "allowance", "read", "store", "notify"].map(parent_of), ["ingest"; 5]);
     assert_eq!((parent_of("enqueue"), parent_of("consume")), ("ingest", "ingest"));
     assert_eq!([parent_of("fetch"), parent_of("decode"), parent_of("insert")], ["consume"; 3]);
     stack.stop_now().await
-}
-
-/// The trace's rows, as ClickHouse writes them in JSON.
-async fn rows(stack: &TestStack, trace_id: &str) -> Result<Vec<Value>> {
-    let query = format!("SELECT * FROM otel_traces WHERE TraceId = '{trace_id}' ORDER BY RowNo");
-    let query =
-        stack.clickhouse().query_raw(&query).with_setting("output_format_json_quote_64bit_integers", "1");
-    let text = query.fetch_bytes("JSONEachRow")?.collect().await?;
-    Ok(text
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-        .map(serde_json::from_slice)
-        .collect::<Result<_, _>>()?)
 }

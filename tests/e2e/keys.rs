@@ -15,6 +15,9 @@ use spillway_tests::stack::ARRIVAL;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+/// An id of Cloudflare's form, of nothing that is there.
+const ANOTHER: &str = "01234567890123456789012345678901";
+
 /// The one key on standard output.
 fn made(out: String) -> Result<ApiKey> {
     let key = out.strip_suffix('\n').context("no line")?;
@@ -164,12 +167,12 @@ async fn a_token_that_is_not_good_is_told_and_never_shown() -> Result<()> {
     let mut stack = LoneEdge::start(&[], &[]).await?;
     for (variable, code) in [("API_TOKEN", "10000"), ("ACCOUNT_ID", "10000"), ("KV_NAMESPACE_ID", "10013")] {
         let good = stack.variables.clone();
-        stack.variables.insert(format!("SPILLWAY_CLOUDFLARE__{variable}"), "0123456789-wrong".to_owned());
+        stack.variables.insert(format!("SPILLWAY_CLOUDFLARE__{variable}"), ANOTHER.to_owned());
         for command in ["create --tenant acme", "list", "revoke --tenant acme --key-id web"] {
             let said = stack.keys(command).await?.failure(1)?;
             assert!(said.contains(code) && said.contains(&stack.edge.kv_api.url), "{said}");
             assert_eq!(said.contains("cloudflare.api_token"), code == "10000", "{said}");
-            assert!(!said.contains("0123456789-wrong") && !said.contains(&stack.edge.kv_api.token), "{said}");
+            assert!(!said.contains(ANOTHER) && !said.contains(&stack.edge.kv_api.token), "{said}");
         }
         stack.variables = good;
     }
@@ -178,7 +181,8 @@ async fn a_token_that_is_not_good_is_told_and_never_shown() -> Result<()> {
 
 /// What is needed to ask an API at `url`.
 fn variables(url: &str) -> BTreeMap<String, String> {
-    let variables = [("API_URL", url), ("ACCOUNT_ID", "1"), ("KV_NAMESPACE_ID", "2"), ("API_TOKEN", "12345")];
+    let variables =
+        [("API_URL", url), ("ACCOUNT_ID", ANOTHER), ("KV_NAMESPACE_ID", ANOTHER), ("API_TOKEN", "12345")];
     let name = |name: &str| format!("SPILLWAY_CLOUDFLARE__{name}");
     variables.map(|(field, value)| (name(field), value.to_owned())).into()
 }

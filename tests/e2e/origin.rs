@@ -5,12 +5,11 @@ use local_stack::http;
 use reqwest::StatusCode;
 use spillway_proto::notification::{CONTENT_TYPE, Notification};
 use spillway_proto::signature::{HEADER, sign};
-use spillway_proto::trace_context::TraceContext;
-use spillway_proto::{ObjectId, ObjectKey, Sha256Digest, UnixMillis};
+use spillway_proto::{ObjectKey, Sha256Digest, UnixMillis};
 use spillway_tests::bucket::Bucket;
 use spillway_tests::export::Export;
+use spillway_tests::notification::{notification, now};
 use spillway_tests::stack::TestStack;
-use ulid::Ulid;
 
 #[tokio::test]
 async fn only_what_is_signed_and_fresh_is_believed() -> Result<()> {
@@ -102,7 +101,10 @@ async fn health_readiness_and_metrics_are_shown() -> Result<()> {
     let deadline = tokio::time::Instant::now() + spillway_tests::stack::ARRIVAL;
     loop {
         let (_, metrics) = get("/metrics").await?;
-        let lines = ["spillway_notifications_total{outcome=\"Enqueued\"} 1", "spillway_spans_stored_total 5"];
+        let lines = [
+            "spillway_notifications_total{outcome=\"Enqueued\",transport=\"http\"} 1",
+            "spillway_spans_stored_total 5",
+        ];
         if lines.iter().all(|line| metrics.contains(line)) {
             break;
         }
@@ -110,24 +112,4 @@ async fn health_readiness_and_metrics_are_shown() -> Result<()> {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     stack.stop_now().await
-}
-
-fn now() -> UnixMillis {
-    UnixMillis(Ulid::generate().timestamp_ms())
-}
-
-fn notification(body: &str) -> Result<Notification> {
-    let tenant = "acme".parse()?;
-    Ok(Notification {
-        object_key: ObjectKey::new(now(), 1, ObjectId::of(&tenant, body.as_bytes()), 1),
-        tenant,
-        bytes: 1,
-        payload_bytes: 100,
-        sha256: Sha256Digest::of(b""),
-        received_at_unix_ms: now(),
-        stored_at_unix_ms: now(),
-        trace_context: TraceContext::root([1; 16], [2; 8]),
-        parent_span_id: None,
-        edge_reports_span: false,
-    })
 }

@@ -65,9 +65,11 @@ async fn a_malformed_request_is_told_which_field() -> Result<()> {
 #[tokio::test]
 async fn over_the_rate_the_wait_is_one_that_exporters_survive() -> Result<()> {
     let stack = TestStack::start().await?;
-    assert_eq!(Export::new(1).send(&stack, "slow").await?.status(), 200);
-    let answer = Export::new(1).send(&stack, "slow").await?;
-    assert_eq!(answer.status(), 429);
+    // Side by side: on a busy machine, a second may pass between two that follow each other.
+    let (one, other) = (Export::new(1), Export::new(1));
+    let (one, other) = tokio::try_join!(one.send(&stack, "slow"), other.send(&stack, "slow"))?;
+    let (taken, answer) = if one.status() == 200 { (one, other) } else { (other, one) };
+    assert_eq!((taken.status().as_u16(), answer.status().as_u16()), (200, 429));
     assert_eq!(answer.headers()["content-type"], PROTOBUF);
     let wait: u64 = answer.headers()["retry-after"].to_str()?.parse()?;
     assert!((1..=3).contains(&wait), "{wait}");

@@ -1,6 +1,12 @@
 //! What the end-to-end tests share: a stack of real parts for each test, and exports to send to it.
 
 pub mod bucket;
+pub mod cloudflare_queue;
 pub mod export;
 pub mod lone_edge;
+pub mod lone_origin;
+pub mod metrics;
+pub mod notification;
+pub mod proxy;
+pub mod rows;
 pub mod stack;

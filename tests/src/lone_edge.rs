@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
-use local_stack::edge::{Edge, S3Credentials};
+use local_stack::edge::{Edge, EdgeOptions, S3Credentials};
 use local_stack::keys::{Key, random_secret};
 use local_stack::ports::free_port;
 use local_stack::stack::BUCKET;
@@ -33,7 +33,17 @@ impl LoneEdge {
         ]);
         edge_vars.extend(vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let s3 = S3Credentials { access_key_id: random_secret()?, secret_access_key: random_secret()? };
-        let edge = Edge::start(folder.path(), free_port()?, &edge_vars, keys, BUCKET, &s3).await?;
+        let options = EdgeOptions {
+            vars: &edge_vars,
+            keys,
+            bucket: BUCKET,
+            s3: &s3,
+            notification_queue: None,
+            metrics: false,
+            services: &BTreeMap::new(),
+            without: &[],
+        };
+        let edge = Edge::start(folder.path(), free_port()?, options).await?;
         let variables = edge.keys_variables(&signing_key);
         Ok(Self { edge, variables, _folder: folder })
     }

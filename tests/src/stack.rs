@@ -4,10 +4,11 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use local_stack::edge::NotificationQueue;
 use local_stack::engine::Source;
 use local_stack::keys::Key;
 use local_stack::stack::{OPERATOR, Stack, StackOptions};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use ulid::Ulid;
 
@@ -24,15 +25,19 @@ pub struct TestStack {
 
 /// How a test's stack differs from the usual one.
 #[derive(Default)]
-pub struct Setup {
+pub struct Setup<'a> {
     /// Arguments of `origin-consumer serve`.
     pub origin_arguments: Vec<&'static str>,
     /// Variables of the Worker.
-    pub edge_vars: Vec<(&'static str, &'static str)>,
+    pub edge_vars: Vec<(&'a str, &'a str)>,
     /// Variables of the origin.
-    pub origin_vars: Vec<(&'static str, &'static str)>,
+    pub origin_vars: Vec<(&'a str, &'a str)>,
     /// Whether Spillway's own spans are stored as well.
     pub own_spans: bool,
+    /// Where the messages of the Worker's queue go.
+    pub notification_queue: Option<NotificationQueue>,
+    /// Service bindings of the Worker, and the URLs of what stands behind them.
+    pub edge_services: Vec<(&'a str, &'a str)>,
 }
 
 impl TestStack {
@@ -42,7 +47,7 @@ impl TestStack {
     }
 
     /// A stack that differs.
-    pub async fn start_with(setup: Setup) -> Result<Self> {
+    pub async fn start_with(setup: Setup<'_>) -> Result<Self> {
         let folder = TempDir::with_prefix("spillway-test-")?;
         let source = Source::from_environment();
         let keys = keys()?;
@@ -56,6 +61,8 @@ impl TestStack {
             keys: keys.clone(),
             operator_key: if setup.own_spans { Some(Key::new(OPERATOR, &json!({}))?) } else { None },
             edge_port: None,
+            notification_queue: setup.notification_queue,
+            edge_services: owned(setup.edge_services),
             edge_vars: owned(setup.edge_vars),
             origin_vars: owned(setup.origin_vars),
             origin_arguments: setup.origin_arguments,
@@ -78,6 +85,21 @@ impl TestStack {
     /// The spans of the trace that are stored now.
     pub async fn count(&self, trace_id: &str) -> Result<u64> {
         Ok(self.clickhouse().query_raw(&trace_count(trace_id)).fetch_one().await?)
+    }
+
+    /// The rows of the trace, as ClickHouse writes them in JSON.
+    pub async fn rows_of_trace(&self, trace_id: &str) -> Result<Vec<Value>> {
+        self.rows(&format!("TraceId = '{trace_id}'")).await
+    }
+
+    /// The rows for which `condition` holds, in the order of their objects.
+    pub async fn rows(&self, condition: &str) -> Result<Vec<Value>> {
+        let query = format!("SELECT * FROM otel_traces WHERE {condition} ORDER BY ObjectKey, RowNo");
+        let query =
+            self.clickhouse().query_raw(&query).with_setting("output_format_json_quote_64bit_integers", "1");
+        let text = query.fetch_bytes("JSONEachRow")?.collect().await?;
+        let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        Ok(lines.map(serde_json::from_slice).collect::<Result<_, _>>()?)
     }
 
     /// Ends all parts; an error if one of them does not end well.

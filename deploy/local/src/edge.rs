@@ -30,7 +30,7 @@ pub struct S3Credentials {
     pub secret_access_key: String,
 }
 
-/// Cloudflare's API for the KV namespace of keys, as `kv-api.mjs` stands in for it.
+/// Cloudflare's API for the KV namespace of keys, as `kv-api.mjs` stands in for it; not there where the edge lacks `KEYS`.
 #[derive(Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KvApi {
@@ -56,6 +56,37 @@ impl KvApi {
     }
 }
 
+/// A Cloudflare Queue, by its API: where the messages go that the Worker sends to its binding `NOTIFICATIONS`. Miniflare's
+/// own queues cannot be pulled from.
+#[derive(Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotificationQueue {
+    /// Its path `messages/batch`.
+    pub push_url: String,
+    /// An API token that may write to it.
+    pub token: String,
+}
+
+/// What the Worker runs with.
+pub struct EdgeOptions<'a> {
+    /// Its variables.
+    pub vars: &'a BTreeMap<String, String>,
+    /// The keys that lie in KV.
+    pub keys: &'a [Key],
+    /// Its bucket.
+    pub bucket: &'a str,
+    /// For the bucket's S3 interface.
+    pub s3: &'a S3Credentials,
+    /// Without one, the Worker has no binding `NOTIFICATIONS`.
+    pub notification_queue: Option<&'a NotificationQueue>,
+    /// Whether the Worker tells of itself, to a second one behind its binding `METRICS`.
+    pub metrics: bool,
+    /// Further service bindings: the name, and the URL of the HTTP server that stands behind it.
+    pub services: &'a BTreeMap<String, String>,
+    /// Bindings that are left out: a part of the platform that is out of reach.
+    pub without: &'a [&'a str],
+}
+
 /// What `edge.mjs` is told.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -69,6 +100,10 @@ struct EdgeConfig<'a> {
     keys: BTreeMap<String, &'a KeyRecord>,
     bucket: &'a str,
     s3: &'a S3Credentials,
+    notification_queue: Option<&'a NotificationQueue>,
+    metrics: bool,
+    services: &'a BTreeMap<String, String>,
+    without: &'a [&'a str],
     kv_api: &'a KvApi,
 }
 
@@ -91,14 +126,8 @@ pub struct Edge {
 
 impl Edge {
     /// Starts the Worker on `port`, with its storage in `folder`.
-    pub async fn start(
-        folder: &Path,
-        port: u16,
-        vars: &BTreeMap<String, String>,
-        keys: &[Key],
-        bucket: &str,
-        s3: &S3Credentials,
-    ) -> Result<Self> {
+    pub async fn start(folder: &Path, port: u16, options: EdgeOptions<'_>) -> Result<Self> {
+        let EdgeOptions { vars, keys, bucket, s3, notification_queue, metrics, services, without } = options;
         let kv_api = KvApi::new()?;
         let config = EdgeConfig {
             port,
@@ -110,8 +139,13 @@ impl Edge {
             keys: keys.iter().map(|key| (key.kv_name(), &key.record)).collect(),
             bucket,
             s3,
+            notification_queue,
+            metrics,
+            services,
+            without,
             kv_api: &kv_api,
         };
+        fs::create_dir_all(folder)?;
         let _ = fs::remove_file(&config.ready);
         let file = folder.join("edge-config.json");
         write_secret(&file, &serde_json::to_vec_pretty(&config)?)?;

@@ -24,8 +24,9 @@ const OTLP_PORT: u16 = 4318;
 const TRACE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The time that the spans about its way may take after it; they are for show.
 const HOPS_TIMEOUT: Duration = Duration::from_secs(10);
-/// The hops that Spillway reports for an object: ingest, enqueue, consume, fetch, decode, insert.
-const HOPS: usize = 6;
+/// The hops that Spillway reports for an object: ingest with its auth, allowance, read, store and notify; enqueue; consume
+/// with its fetch, decode and insert.
+const HOPS: usize = 11;
 
 /// Starts Spillway on this machine, and sends one trace through it.
 #[derive(Parser)]
@@ -129,7 +130,9 @@ async fn start(folder: &Path, key: &Key) -> Result<Stack> {
         keys: vec![key.clone()],
         operator_key: Some(Key::new(OPERATOR, &json!({}))?),
         edge_port: Some(OTLP_PORT),
+        notification_queue: None,
         edge_vars: Default::default(),
+        edge_services: Default::default(),
         origin_vars: Default::default(),
         origin_arguments: Vec::new(),
         verbose: true,

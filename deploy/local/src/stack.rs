@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clickhouse::Client;
 
-use crate::edge::{Edge, S3Credentials, s3_endpoint};
+use crate::edge::{Edge, EdgeOptions, NotificationQueue, S3Credentials, s3_endpoint};
 use crate::engine::{Engine, Source};
 use crate::keys::{Key, random_secret};
 use crate::origin::Origin;
@@ -33,8 +33,12 @@ pub struct StackOptions {
     pub operator_key: Option<Key>,
     /// The edge's port, if it is free.
     pub edge_port: Option<u16>,
+    /// Where the Worker's queue leads, if it has one.
+    pub notification_queue: Option<NotificationQueue>,
     /// Further variables of the Worker.
     pub edge_vars: BTreeMap<String, String>,
+    /// Further service bindings of the Worker, and the URLs of what stands behind them.
+    pub edge_services: BTreeMap<String, String>,
     /// Further variables of the origin.
     pub origin_vars: BTreeMap<String, String>,
     /// Further arguments of the origin.
@@ -58,6 +62,9 @@ pub struct Stack {
     folder: PathBuf,
     edge_port: u16,
     edge_vars: BTreeMap<String, String>,
+    notification_queue: Option<NotificationQueue>,
+    metrics: bool,
+    edge_services: BTreeMap<String, String>,
     keys: Vec<Key>,
     origin_port: u16,
     origin_vars: BTreeMap<String, String>,
@@ -97,7 +104,19 @@ impl Stack {
         ]);
         edge_vars.extend(options.edge_vars);
         let keys: Vec<Key> = options.keys.into_iter().chain(options.operator_key.clone()).collect();
-        let edge = Edge::start(&folder, edge_port, &edge_vars, &keys, BUCKET, &s3).await?;
+        let metrics = options.operator_key.is_some();
+        let notification_queue = options.notification_queue;
+        let edge_options = EdgeOptions {
+            vars: &edge_vars,
+            keys: &keys,
+            bucket: BUCKET,
+            s3: &s3,
+            notification_queue: notification_queue.as_ref(),
+            metrics,
+            services: &options.edge_services,
+            without: &[],
+        };
+        let edge = Edge::start(&folder, edge_port, edge_options).await?;
 
         say("starting the origin and the consumer");
         let mut origin_vars = origin_variables(&folder, &engine, &edge, &s3, &signing_key);
@@ -120,6 +139,9 @@ impl Stack {
             folder,
             edge_port,
             edge_vars,
+            notification_queue,
+            metrics,
+            edge_services: options.edge_services,
             keys,
             origin_port,
             origin_vars,
@@ -144,9 +166,27 @@ impl Stack {
     /// Ends the edge, and starts it again on the same storage.
     pub async fn restart_edge(&mut self) -> Result<()> {
         self.edge.process.stop().await?;
-        let (folder, vars) = (&self.folder, &self.edge_vars);
-        self.edge = Edge::start(folder, self.edge_port, vars, &self.keys, BUCKET, &self.s3).await?;
+        self.edge = Edge::start(&self.folder, self.edge_port, self.edge_options(&[])).await?;
         Ok(())
+    }
+
+    fn edge_options<'a>(&'a self, without: &'a [&'a str]) -> EdgeOptions<'a> {
+        EdgeOptions {
+            vars: &self.edge_vars,
+            keys: &self.keys,
+            bucket: BUCKET,
+            s3: &self.s3,
+            notification_queue: self.notification_queue.as_ref(),
+            metrics: self.metrics,
+            services: &self.edge_services,
+            without,
+        }
+    }
+
+    /// A second edge with the same keys and variables and a storage of its own, in which `bindings` are missing.
+    pub async fn edge_without(&self, bindings: &[&str]) -> Result<Edge> {
+        let folder = self.folder.join(format!("edge-without-{}", bindings.join("-")));
+        Edge::start(&folder, free_port()?, self.edge_options(bindings)).await
     }
 
     /// Starts the origin again, after it was stopped or killed, with other arguments.

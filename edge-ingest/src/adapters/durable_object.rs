@@ -1,102 +1,199 @@
-//! The spans that a tenant has stored, month by month: a Durable Object for each tenant, with its counts in SQLite.
+//! What a tenant may still send, and has stored: a Durable Object for each tenant (or for each of its shards), with its counts
+//! in SQLite.
 //!
-//! `GET /{month}` answers the count as decimal text, `POST /{month}/{spans}` adds to it and answers the new one.
+//! `POST /ask` takes an [`Ask`] and answers a [`Grant`]; `POST /counted/MONTH` answers what this object alone has counted, for
+//! its siblings. All in JSON.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
 
 use serde::Deserialize;
-use spillway_proto::TenantId;
+use serde::de::DeserializeOwned;
+use spillway_proto::UnixMillis;
+use spillway_proto::usage::Usage;
+use worker::js_sys::JsString;
 use worker::{
-    DurableObject, Env, Method, ObjectNamespace, Request, RequestInit, Response, SqlStorage, SqlStorageValue,
-    State, durable_object, wasm_bindgen,
+    Date, DurableObject, Env, Method, ObjectNamespace, Request, RequestInit, Response, SqlStorage,
+    SqlStorageValue, State, durable_object, wasm_bindgen,
 };
 
-use super::fault;
-use crate::ports::{PortError, UsageCounter};
+use super::{binding, fault};
+use crate::allowance::object::{Buckets, Ledger};
+use crate::allowance::{Ask, Grant, Settlement, Shard};
+use crate::ports::{AllowanceStore, PortError};
 
-const WHAT: &str = "usage counter";
+const WHAT: &str = "allowance";
+
+/// How old the counts of siblings may be, in milliseconds.
+const SIBLINGS_AGE_MS: u64 = 5_000;
+
+/// How long it is remembered what an isolate has settled, in milliseconds; isolates live for hours at most.
+const SETTLED_AGE_MS: u64 = 7 * 86_400_000;
 
 /// The Durable Object. Requests to one object come one after the other, and its storage is durable before it answers.
 #[durable_object]
-pub struct MonthlyUsage {
-    sql: SqlStorage,
+pub struct TenantAllowance {
+    env: Env,
+    counts: Counts,
+    buckets: RefCell<Buckets>,
+    /// What all siblings had counted in a month, and when they said so.
+    siblings: RefCell<HashMap<String, (Usage, u64)>>,
 }
 
-#[derive(Deserialize)]
-struct Row {
-    spans: u64,
-}
-
-impl DurableObject for MonthlyUsage {
-    fn new(state: State, _env: Env) -> Self {
-        Self { sql: state.storage().sql() }
+impl DurableObject for TenantAllowance {
+    fn new(state: State, env: Env) -> Self {
+        let counts = Counts(state.storage().sql());
+        Self { env, counts, buckets: RefCell::default(), siblings: RefCell::default() }
     }
 
-    async fn fetch(&self, request: Request) -> worker::Result<Response> {
-        let url = request.url()?;
-        let parts: Vec<_> = url.path().split('/').skip(1).collect();
-        match (request.method(), &parts[..]) {
-            (Method::Get, [month]) => Response::ok(self.spans(month)?.to_string()),
-            (Method::Post, [month, spans]) => match spans.parse() {
-                Ok(spans) => Response::ok(self.add(month, spans)?.to_string()),
-                Err(_) => Response::error("not a number of spans", 400),
-            },
+    async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
+        let path = request.path();
+        match (request.method(), path.trim_start_matches('/').split_once('/')) {
+            (Method::Post, None) if path == "/ask" => {
+                let ask: Ask = request.json().await?;
+                Response::from_json(&self.answer(&ask).await.map_err(to_error)?)
+            }
+            (Method::Post, Some(("counted", month))) => {
+                Response::from_json(&self.counts.usage(month).map_err(to_error)?)
+            }
             _ => Response::error("no such path", 404),
         }
     }
 }
 
-impl MonthlyUsage {
-    fn spans(&self, month: &str) -> worker::Result<u64> {
-        self.create_table()?;
-        let rows =
-            self.sql.exec("SELECT spans FROM usage WHERE month = ?", vec![SqlStorageValue::from(month)])?;
-        Ok(rows.to_array::<Row>()?.first().map_or(0, |row| row.spans))
+fn to_error(fault: PortError) -> worker::Error {
+    worker::Error::RustError(fault.to_string())
+}
+
+impl TenantAllowance {
+    async fn answer(&self, ask: &Ask) -> Result<Grant, PortError> {
+        let now = UnixMillis(Date::now().as_millis());
+        let mut grant = self.buckets.borrow_mut().answer(ask, &self.counts, now)?;
+        if ask.limits.shards.count() > 1 {
+            grant.usage = grant.usage.plus(self.of_siblings(ask, now).await?);
+        }
+        Ok(grant)
     }
 
-    fn add(&self, month: &str, spans: u32) -> worker::Result<u64> {
-        self.create_table()?;
-        let bindings = vec![SqlStorageValue::from(month), SqlStorageValue::from(i64::from(spans))];
-        let rows = self.sql.exec(
-            "INSERT INTO usage (month, spans) VALUES (?, ?)
-             ON CONFLICT (month) DO UPDATE SET spans = spans + excluded.spans RETURNING spans",
-            bindings,
+    async fn of_siblings(&self, ask: &Ask, now: UnixMillis) -> Result<Usage, PortError> {
+        if let Some((usage, at)) = self.siblings.borrow().get(&ask.month).copied()
+            && now.0.saturating_sub(at) < SIBLINGS_AGE_MS
+        {
+            return Ok(usage);
+        }
+        let namespace = self.env.durable_object(binding::ALLOWANCE).map_err(fault(WHAT))?;
+        let mut sum = Usage::default();
+        for index in (0..ask.limits.shards.count()).filter(|index| *index != ask.shard) {
+            let shard = Shard { tenant: ask.tenant.clone(), index, of: ask.limits.shards };
+            let counted: Usage = post(&namespace, &shard, &format!("counted/{}", ask.month), "").await?;
+            sum = sum.plus(counted);
+        }
+        self.siblings.borrow_mut().insert(ask.month.clone(), (sum, now.0));
+        Ok(sum)
+    }
+}
+
+/// The counts, in SQLite.
+struct Counts(SqlStorage);
+
+#[derive(Deserialize)]
+struct Sequence {
+    sequence: u64,
+}
+
+impl Counts {
+    fn rows<T: DeserializeOwned>(
+        &self,
+        statement: &str,
+        bindings: Vec<SqlStorageValue>,
+    ) -> Result<Vec<T>, PortError> {
+        self.0.exec(statement, bindings).and_then(|rows| rows.to_array()).map_err(fault(WHAT))
+    }
+
+    fn run(&self, statement: &str, bindings: Vec<SqlStorageValue>) -> Result<(), PortError> {
+        self.0.exec(statement, bindings).map(drop).map_err(fault(WHAT))
+    }
+
+    fn create_tables(&self) -> Result<(), PortError> {
+        self.run(
+            "CREATE TABLE IF NOT EXISTS counted
+             (month TEXT PRIMARY KEY, spans INTEGER NOT NULL, bytes INTEGER NOT NULL);
+             CREATE TABLE IF NOT EXISTS settled
+             (isolate TEXT PRIMARY KEY, sequence INTEGER NOT NULL, at INTEGER NOT NULL)",
+            Vec::new(),
+        )
+    }
+}
+
+impl Ledger for Counts {
+    /// All of it is one transaction: the runtime commits what an object writes without waiting in between as one.
+    fn settle(&self, settlement: &Settlement, now: UnixMillis) -> Result<(), PortError> {
+        self.create_tables()?;
+        let isolate = || SqlStorageValue::from(settlement.isolate.as_str());
+        let last: Vec<Sequence> =
+            self.rows("SELECT sequence FROM settled WHERE isolate = ?", vec![isolate()])?;
+        if last.first().is_some_and(|last| last.sequence >= settlement.sequence) {
+            return Ok(());
+        }
+        self.run("DELETE FROM settled WHERE at < ?", vec![integer(now.0.saturating_sub(SETTLED_AGE_MS))])?;
+        self.run(
+            "INSERT OR REPLACE INTO settled (isolate, sequence, at) VALUES (?, ?, ?)",
+            vec![isolate(), integer(settlement.sequence), integer(now.0)],
         )?;
-        Ok(rows.to_array::<Row>()?.first().map_or(0, |row| row.spans))
+        self.run(
+            "INSERT INTO counted (month, spans, bytes) VALUES (?, ?, ?)
+             ON CONFLICT (month) DO UPDATE SET spans = spans + excluded.spans, bytes = bytes + excluded.bytes",
+            vec![
+                SqlStorageValue::from(settlement.month.as_str()),
+                integer(settlement.usage.spans),
+                integer(settlement.usage.bytes),
+            ],
+        )
     }
 
-    fn create_table(&self) -> worker::Result<()> {
-        let table = "CREATE TABLE IF NOT EXISTS usage (month TEXT PRIMARY KEY, spans INTEGER NOT NULL)";
-        self.sql.exec(table, None).map(drop)
+    fn usage(&self, month: &str) -> Result<Usage, PortError> {
+        self.create_tables()?;
+        let statement = "SELECT spans, bytes FROM counted WHERE month = ?";
+        let rows: Vec<Usage> = self.rows(statement, vec![SqlStorageValue::from(month)])?;
+        Ok(rows.first().copied().unwrap_or_default())
     }
+}
+
+fn integer(number: u64) -> SqlStorageValue {
+    SqlStorageValue::from(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
 /// The port: asks the tenant's object.
-pub(super) struct DurableUsage(ObjectNamespace);
+pub(super) struct DurableAllowances(ObjectNamespace);
 
-impl DurableUsage {
+impl DurableAllowances {
     pub(super) fn new(namespace: ObjectNamespace) -> Self {
         Self(namespace)
     }
+}
 
-    async fn ask(&self, tenant: &TenantId, method: Method, path: &str) -> Result<u64, PortError> {
-        let ask = async {
-            let init = RequestInit { method, ..RequestInit::default() };
-            let request = Request::new_with_init(&format!("https://usage/{path}"), &init)?;
-            let mut response = self.0.get_by_name(tenant.as_str())?.fetch_with_request(request).await?;
-            match response.status_code() {
-                200 => response.text().await,
-                status => Err(worker::Error::RustError(format!("answered {status}"))),
-            }
-        };
-        ask.await.map_err(fault(WHAT))?.parse().map_err(fault(WHAT))
+impl AllowanceStore for DurableAllowances {
+    async fn ask(&self, shard: &Shard, ask: &Ask) -> Result<Grant, PortError> {
+        let ask = serde_json::to_string(ask).map_err(fault(WHAT))?;
+        post(&self.0, shard, "ask", &ask).await
     }
 }
 
-impl UsageCounter for DurableUsage {
-    async fn spans(&self, tenant: &TenantId, month: &str) -> Result<u64, PortError> {
-        self.ask(tenant, Method::Get, month).await
-    }
-
-    async fn add(&self, tenant: &TenantId, month: &str, spans: u32) -> Result<(), PortError> {
-        self.ask(tenant, Method::Post, &format!("{month}/{spans}")).await.map(drop)
-    }
+async fn post<T: DeserializeOwned>(
+    namespace: &ObjectNamespace,
+    shard: &Shard,
+    path: &str,
+    body: &str,
+) -> Result<T, PortError> {
+    let ask = async {
+        let mut init = RequestInit::new();
+        init.with_method(Method::Post).with_body(Some(JsString::from(body).into()));
+        let request = Request::new_with_init(&format!("https://allowance/{path}"), &init)?;
+        let mut response = namespace.get_by_name(&shard.name())?.fetch_with_request(request).await?;
+        match response.status_code() {
+            200 => response.json().await,
+            status => Err(worker::Error::RustError(format!("answered {status}"))),
+        }
+    };
+    ask.await.map_err(fault(WHAT))
 }

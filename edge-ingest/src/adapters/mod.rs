@@ -1,8 +1,11 @@
-//! The ports, on Cloudflare: a Worker's request, KV, a Durable Object, R2, and the origin over HTTP.
+//! The ports, on Cloudflare: a Worker's request, KV, Durable Objects, R2, and what is called over HTTP, a Queue or a service
+//! binding.
 
 mod durable_object;
-mod kv;
-mod origin_http;
+mod keys;
+mod metrics;
+mod notifier;
+mod post;
 mod r2;
 mod runtime;
 mod worker_entry;
@@ -11,9 +14,13 @@ use crate::ports::PortError;
 
 /// The names of the bindings, as `wrangler.jsonc` gives them.
 mod binding {
+    pub(super) const ALLOWANCE: &str = "ALLOWANCE";
+    pub(super) const AUTH: &str = "AUTH";
     pub(super) const KEYS: &str = "KEYS";
+    pub(super) const METRICS: &str = "METRICS";
+    pub(super) const NOTIFICATIONS: &str = "NOTIFICATIONS";
+    pub(super) const NOTIFY: &str = "NOTIFY";
     pub(super) const OBJECTS: &str = "OBJECTS";
-    pub(super) const USAGE: &str = "USAGE";
 }
 
 fn fault<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> PortError {

@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
-use spillway_proto::UnixMillis;
-use worker::{Date, Delay};
+use spillway_proto::{Sha256Digest, UnixMillis};
+use worker::wasm_bindgen::JsCast;
+use worker::wasm_bindgen_futures::JsFuture;
+use worker::{Date, Delay, js_sys};
 
 use crate::ports::Runtime;
+
+/// From here on the runtime's hash is faster, in bytes (measured, see docs/BENCHMARKS.md).
+const NATIVE_HASH_BYTES: usize = 8 << 10;
 
 pub(super) struct WorkerRuntime;
 
@@ -23,7 +28,29 @@ impl Runtime for WorkerRuntime {
         getrandom::fill(bytes).expect("the Workers runtime has randomness");
     }
 
+    async fn sha256(&self, bytes: &[u8]) -> Sha256Digest {
+        // The runtime's own is several times faster than wasm, and costs a promise.
+        match bytes.len() {
+            len if len >= NATIVE_HASH_BYTES => {
+                native_sha256(bytes).await.unwrap_or_else(|| Sha256Digest::of(bytes))
+            }
+            _ => Sha256Digest::of(bytes),
+        }
+    }
+
     async fn sleep(&self, duration: Duration) {
         Delay::from(duration).await;
     }
+}
+
+async fn native_sha256(bytes: &[u8]) -> Option<Sha256Digest> {
+    let scope: web_sys::WorkerGlobalScope = js_sys::global().unchecked_into();
+    let subtle = scope.crypto().ok()?.subtle();
+    let digest = subtle.digest_with_str_and_js_u8_array("SHA-256", &js_sys::Uint8Array::from(bytes)).ok()?;
+    let digest = js_sys::Uint8Array::new(&JsFuture::from(digest).await.ok()?);
+    let mut sha256 = [0; 32];
+    (digest.length() == 32).then(|| {
+        digest.copy_to(&mut sha256);
+        sha256.into()
+    })
 }

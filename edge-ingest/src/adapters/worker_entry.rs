@@ -1,75 +1,166 @@
-//! What the runtime calls: a request comes in, an answer goes out, and the notification follows it.
+//! What the runtime calls: a request comes in, an answer goes out, and the background follows it.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
 
 use futures_util::StreamExt;
 use http::Response as HttpResponse;
+use http::header::CONTENT_LENGTH;
 use serde_json::json;
 use spillway_proto::otlp::Encoding;
 use worker::{ByteStream, Context, Env, Headers, Request, Response, console_error, console_log, event};
 
-use super::durable_object::DurableUsage;
-use super::kv::KvKeys;
-use super::origin_http::HttpNotifier;
+use super::durable_object::DurableAllowances;
+use super::keys::Keys;
+use super::metrics::MetricsBinding;
+use super::notifier::Notifiers;
 use super::r2::R2Objects;
 use super::runtime::WorkerRuntime;
 use super::{binding, fault};
+use crate::background::Report;
 use crate::config::Config;
-use crate::ingest::{Edge, Outcome, Summary};
+use crate::ingest::{Edge, Outcome, Summary, ingest_own};
+use crate::isolate::Isolate;
+use crate::mesh::router::{Route, route};
 use crate::notify::notify;
 use crate::ports::{Body, PortError};
-use crate::rate_limit::RateLimiters;
 use crate::reject::Rejection;
 use crate::request::Head;
-use crate::response;
+use crate::store::Bucket;
+use crate::telemetry::Batch;
+use crate::{cors, operator, request, response, usage};
 
 thread_local! {
     /// A Worker's variables do not change while its isolate lives.
     static CONFIG: OnceCell<Rc<Config>> = const { OnceCell::new() };
-    static LIMITERS: Rc<RateLimiters> = Rc::default();
+    static ISOLATE: Rc<Isolate> = Rc::default();
 }
 
 #[event(fetch)]
 async fn fetch(mut request: Request, env: Env, ctx: Context) -> worker::Result<Response> {
-    let head = match head(&request) {
-        Ok(head) => head,
-        Err(error) => {
-            return to_worker(response::rejected(&Rejection::Fault(fault("request")(error)), Encoding::Json));
-        }
+    let answer = match head(&request) {
+        Ok(head) => match serve(&head, &mut request, env, &ctx).await {
+            Ok(answer) => answer,
+            Err(rejection) => refuse(&rejection, head.answer_encoding()),
+        },
+        Err(error) => refuse(&Rejection::Fault(fault("request")(error)), Encoding::Json),
     };
-    let outcome = match serve(&head, &mut request, &env, &ctx).await {
-        Ok(outcome) => outcome,
-        Err(fault) => refuse(&head, fault),
-    };
-    log(&outcome.summary);
-    to_worker(outcome.response)
+    to_worker(answer)
 }
 
-/// Runs the pipeline, and leaves the notification to run after the answer.
-async fn serve(head: &Head, request: &mut Request, env: &Env, ctx: &Context) -> Result<Outcome, PortError> {
-    let config = config(env)?;
-    let edge = Edge {
-        config: &config,
-        limiters: &LIMITERS.with(Rc::clone),
-        keys: &KvKeys::new(env.kv(binding::KEYS).map_err(fault("key store"))?),
-        usage: &DurableUsage::new(env.durable_object(binding::USAGE).map_err(fault("usage counter"))?),
-        objects: &R2Objects::new(env.bucket(binding::OBJECTS).map_err(fault("object store"))?),
-        runtime: &WorkerRuntime,
+async fn serve(
+    head: &Head,
+    request: &mut Request,
+    env: Env,
+    ctx: &Context,
+) -> Result<HttpResponse<Vec<u8>>, Rejection> {
+    let config = config(&env).map_err(Rejection::Fault)?;
+    let mut body = WorkerBody::of(request, head, &config);
+    let served = handle(head, &mut body, Rc::clone(&config), env, ctx).await;
+    if !matches!(&served, Ok(answer) if answer.status().is_success()) {
+        request::discard(&mut body, &config.body, &WorkerRuntime).await;
+    }
+    served
+}
+
+async fn handle(
+    head: &Head,
+    body: &mut WorkerBody<'_>,
+    config: Rc<Config>,
+    env: Env,
+    ctx: &Context,
+) -> Result<HttpResponse<Vec<u8>>, Rejection> {
+    match route(config.role, &head.method, &head.path)? {
+        Route::Traces => traces(head, body, config, env, ctx).await.map_err(Rejection::Fault),
+        Route::Preflight => Ok(cors::preflight(head)),
+        Route::Usage => {
+            let allowances = allowances(&env).map_err(Rejection::Fault)?;
+            usage::report(head, body, &config, &allowances, &WorkerRuntime).await.map(response::json)
+        }
+        Route::Telemetry => telemetry(body, config, env, ctx).await,
+        Route::Health => Ok(response::json(br#"{"status":"ok"}"#.to_vec())),
+    }
+}
+
+/// Runs the pipeline, and leaves the background to run after the answer.
+async fn traces(
+    head: &Head,
+    body: &mut WorkerBody<'_>,
+    config: Rc<Config>,
+    env: Env,
+    ctx: &Context,
+) -> Result<HttpResponse<Vec<u8>>, PortError> {
+    let isolate = ISOLATE.with(Rc::clone);
+    let (keys, allowances, objects) = (Keys::of(&env)?, allowances(&env)?, objects(&env)?);
+    let metrics = MetricsBinding::of(&env);
+    let reports_spans = metrics.is_some();
+    let mut outcome = {
+        let edge = Edge {
+            config: &config,
+            isolate: &isolate,
+            keys: &keys,
+            allowances: &allowances,
+            objects: &objects,
+            runtime: &WorkerRuntime,
+            reports_spans,
+        };
+        edge.ingest(head, body).await
     };
-    let mut outcome = edge.ingest(head, &mut WorkerBody(request.stream().ok())).await;
-    if let Some(notification) = outcome.notification.take() {
+    log(&outcome.summary);
+    let answer = std::mem::take(&mut outcome.response);
+    ctx.wait_until(async move {
+        let edge = Edge {
+            config: &config,
+            isolate: &isolate,
+            keys: &keys,
+            allowances: &allowances,
+            objects: &objects,
+            runtime: &WorkerRuntime,
+            reports_spans,
+        };
+        let notifier = Notifiers { env: &env, timeout: config.notify.link.timeout };
+        let report = edge.background(&notifier, metrics.as_ref()).run(&mut outcome).await;
+        log_background(&outcome, &report);
+    });
+    Ok(answer)
+}
+
+/// Stores what an ingress tells of itself, and leaves the notification to run after the answer.
+async fn telemetry(
+    body: &mut WorkerBody<'_>,
+    config: Rc<Config>,
+    env: Env,
+    ctx: &Context,
+) -> Result<HttpResponse<Vec<u8>>, Rejection> {
+    let isolate = ISOLATE.with(Rc::clone);
+    let body = request::read(body, &config.body, &WorkerRuntime).await?;
+    let batch: Batch = serde_json::from_slice(&body)
+        .map_err(|error| Rejection::BodyUnreadable(fault("telemetry")(error)))?;
+    let export = operator::export_of(batch, &WorkerRuntime);
+    let key =
+        operator::record(&config.telemetry.operator).map_err(fault("operator")).map_err(Rejection::Fault)?;
+    let objects = objects(&env).map_err(Rejection::Fault)?;
+    let bucket = Bucket { objects: &objects, link: &isolate.bucket_link, config: &config };
+    if let Some(notification) = ingest_own(export, &key, &config, &bucket, &WorkerRuntime).await? {
+        let (config, isolate) = (Rc::clone(&config), Rc::clone(&isolate));
         ctx.wait_until(async move {
-            let notifier = HttpNotifier::new(&config.notify);
-            if let Err(fault) = notify(&notification, &config.notify, &notifier, &WorkerRuntime).await {
-                let line = json!({
-                    "outcome": "not_notified", "object_key": notification.object_key, "error": fault.to_string(),
-                });
-                console_error!("{line}");
+            let notifier = Notifiers { env: &env, timeout: config.notify.link.timeout };
+            let links = &isolate.notify_links;
+            let notified = notify(&notification, &config.notify, links, &notifier, &WorkerRuntime).await;
+            for fault in &notified.faults {
+                console_error!("{}", json!({ "outcome": "not_notified", "error": fault.to_string() }));
             }
         });
     }
-    Ok(outcome)
+    Ok(response::json(b"{}".to_vec()))
+}
+
+fn allowances(env: &Env) -> Result<DurableAllowances, PortError> {
+    env.durable_object(binding::ALLOWANCE).map(DurableAllowances::new).map_err(fault("allowance"))
+}
+
+fn objects(env: &Env) -> Result<R2Objects, PortError> {
+    env.bucket(binding::OBJECTS).map(R2Objects::new).map_err(fault("object store"))
 }
 
 fn config(env: &Env) -> Result<Rc<Config>, PortError> {
@@ -81,25 +172,53 @@ fn config(env: &Env) -> Result<Rc<Config>, PortError> {
     Ok(CONFIG.with(|cell| Rc::clone(cell.get_or_init(|| config))))
 }
 
-/// The answer where not even the pipeline could be set up.
-fn refuse(head: &Head, fault: PortError) -> Outcome {
-    let rejection = Rejection::Fault(fault.clone());
-    Outcome {
-        response: response::rejected(&rejection, head.answer_encoding()),
-        notification: None,
-        summary: Summary { code: rejection.code(), faults: vec![fault], ..Summary::default() },
+/// The answer where the pipeline was not reached.
+fn refuse(rejection: &Rejection, encoding: Encoding) -> HttpResponse<Vec<u8>> {
+    let error = rejection.fault().map(ToString::to_string);
+    let line = json!({ "outcome": rejection.code(), "error": error });
+    if error.is_some() {
+        console_error!("{line}");
+    } else {
+        console_log!("{line}");
     }
+    response::rejected(rejection, encoding)
 }
 
 fn log(summary: &Summary) {
-    let (tenant, key_id) = summary.key.as_ref().map(|(tenant, id)| (tenant.as_str(), id.as_str())).unzip();
+    let key = summary.key.as_ref();
+    let steps: serde_json::Map<_, _> =
+        summary.steps.iter().map(|step| (step.name.to_owned(), step.millis().into())).collect();
     let line = json!({
-        "outcome": summary.code, "tenant": tenant, "key_id": key_id,
-        "spans_accepted": summary.verdict.accepted, "spans_rejected": summary.verdict.rejected,
+        "outcome": summary.code,
+        "tenant": key.map(|(tenant, ..)| tenant.as_str()),
+        "project": key.and_then(|(_, project, _)| project.as_ref()).map(|project| project.as_str()),
+        "key_id": key.map(|(.., id)| id.as_str()),
+        "spans_accepted": summary.verdict.accepted,
+        "spans_rejected": summary.verdict.rejected,
+        "bytes": summary.bytes,
+        "object_key": summary.object_key.as_ref(),
+        "trace_id": summary.context.map(|context| context.trace_id_hex()),
+        "ms": steps,
     });
     console_log!("{line}");
     for fault in &summary.faults {
         console_error!("{}", json!({ "outcome": summary.code, "error": fault.to_string() }));
+    }
+}
+
+fn log_background(outcome: &Outcome, report: &Report) {
+    let object_key = outcome.summary.object_key.as_ref();
+    if let Some(notified) = &report.notified {
+        let what = notified.by.map_or("not_notified", |_| "notified_after_faults");
+        for fault in &notified.faults {
+            console_error!(
+                "{}",
+                json!({ "outcome": what, "object_key": object_key, "error": fault.to_string() })
+            );
+        }
+    }
+    for fault in &report.faults {
+        console_error!("{}", json!({ "outcome": "background", "error": fault.to_string() }));
     }
 }
 
@@ -116,16 +235,38 @@ fn head(request: &Request) -> worker::Result<Head> {
 
 fn to_worker(response: HttpResponse<Vec<u8>>) -> worker::Result<Response> {
     let (parts, body) = response.into_parts();
-    let response = Response::from_bytes(body)?.with_status(parts.status.as_u16());
-    Ok(response.with_headers(Headers::from(&parts.headers)))
+    let response = if body.is_empty() { Response::empty()? } else { Response::from_bytes(body)? };
+    Ok(response.with_status(parts.status.as_u16()).with_headers(Headers::from(&parts.headers)))
 }
 
-/// A request's body; none where the request has none.
-struct WorkerBody(Option<ByteStream>);
+/// A request's body. One whose length is announced, and was found to be within its bound, comes in one piece: the runtime reads
+/// it several times faster than chunk by chunk. One without a length is counted as it comes.
+enum WorkerBody<'a> {
+    Announced(&'a mut Request),
+    Chunked(ByteStream),
+    AtEnd,
+}
 
-impl Body for WorkerBody {
+impl<'a> WorkerBody<'a> {
+    fn of(request: &'a mut Request, head: &Head, config: &Config) -> Self {
+        let announced = head.header(CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+        if announced.is_some_and(|bytes| bytes <= config.body.max_bytes) {
+            return Self::Announced(request);
+        }
+        request.stream().map_or(Self::AtEnd, Self::Chunked)
+    }
+}
+
+impl Body for WorkerBody<'_> {
     async fn next_chunk(&mut self) -> Result<Option<Vec<u8>>, PortError> {
-        let Some(stream) = &mut self.0 else { return Ok(None) };
-        stream.next().await.transpose().map_err(fault("request body"))
+        match self {
+            Self::Announced(request) => {
+                let bytes = request.bytes().await.map_err(fault("request body"));
+                *self = Self::AtEnd;
+                bytes.map(Some)
+            }
+            Self::Chunked(stream) => stream.next().await.transpose().map_err(fault("request body")),
+            Self::AtEnd => Ok(None),
+        }
     }
 }

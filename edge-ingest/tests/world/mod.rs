@@ -4,65 +4,126 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io::Write;
+use std::rc::Rc;
 use std::time::Duration;
 
-use edge_ingest::config::Config;
+use edge_ingest::allowance::object::{Buckets, Ledger};
+use edge_ingest::allowance::{Ask, Grant, Settlement, Shard};
+use edge_ingest::background::Report;
+use edge_ingest::config::{Config, Destination};
 use edge_ingest::ingest::{Edge, Outcome};
-use edge_ingest::notify::notify;
+use edge_ingest::isolate::Isolate;
 use edge_ingest::ports::{
-    Body, KeyStore, NewObject, Notifier, ObjectStore, PortError, Runtime, SignedNotification, UsageCounter,
+    AllowanceStore, Body, KeyStore, MetricsSink, NewObject, Notifier, ObjectStore, PortError, Runtime,
+    SignedNotification,
 };
-use edge_ingest::rate_limit::RateLimiters;
 use edge_ingest::request::Head;
+use edge_ingest::telemetry::Batch;
 use http::{HeaderMap, HeaderValue, Response};
 use pollster::block_on;
 use prost::Message;
-use spillway_proto::api_key::{KeyHash, KeyRecord};
-use spillway_proto::notification::Notification;
+use spillway_proto::api_key::{ApiKey, KeyHash};
+use spillway_proto::key_record::KeyRecord;
 use spillway_proto::otlp::{Encoding, answer, decode};
 use spillway_proto::signature::{self, SignatureError};
-use spillway_proto::{TenantId, UnixMillis};
+use spillway_proto::usage::Usage;
+use spillway_proto::{Sha256Digest, UnixMillis};
 
 /// The key that most requests come with.
 pub const KEY: &str = "good";
 /// What a failing port says.
 pub const DETAIL: &str = "an internal detail";
 const SIGNING_KEY: &str = "a signing key of 32 bytes or more";
-const NOW: UnixMillis = UnixMillis(1_795_230_245_678);
+/// When the tests happen.
+pub const NOW: UnixMillis = UnixMillis(1_795_230_245_678);
 
 /// Which port fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     Body,
+    /// The client sends a part of the body, and then nothing.
+    SlowBody,
     Keys,
-    UsageRead,
-    UsageAdd,
+    Allowance,
+    /// What was settled is counted, and the answer is lost.
+    AllowanceAfterSettling,
     Put,
     /// The object is stored, and the answer is lost.
     PutAfterStoring,
+    /// The object is stored, and R2 never answers.
+    PutHangs,
+    /// The first notifications are not taken.
     Notify {
         times: usize,
     },
+    /// Nobody takes a notification by HTTP.
+    NotifyByHttp,
+    Metrics,
 }
 
 /// All ports at once.
 pub struct World {
     pub fault: Cell<Option<Fault>>,
+    pub now: Cell<UnixMillis>,
     pub objects: RefCell<Vec<NewObject>>,
-    pub notified: RefCell<Vec<SignedNotification>>,
-    usage: RefCell<HashMap<String, u64>>,
-    limiters: RateLimiters,
+    pub notified: RefCell<Vec<(&'static str, SignedNotification)>>,
+    pub told: RefCell<Vec<Batch>>,
+    pub asks: Cell<usize>,
+    pub lookups: Cell<usize>,
+    pub isolate: Isolate,
+    vars: Vec<(&'static str, &'static str)>,
+    allowances: Rc<Allowances>,
     random: Cell<u8>,
+}
+
+/// The Durable Objects, which several isolates may share.
+#[derive(Default)]
+pub struct Allowances {
+    buckets: RefCell<HashMap<String, Buckets>>,
+    counted: Counted,
+}
+
+/// Tenant and month to what was counted, and isolate to the last settlement.
+#[derive(Default)]
+struct Counted {
+    tenant: RefCell<String>,
+    months: RefCell<HashMap<String, Usage>>,
+    settled: RefCell<HashMap<String, u64>>,
+}
+
+impl Ledger for Counted {
+    fn settle(&self, settlement: &Settlement, _: UnixMillis) -> Result<(), PortError> {
+        let tenant = self.tenant.borrow();
+        let mut settled = self.settled.borrow_mut();
+        let last = settled.entry(format!("{tenant}/{}", settlement.isolate)).or_default();
+        if settlement.sequence > *last {
+            *last = settlement.sequence;
+            let mut months = self.months.borrow_mut();
+            let month = months.entry(format!("{tenant}/{}", settlement.month)).or_default();
+            *month = month.plus(settlement.usage);
+        }
+        Ok(())
+    }
+
+    fn usage(&self, month: &str) -> Result<Usage, PortError> {
+        let months = self.months.borrow();
+        Ok(months.get(&format!("{}/{month}", self.tenant.borrow())).copied().unwrap_or_default())
+    }
 }
 
 impl Default for World {
     fn default() -> Self {
         Self {
             fault: Cell::new(None),
+            now: Cell::new(NOW),
             objects: RefCell::default(),
             notified: RefCell::default(),
-            usage: RefCell::new(HashMap::from([("used-up/2026-11".to_owned(), 10)])),
-            limiters: RateLimiters::default(),
+            told: RefCell::default(),
+            asks: Cell::new(0),
+            lookups: Cell::new(0),
+            isolate: Isolate::default(),
+            vars: Vec::new(),
+            allowances: Rc::default(),
             random: Cell::new(0),
         }
     }
@@ -76,6 +137,8 @@ pub struct Sent {
     pub content_type: &'static str,
     pub content_encoding: Option<&'static str>,
     pub traceparent: Option<&'static str>,
+    /// The web origin of a page.
+    pub origin: Option<&'static str>,
     /// Whether there is a Content-Length.
     pub announced: bool,
     pub body: Vec<u8>,
@@ -92,12 +155,14 @@ impl Sent {
             content_type,
             content_encoding: None,
             traceparent: None,
+            origin: None,
             announced: true,
             body,
         }
     }
 
-    fn head(&self) -> Head {
+    /// All of it but the body.
+    pub fn head(&self) -> Head {
         let mut headers = HeaderMap::new();
         let mut set = |name: &'static str, value: Option<String>| {
             if let Some(value) = value {
@@ -108,34 +173,86 @@ impl Sent {
         set("content-encoding", self.content_encoding.map(str::to_owned));
         set("content-length", self.announced.then(|| self.body.len().to_string()));
         set("traceparent", self.traceparent.map(str::to_owned));
+        set("origin", self.origin.map(str::to_owned));
         set("x-api-key", self.key.map(str::to_owned));
         Head { method: self.method.parse().unwrap(), path: self.path.to_owned(), query: None, headers }
     }
 }
 
 impl World {
+    /// With further variables of the Worker.
+    pub fn with(self, vars: &[(&'static str, &'static str)]) -> Self {
+        Self { vars: vars.to_vec(), ..self }
+    }
+
     pub fn failing(fault: Fault) -> Self {
         let world = Self::default();
         world.fault.set(Some(fault));
         world
     }
 
-    pub fn send(&self, sent: Sent) -> Outcome {
-        let edge = Edge {
-            config: &config(),
-            limiters: &self.limiters,
-            keys: self,
-            usage: self,
-            objects: self,
-            runtime: self,
-        };
-        let mut body =
-            Chunks { world: self, rest: sent.body.chunks(1000).map(<[u8]>::to_vec).rev().collect() };
-        block_on(edge.ingest(&sent.head(), &mut body))
+    /// Another isolate, with the same Durable Objects.
+    pub fn another_isolate(&self) -> Self {
+        let random = Cell::new(self.random.get().wrapping_add(100));
+        Self { allowances: Rc::clone(&self.allowances), random, now: self.now.clone(), ..Self::default() }
     }
 
-    pub fn notify(&self, notification: &Notification) -> Result<(), PortError> {
-        block_on(notify(notification, &config().notify, self, self))
+    pub fn send(&self, sent: Sent) -> Outcome {
+        let config = self.config();
+        let mut body =
+            Chunks { world: self, rest: sent.body.chunks(1000).map(<[u8]>::to_vec).rev().collect() };
+        block_on(self.edge(&config).ingest(&sent.head(), &mut body))
+    }
+
+    /// What follows the answer.
+    pub fn background(&self, outcome: &mut Outcome) -> Report {
+        let config = self.config();
+        block_on(self.edge(&config).background(self, Some(self)).run(outcome))
+    }
+
+    /// Sends, and lets the background follow.
+    pub fn send_and_settle(&self, sent: Sent) -> Outcome {
+        let mut outcome = self.send(sent);
+        self.background(&mut outcome);
+        outcome
+    }
+
+    fn edge<'a>(&'a self, config: &'a Config) -> Edge<'a, Self, Self, Self, Self> {
+        Edge {
+            config,
+            isolate: &self.isolate,
+            keys: self,
+            allowances: self,
+            objects: self,
+            runtime: self,
+            reports_spans: true,
+        }
+    }
+
+    /// What an operator is told, or the code of the refusal.
+    pub fn usage(&self, body: &[u8], signature: &str) -> Result<serde_json::Value, &'static str> {
+        let mut head = Sent::spans(0, "application/json").head();
+        head.headers.insert(signature::HEADER, HeaderValue::from_str(signature).unwrap());
+        let mut body = Chunks { world: self, rest: vec![body.to_vec()] };
+        let config = self.config();
+        let report = block_on(edge_ingest::usage::report(&head, &mut body, &config, self, self));
+        let report = report.map_err(|rejection| rejection.code())?;
+        Ok(serde_json::from_slice(&report).unwrap())
+    }
+
+    pub fn config(&self) -> Config {
+        let usual = [
+            ("NOTIFY_URL", "http://origin.example/v1/traces"),
+            ("NOTIFY_SIGNING_KEY", SIGNING_KEY),
+            ("MAX_BODY_BYTES", "100000"),
+            ("MAX_DECOMPRESSED_BYTES", "200000"),
+        ];
+        let var = |name: &str| self.vars.iter().chain(&usual).find(|(known, _)| *known == name);
+        Config::read(|name| var(name).map(|(_, value)| (*value).to_owned())).unwrap()
+    }
+
+    pub fn later(&self, millis: u64) {
+        self.now.set(UnixMillis(self.now.get().0 + millis));
     }
 
     /// The one object that was stored.
@@ -145,8 +262,10 @@ impl World {
         objects[0].clone()
     }
 
+    /// What the tenant's object has counted in this month.
     pub fn counted(&self, tenant: &str) -> u64 {
-        self.usage.borrow().get(&format!("{tenant}/2026-11")).copied().unwrap_or(0)
+        let months = self.allowances.counted.months.borrow();
+        months.get(&format!("{tenant}/{}", self.now.get().month())).map_or(0, |usage| usage.spans)
     }
 
     fn fail_if(&self, fault: Fault) -> Result<(), PortError> {
@@ -166,61 +285,92 @@ struct Chunks<'a> {
 impl Body for Chunks<'_> {
     async fn next_chunk(&mut self) -> Result<Option<Vec<u8>>, PortError> {
         self.world.fail_if(Fault::Body)?;
+        if self.world.fault.get() == Some(Fault::SlowBody) && self.rest.len() <= 1 {
+            std::future::pending::<()>().await;
+        }
         Ok(self.rest.pop())
     }
 }
 
 impl KeyStore for World {
     async fn find(&self, hash: &KeyHash) -> Result<Option<KeyRecord>, PortError> {
+        self.lookups.set(self.lookups.get() + 1);
         self.fail_if(Fault::Keys)?;
         let records = [
-            (KEY, r#"{"tenant":"acme","key_id":"k1"}"#),
+            (KEY, r#"{"tenant":"acme","project":"shop","key_id":"k1"}"#),
             ("revoked", r#"{"tenant":"acme","key_id":"k2","status":"revoked"}"#),
-            ("used-up", r#"{"tenant":"used-up","key_id":"k3","spans_per_month":10}"#),
-            ("metered", r#"{"tenant":"metered","key_id":"k4","spans_per_month":10}"#),
-            ("slow", r#"{"tenant":"slow","key_id":"k5","rate":{"requests_per_second":1,"burst":1}}"#),
+            ("expired", r#"{"tenant":"acme","key_id":"k3","expires_at":"2026-11-01T00:00:00Z"}"#),
+            ("early", r#"{"tenant":"acme","key_id":"k4","not_before":"2027-01-01T00:00:00Z"}"#),
+            ("page", r#"{"tenant":"acme","key_id":"k5","allowed_origins":["https://app.example"]}"#),
+            ("metered", r#"{"tenant":"metered","key_id":"k6","quotas":{"spans_per_month":10}}"#),
+            ("slow", r#"{"tenant":"slow","key_id":"k7","limits":{"requests":{"per_second":1,"burst":1}}}"#),
+            ("few-spans", r#"{"tenant":"few","key_id":"k8","limits":{"spans":{"per_second":5,"burst":5}}}"#),
+            ("few-bytes", r#"{"tenant":"few2","key_id":"k9","limits":{"bytes":{"per_second":9,"burst":9}}}"#),
+            ("strict", r#"{"tenant":"strict","key_id":"k10","span_limits":{"max_name_bytes":0}}"#),
+            (
+                "busy",
+                r#"{"tenant":"busy","key_id":"k11","limits":{"requests":{"per_second":100,"burst":100}}}"#,
+            ),
         ];
-        let record = records.iter().find(|(key, _)| KeyHash::of(key) == *hash);
+        let record = records.iter().find(|(key, _)| ApiKey::presented(key).unwrap().hash() == *hash);
         Ok(record.map(|(_, record)| serde_json::from_str(record).unwrap()))
     }
 }
 
-impl UsageCounter for World {
-    async fn spans(&self, tenant: &TenantId, month: &str) -> Result<u64, PortError> {
-        self.fail_if(Fault::UsageRead)?;
-        Ok(self.usage.borrow().get(&format!("{tenant}/{month}")).copied().unwrap_or(0))
-    }
-
-    async fn add(&self, tenant: &TenantId, month: &str, spans: u32) -> Result<(), PortError> {
-        self.fail_if(Fault::UsageAdd)?;
-        *self.usage.borrow_mut().entry(format!("{tenant}/{month}")).or_default() += u64::from(spans);
-        Ok(())
+impl AllowanceStore for World {
+    async fn ask(&self, shard: &Shard, ask: &Ask) -> Result<Grant, PortError> {
+        self.asks.set(self.asks.get() + 1);
+        self.fail_if(Fault::Allowance)?;
+        let Allowances { buckets, counted } = &*self.allowances;
+        *counted.tenant.borrow_mut() = shard.tenant.to_string();
+        let grant = buckets.borrow_mut().entry(shard.name()).or_default().answer(ask, counted, self.now())?;
+        if ask.settlement.is_some() {
+            self.fail_if(Fault::AllowanceAfterSettling)?;
+        }
+        Ok(grant)
     }
 }
 
 impl ObjectStore for World {
-    async fn put(&self, object: NewObject) -> Result<(), PortError> {
+    async fn put(&self, object: &NewObject) -> Result<(), PortError> {
         self.fail_if(Fault::Put)?;
-        self.objects.borrow_mut().push(object);
+        let mut objects = self.objects.borrow_mut();
+        // Create only, as R2 is told.
+        if !objects.iter().any(|known| known.key == object.key) {
+            objects.push(object.clone());
+        }
+        drop(objects);
+        if self.fault.get() == Some(Fault::PutHangs) {
+            std::future::pending::<()>().await;
+        }
         self.fail_if(Fault::PutAfterStoring)
     }
 }
 
 impl Notifier for World {
-    async fn send(&self, notification: &SignedNotification) -> Result<(), PortError> {
-        self.notified.borrow_mut().push(notification.clone());
+    async fn send(&self, to: &Destination, notification: &SignedNotification) -> Result<(), PortError> {
+        self.notified.borrow_mut().push((to.name(), notification.clone()));
         match self.fault.get() {
             Some(fault @ Fault::Notify { times }) if self.notified.borrow().len() <= times => {
                 self.fail_if(fault)
             }
+            Some(fault @ Fault::NotifyByHttp) if to.name() == "http" => self.fail_if(fault),
             _ => Ok(()),
         }
     }
 }
 
+impl MetricsSink for World {
+    async fn send(&self, batch: &[u8]) -> Result<(), PortError> {
+        self.fail_if(Fault::Metrics)?;
+        self.told.borrow_mut().push(serde_json::from_slice(batch).unwrap());
+        Ok(())
+    }
+}
+
 impl Runtime for World {
     fn now(&self) -> UnixMillis {
-        NOW
+        self.now.get()
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {
@@ -228,18 +378,16 @@ impl Runtime for World {
         bytes.fill(self.random.get());
     }
 
+    async fn sha256(&self, bytes: &[u8]) -> Sha256Digest {
+        Sha256Digest::of(bytes)
+    }
+
     async fn sleep(&self, _: Duration) {}
 }
 
-fn config() -> Config {
-    Config::read(|name| match name {
-        "NOTIFY_URL" => Some("http://origin.example/v1/traces".to_owned()),
-        "NOTIFY_SIGNING_KEY" => Some(SIGNING_KEY.to_owned()),
-        "MAX_BODY_BYTES" => Some("100000".to_owned()),
-        "MAX_DECOMPRESSED_BYTES" => Some("200000".to_owned()),
-        _ => None,
-    })
-    .unwrap()
+/// The signature of whoever has the signing key.
+pub fn sign(body: &[u8]) -> String {
+    signature::sign(SIGNING_KEY.as_bytes(), NOW, body)
 }
 
 /// Whether the origin would believe it.
@@ -249,7 +397,11 @@ pub fn verify(sent: &SignedNotification) -> Result<(), SignatureError> {
 
 fn json_of(spans: usize) -> Vec<u8> {
     let spans: Vec<_> = (1..=spans)
-        .map(|n| serde_json::json!({ "traceId": format!("{n:032x}"), "spanId": format!("{n:016x}"), "name": "n" }))
+        .map(|n| {
+            let (trace_id, span_id) = (format!("{n:032x}"), format!("{n:016x}"));
+            let start = NOW.as_nanos().to_string();
+            serde_json::json!({ "traceId": trace_id, "spanId": span_id, "name": "n", "startTimeUnixNano": start })
+        })
         .collect();
     serde_json::json!({ "resourceSpans": [{ "scopeSpans": [{ "spans": spans }] }] }).to_string().into_bytes()
 }

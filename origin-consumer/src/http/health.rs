@@ -25,7 +25,7 @@ pub(super) async fn alive() -> &'static str {
 /// there the queue fills, and nobody is turned away.
 pub(super) async fn ready(State(origin): State<Arc<Origin>>) -> Response {
     let (queue, clickhouse) = tokio::join!(
-        tokio::time::timeout(CHECK_TIMEOUT, origin.queue.depth()),
+        tokio::time::timeout(CHECK_TIMEOUT, origin.intake.queue.depth()),
         tokio::time::timeout(CHECK_TIMEOUT, origin.table.ping()),
     );
     let queue_ok = matches!(queue, Ok(Ok(_)));
@@ -40,7 +40,7 @@ pub(super) async fn ready(State(origin): State<Arc<Origin>>) -> Response {
 
 /// The metrics, in the OpenMetrics text format.
 pub(super) async fn metrics(State(origin): State<Arc<Origin>>) -> Response {
-    match origin.queue.depth().await {
+    match origin.intake.queue.depth().await {
         Ok(depth) => origin.metrics.queue_depth(depth),
         Err(error) => tracing::warn!(%error, "the queue's depth cannot be read"),
     }

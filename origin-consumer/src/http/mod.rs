@@ -13,12 +13,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 
-pub use notify::NotifyConfig;
-
 use crate::insert::SpanTable;
+use crate::intake::Intake;
 use crate::metrics::Metrics;
-use crate::queue::Queue;
-use crate::telemetry::Telemetry;
 
 /// `[http]`
 #[derive(Debug, Clone, Deserialize)]
@@ -37,13 +34,9 @@ impl Default for HttpConfig {
 /// What the handlers share.
 pub struct Origin {
     /// Where notifications go.
-    pub queue: Arc<Queue>,
-    /// How they are believed.
-    pub notify: NotifyConfig,
+    pub intake: Arc<Intake>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// Where the origin's own spans go.
-    pub telemetry: Telemetry,
     /// Asked for by `/readyz` only.
     pub table: SpanTable,
     /// Whether the database has this version's schema, as far as is known.

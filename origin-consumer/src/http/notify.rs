@@ -1,4 +1,4 @@
-//! Steps a and b: believe a notification, and enqueue it durably before it is answered.
+//! Steps a and b for notifications that the edge sends over HTTP: answered only after they are durable.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,59 +8,25 @@ use axum::extract::State;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
-use spillway_proto::notification::{CONTENT_TYPE as NOTIFICATION, MAX_BYTES, Notification};
-use spillway_proto::signature::{self, MIN_KEY_BYTES, SignatureError};
+use spillway_proto::notification::{CONTENT_TYPE as NOTIFICATION, MAX_BYTES};
+use spillway_proto::signature;
 
 use super::{Origin, refuse};
-use crate::config::{ConfigError, in_range, wrong};
-use crate::metrics::NotificationOutcome;
-use crate::queue;
-use crate::telemetry::hop;
+use crate::intake::Signed;
+use crate::metrics::{NotificationOutcome, Transport};
 use crate::time::now;
 
 /// How long a notification may take to arrive; it fits one packet.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// `[notify]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct NotifyConfig {
-    /// The secrets that the edge may sign with; two while one replaces the other. Required, 32 bytes or more each.
-    pub signing_keys: Vec<SecretString>,
-    /// How far a signature's time may be from this clock, in seconds.
-    pub max_age_seconds: u64,
-}
-
-impl Default for NotifyConfig {
-    fn default() -> Self {
-        Self { signing_keys: Vec::new(), max_age_seconds: 300 }
-    }
-}
-
-impl NotifyConfig {
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        let expected = || format!("a list of one or more secrets of {MIN_KEY_BYTES} bytes or more");
-        if self.signing_keys.is_empty() {
-            return Err(wrong("notify.signing_keys", expected(), "missing or empty"));
-        }
-        if let Some(short) = self.signing_keys.iter().find(|key| key.expose_secret().len() < MIN_KEY_BYTES) {
-            let found = format!("one of {} bytes", short.expose_secret().len());
-            return Err(wrong("notify.signing_keys", expected(), found));
-        }
-        in_range("notify.max_age_seconds", self.max_age_seconds, 1..=86_400)
-    }
-}
-
 /// Takes one notification: 202 once it is durable.
 pub(super) async fn take(State(origin): State<Arc<Origin>>, headers: HeaderMap, body: Body) -> Response {
-    let outcome = enqueue(&origin, &headers, body).await;
-    origin.metrics.notification(outcome);
+    let outcome = read_and_take(&origin, &headers, body).await;
+    origin.metrics.notification(Transport::Http, outcome);
     answer(outcome)
 }
 
-async fn enqueue(origin: &Origin, headers: &HeaderMap, body: Body) -> NotificationOutcome {
+async fn read_and_take(origin: &Origin, headers: &HeaderMap, body: Body) -> NotificationOutcome {
     use NotificationOutcome::*;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let content_type = header(CONTENT_TYPE.as_str()).split(';').next().unwrap_or_default();
@@ -73,34 +39,9 @@ async fn enqueue(origin: &Origin, headers: &HeaderMap, body: Body) -> Notificati
         Ok(Err(error)) if is_length_limit(&error) => return TooLarge,
         Ok(Err(_)) | Err(_) => return Unreadable,
     };
-    // a
-    let keys = origin.notify.signing_keys.iter().map(|key| key.expose_secret().as_bytes());
-    match signature::verify(keys, began, origin.notify.max_age_seconds, header(signature::HEADER), &body) {
-        Ok(()) => {}
-        Err(SignatureError::Expired) => return Expired,
-        Err(SignatureError::Malformed | SignatureError::Mismatch) => return BadSignature,
-    }
-    let notification: Notification = match serde_json::from_slice(&body) {
-        Ok(notification) => notification,
-        Err(error) => {
-            tracing::error!(%error, "a signed notification that cannot be read; is the edge of another version?");
-            return Malformed;
-        }
-    };
-    // b
-    let hops = hop::enqueued(&notification, began);
-    match origin.queue.enqueue(notification, began).await {
-        Ok(queue::Enqueued::New) => {
-            origin.telemetry.record(hops.ended(now()));
-            Enqueued
-        }
-        Ok(queue::Enqueued::Known) => Known,
-        Ok(queue::Enqueued::Resend) => Resend,
-        Err(error) => {
-            tracing::error!(%error, "the queue did not take a notification");
-            QueueUnavailable
-        }
-    }
+    let signature = header(signature::HEADER);
+    let max_age_seconds = origin.intake.notify.max_age_seconds;
+    origin.intake.take(Signed { body: &body, signature, max_age_seconds }, began).await
 }
 
 fn is_length_limit(error: &axum::Error) -> bool {

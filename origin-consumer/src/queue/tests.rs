@@ -42,7 +42,12 @@ fn object(body: &str, spans: u32) -> Notification {
     let unique = UNIQUE.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let tenant: TenantId = "acme".parse().unwrap();
     Notification {
-        object_key: ObjectKey::new(NOW, unique.into(), ObjectId::of(&tenant, body.as_bytes()), spans),
+        object_key: ObjectKey::new(
+            NOW,
+            unique.into(),
+            ObjectId::of(&tenant, &Sha256Digest::of(body.as_bytes())),
+            spans,
+        ),
         tenant,
         bytes: 100,
         payload_bytes: 100,

@@ -41,7 +41,7 @@ fn object(spans: u32, tenant: &str, payload: &[u8]) -> (Notification, Bytes) {
     };
     let bytes = Bytes::from(record.to_object());
     let notification = Notification {
-        object_key: ObjectKey::new(received_at, 7, ObjectId::of(&tenant, payload), spans),
+        object_key: ObjectKey::new(received_at, 7, ObjectId::of(&tenant, &Sha256Digest::of(payload)), spans),
         tenant,
         bytes: bytes.len() as u64,
         payload_bytes: record.payload.len() as u64,

@@ -129,7 +129,9 @@ fn unzstd(mut body: &[u8], output: &mut Output) -> Result<(), DecompressError> {
                     return Err(corrupt("the zstd checksum is wrong"));
                 }
             }
-            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
+            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
+                length, ..
+            })) => {
                 let length = usize::try_from(length).unwrap_or(usize::MAX);
                 body = body.get(length..).ok_or_else(|| corrupt("a zstd frame ends early"))?;
             }
@@ -214,7 +216,10 @@ mod tests {
         for (compression, member) in [(Compression::Gzip, gzip(b"")), (Compression::Zstd, zstd(b""))] {
             let error = decompress(&member.repeat(MAX_MEMBERS + 1), compression, LIMITS).unwrap_err();
             assert!(matches!(error, DecompressError::Corrupt(_)), "{error}");
-            assert_eq!(decompress(&member.repeat(MAX_MEMBERS), compression, LIMITS).unwrap(), Vec::<u8>::new());
+            assert_eq!(
+                decompress(&member.repeat(MAX_MEMBERS), compression, LIMITS).unwrap(),
+                Vec::<u8>::new()
+            );
         }
     }
 

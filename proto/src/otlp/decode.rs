@@ -3,11 +3,11 @@
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 
+use super::json;
 use super::judge::judge_each;
 use super::limits::SpanLimits;
 use super::verdict::Verdict;
 use super::wire::WireError;
-use super::json;
 use crate::ids::UnixMillis;
 
 /// How a message is written: the two encodings of OTLP/HTTP.

@@ -11,7 +11,11 @@ use super::wire::{Message, Read, WireError, WireType};
 use crate::ids::UnixMillis;
 
 /// Judges the spans of `request`, which was received at `received_at`, by `limits`.
-pub fn judge(request: &[u8], limits: &SpanLimits, received_at: UnixMillis) -> Result<Verdict, Box<WireError>> {
+pub fn judge(
+    request: &[u8],
+    limits: &SpanLimits,
+    received_at: UnixMillis,
+) -> Result<Verdict, Box<WireError>> {
     judge_each(request, limits, received_at, |_| {})
 }
 
@@ -81,13 +85,15 @@ impl<F: FnMut(bool)> Pass<F> {
         while let Some((field, wire_type)) = message.key()? {
             match field {
                 1 => {
-                    message.message(wire_type).and_then(scope).map_err(|error| error.within("scope", None))?;
+                    message
+                        .message(wire_type)
+                        .and_then(scope)
+                        .map_err(|error| error.within("scope", None))?;
                 }
                 2 => {
                     let inner = message.message(wire_type);
-                    let facts = inner
-                        .and_then(span)
-                        .map_err(|error| error.within("spans", Some(self.path.span)))?;
+                    let facts =
+                        inner.and_then(span).map_err(|error| error.within("spans", Some(self.path.span)))?;
                     let judgement = self.rules.judge(&facts);
                     (self.each)(judgement.is_ok());
                     self.verdict.count(judgement, self.path);
@@ -106,7 +112,9 @@ fn resource(mut message: Message) -> Read<()> {
         match field {
             1 => drop(attribute(&mut message, wire_type)?),
             2 => drop(message.varint(wire_type)?),
-            3 => entity_ref(message.message(wire_type)?).map_err(|error| error.within("entity_refs", None))?,
+            3 => {
+                entity_ref(message.message(wire_type)?).map_err(|error| error.within("entity_refs", None))?
+            }
             _ => message.skip(field, wire_type)?,
         }
     }

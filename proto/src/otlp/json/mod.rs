@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde::de::Error;
 
 use self::list::{Kept, List};
-use self::scalars::{Base64, Double, EnumOf, HexId, Int, Text, WholeText};
+use self::scalars::{AttributeKey, Base64, Double, EnumOf, HexId, Int, Text, WholeText};
 use super::DecodeError;
 
 pub(super) fn decode(body: &[u8]) -> Result<ExportTraceServiceRequest, DecodeError> {
@@ -26,8 +26,9 @@ pub(super) fn decode(body: &[u8]) -> Result<ExportTraceServiceRequest, DecodeErr
         let source = serde_json::Error::custom("the request must be an object");
         return Err(DecodeError::Json { path: ".".to_owned(), source });
     }
-    let text = str::from_utf8(body).map_err(|error| {
-        DecodeError::Json { path: ".".to_owned(), source: serde_json::Error::custom(error) }
+    let text = str::from_utf8(body).map_err(|error| DecodeError::Json {
+        path: ".".to_owned(),
+        source: serde_json::Error::custom(error),
     })?;
     list::allow_for(body.len());
     let mut reader = serde_json::Deserializer::from_str(text);
@@ -117,7 +118,7 @@ message!(JsonStatus {
 });
 
 message!(JsonKeyValue {
-    key: Text;
+    key: AttributeKey;
     value: Option<JsonAnyValue>;
 });
 

@@ -22,6 +22,20 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
+/// The key of an attribute: text, or a number, as PHP writes an array's key that looks like one.
+#[derive(Default)]
+pub(super) struct AttributeKey(pub(super) String);
+
+impl<'de> Deserialize<'de> for AttributeKey {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        Ok(Self(match Scalar::deserialize(reader)? {
+            Scalar::Null => String::new(),
+            Scalar::Text(text) => text,
+            number => number.to_string(),
+        }))
+    }
+}
+
 /// Text that is not null.
 #[derive(Default)]
 pub(super) struct WholeText(pub(super) String);

@@ -90,6 +90,13 @@ fn what_follows_the_request_is_an_error() {
 }
 
 #[test]
+fn a_key_may_be_a_number_as_php_writes_it() {
+    let value = value(r#"{"kvlistValue":{"values":[{"key":404,"value":{"stringValue":"x"}}]}}"#);
+    let Some(any_value::Value::KvlistValue(list)) = value else { panic!("a list") };
+    assert_eq!(list.values[0].key, "404");
+}
+
+#[test]
 fn half_a_surrogate_pair_is_replaced_and_bad_utf8_refused() {
     assert_eq!(span(r#"{"name":"cut \ud83d"}"#).unwrap().name, "cut \u{fffd}");
     assert_eq!(value(r#"{"stringValue":"\ude00 and \ud83d\ude00"}"#), {
@@ -106,6 +113,8 @@ fn a_bomb_of_empty_elements_is_refused() {
         assert_eq!(decode(body.as_bytes()).is_ok(), list == "null,", "{list}");
     }
     let values = format!(r#"{{"arrayValue":{{"values":[{}{{}}]}}}}"#, r#"{"intValue":1},"#.repeat(10_000));
-    assert!(matches!(value(&values), Some(any_value::Value::ArrayValue(array)) if array.values.len() == 10_001));
+    assert!(
+        matches!(value(&values), Some(any_value::Value::ArrayValue(array)) if array.values.len() == 10_001)
+    );
     assert!(span(&format!(r#"{{"kind":[{}1]}}"#, "1,".repeat(10))).is_err());
 }

@@ -53,7 +53,8 @@ fn facts_of(span: &Span) -> SpanFacts<'_> {
             .chain(span.links.iter().map(|link| &link.attributes))
     };
     let attributes = || lists().flatten();
-    let names = attributes().map(|attribute| &attribute.key).chain(span.events.iter().map(|event| &event.name));
+    let names =
+        attributes().map(|attribute| &attribute.key).chain(span.events.iter().map(|event| &event.name));
     let values = attributes().map(|attribute| attribute.value.as_ref().map_or(SCALAR_BYTES, size));
     let texts = [&span.trace_state].into_iter().chain(span.links.iter().map(|link| &link.trace_state));
     let status = span.status.as_ref().map_or(0, |status| status.message.len());
@@ -69,9 +70,10 @@ fn facts_of(span: &Span) -> SpanFacts<'_> {
         largest_value: values.chain(texts.map(String::len)).max().unwrap_or(0).max(status),
         events: span.events.len(),
         links: span.links.len(),
-        bad_link: span.links.iter().any(|link| {
-            !matches!(link.trace_id.len(), 0 | 16) || !matches!(link.span_id.len(), 0 | 8)
-        }),
+        bad_link: span
+            .links
+            .iter()
+            .any(|link| !matches!(link.trace_id.len(), 0 | 16) || !matches!(link.span_id.len(), 0 | 8)),
     }
 }
 
@@ -108,7 +110,8 @@ fn reference(body: &[u8], limits: &SpanLimits) -> Result<(Verdict, Vec<bool>), p
 
 fn assert_agrees(body: &[u8], limits: &SpanLimits) {
     let mut valid = Vec::new();
-    let judged = judge_each(body, limits, NOW, |is_valid| valid.push(is_valid)).map(|verdict| (verdict, valid));
+    let judged =
+        judge_each(body, limits, NOW, |is_valid| valid.push(is_valid)).map(|verdict| (verdict, valid));
     match (judged, reference(body, limits)) {
         (Ok(judged), Ok(reference)) => assert_eq!(judged, reference),
         (Err(_), Err(_)) => {}
@@ -151,7 +154,10 @@ fn each_fault_has_its_reason() {
         (Span { attributes: vec![attribute(1, text(1)); 1_025], ..valid() }, Some(TooManyAttributes)),
         (Span { attributes: vec![attribute(1, text(262_144))], ..valid() }, None),
         (Span { attributes: vec![attribute(1, text(262_145))], ..valid() }, Some(ValueTooLarge)),
-        (Span { attributes: vec![attribute(1, AnyValue { value: Some(list) })], ..valid() }, Some(ValueTooLarge)),
+        (
+            Span { attributes: vec![attribute(1, AnyValue { value: Some(list) })], ..valid() },
+            Some(ValueTooLarge),
+        ),
         (
             Span { status: Some(Status { message: "m".repeat(262_145), code: 2 }), ..valid() },
             Some(ValueTooLarge),
@@ -182,7 +188,8 @@ fn a_request_touches_so_many_days_and_no_more() {
 
 #[test]
 fn a_tenants_own_limits_hold() {
-    let limits = SpanLimits { max_backwards_ms: 1_000, max_age_seconds: 0, max_events: 0, ..SpanLimits::default() };
+    let limits =
+        SpanLimits { max_backwards_ms: 1_000, max_age_seconds: 0, max_events: 0, ..SpanLimits::default() };
     let judged = |span: Span| {
         let verdict = judge(&request_of(vec![span]).encode_to_vec(), &limits, NOW).unwrap();
         verdict.reasons.first().map(|reason| reason.rejection)
@@ -212,10 +219,7 @@ fn a_malformed_field_is_named() {
     body[place] = 0xff;
     let error = judge(&body, &SpanLimits::default(), NOW).unwrap_err();
     assert_eq!(error.field(), "resource_spans[0].scope_spans[0].spans[1].name");
-    assert_eq!(
-        error.to_string(),
-        "text is not UTF-8, at `resource_spans[0].scope_spans[0].spans[1].name`"
-    );
+    assert_eq!(error.to_string(), "text is not UTF-8, at `resource_spans[0].scope_spans[0].spans[1].name`");
 }
 
 #[test]
@@ -225,7 +229,8 @@ fn values_nest_as_deep_as_prost_lets_them() {
         for _ in 0..depth {
             value = AnyValue { value: Some(AnyValueKind::ArrayValue(ArrayValue { values: vec![value] })) };
         }
-        let body = request_of(vec![Span { attributes: vec![attribute(1, value)], ..valid() }]).encode_to_vec();
+        let body =
+            request_of(vec![Span { attributes: vec![attribute(1, value)], ..valid() }]).encode_to_vec();
         assert_agrees(&body, &SpanLimits::default());
     }
 }
@@ -275,8 +280,11 @@ fn any_value_tree() -> impl Strategy<Value = AnyValue> {
 }
 
 fn attributes() -> impl Strategy<Value = Vec<KeyValue>> {
-    let pair = (".{0,6}", proptest::option::of(any_value_tree()))
-        .prop_map(|(key, value)| KeyValue { key, value, key_strindex: 0 });
+    let pair = (".{0,6}", proptest::option::of(any_value_tree())).prop_map(|(key, value)| KeyValue {
+        key,
+        value,
+        key_strindex: 0,
+    });
     proptest::collection::vec(pair, 0..4)
 }
 
@@ -299,14 +307,10 @@ fn any_span() -> impl Strategy<Value = Span> {
         attributes,
         dropped_attributes_count: 1,
     });
-    let link = (id(16), id(8), ".{0,6}", attributes()).prop_map(|(trace_id, span_id, trace_state, attributes)| Link {
-        trace_id,
-        span_id,
-        trace_state,
-        attributes,
-        dropped_attributes_count: 0,
-        flags: 1,
-    });
+    let link =
+        (id(16), id(8), ".{0,6}", attributes()).prop_map(|(trace_id, span_id, trace_state, attributes)| {
+            Link { trace_id, span_id, trace_state, attributes, dropped_attributes_count: 0, flags: 1 }
+        });
     let lists = (
         attributes(),
         proptest::collection::vec(event, 0..3),
@@ -314,7 +318,13 @@ fn any_span() -> impl Strategy<Value = Span> {
         proptest::option::of(".{0,6}"),
     );
     ((id(16), id(8), id(8)), ".{0,8}", ".{0,8}", (time(), time()), lists).prop_map(
-        |((trace_id, span_id, parent_span_id), name, trace_state, (start, end), (attributes, events, links, status))| Span {
+        |(
+            (trace_id, span_id, parent_span_id),
+            name,
+            trace_state,
+            (start, end),
+            (attributes, events, links, status),
+        )| Span {
             trace_id,
             span_id,
             parent_span_id,

@@ -1,0 +1,188 @@
+//! The allowances of an isolate: of each tenant that sends through it.
+
+use std::cell::RefCell;
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+
+use lru::LruCache;
+use spillway_proto::TenantId;
+use spillway_proto::key_record::KeyRecord;
+use spillway_proto::usage::Usage;
+
+use super::tenant::Tenant;
+use super::{Amounts, Ask, Grant, Settlement, Shard};
+use crate::config::AllowanceConfig;
+use crate::mesh::link::Link;
+use crate::ports::{AllowanceStore, PortError, Runtime, random};
+
+/// Tenants that an isolate remembers; the least used one is forgotten, and begins anew with an ask.
+const MAX_TENANTS: NonZeroUsize = const { NonZeroUsize::new(10_000).unwrap() };
+
+/// The allowances of an isolate.
+pub struct Allowances {
+    tenants: RefCell<LruCache<TenantId, Rc<RefCell<Tenant>>>>,
+    /// Those that have stored something that is not settled, with the limits of the key that it came with.
+    unsettled: RefCell<Vec<(Rc<KeyRecord>, Rc<RefCell<Tenant>>)>>,
+    isolate: RefCell<String>,
+    link: Link,
+}
+
+impl Default for Allowances {
+    fn default() -> Self {
+        Self {
+            tenants: RefCell::new(LruCache::new(MAX_TENANTS)),
+            unsettled: RefCell::default(),
+            isolate: RefCell::default(),
+            link: Link::new("allowance"),
+        }
+    }
+}
+
+impl Allowances {
+    /// What is known of the key's tenant, after asking its object where that is needed. The second value says whether the
+    /// object could be asked.
+    pub async fn of(
+        &self,
+        key: &KeyRecord,
+        config: &AllowanceConfig,
+        store: &impl AllowanceStore,
+        runtime: &impl Runtime,
+    ) -> (Rc<RefCell<Tenant>>, Result<(), PortError>) {
+        let tenant = self.tenant(&key.tenant);
+        let now = runtime.now();
+        let needs_lease = tenant.borrow().needs_lease(&key.limits, &now.month(), now);
+        let asked = match needs_lease {
+            true => self.ask(key, &tenant, None, config, store, runtime).await,
+            false => Ok(()),
+        };
+        (tenant, asked)
+    }
+
+    /// Fetches the next lease before the last one is spent: for the background.
+    pub async fn renew(
+        &self,
+        key: &KeyRecord,
+        config: &AllowanceConfig,
+        store: &impl AllowanceStore,
+        runtime: &impl Runtime,
+    ) -> Result<(), PortError> {
+        let tenant = self.tenant(&key.tenant);
+        self.ask(key, &tenant, None, config, store, runtime).await
+    }
+
+    /// Counts what was stored for the key's tenant; [`Self::settle`] tells the object.
+    pub fn stored(&self, key: &Rc<KeyRecord>, tenant: &Rc<RefCell<Tenant>>, month: &str, usage: Usage) {
+        let was_settled = !tenant.borrow().is_unsettled();
+        tenant.borrow_mut().stored(month, usage);
+        if was_settled {
+            self.unsettled.borrow_mut().push((Rc::clone(key), Rc::clone(tenant)));
+        }
+    }
+
+    /// Whether anything waits to be settled.
+    pub fn is_unsettled(&self) -> bool {
+        !self.unsettled.borrow().is_empty()
+    }
+
+    /// Settles what was stored: for the background. What the objects do not take stays for the next time.
+    pub async fn settle(
+        &self,
+        config: &AllowanceConfig,
+        store: &impl AllowanceStore,
+        runtime: &impl Runtime,
+    ) -> Vec<PortError> {
+        // They stay in the list until they are settled: a round can be cancelled with its request.
+        let waiting = self.unsettled.borrow().clone();
+        let mut faults = Vec::new();
+        for (key, tenant) in waiting {
+            while let Some(settlement) = { tenant.borrow_mut().settlement(&self.isolate(runtime)) } {
+                if let Err(fault) = self.ask(&key, &tenant, Some(settlement), config, store, runtime).await {
+                    faults.push(fault);
+                    break;
+                }
+            }
+            if !tenant.borrow().is_unsettled() {
+                self.unsettled.borrow_mut().retain(|(_, waiting)| !Rc::ptr_eq(waiting, &tenant));
+            }
+        }
+        faults
+    }
+
+    async fn ask(
+        &self,
+        key: &KeyRecord,
+        tenant: &RefCell<Tenant>,
+        settlement: Option<Settlement>,
+        config: &AllowanceConfig,
+        store: &impl AllowanceStore,
+        runtime: &impl Runtime,
+    ) -> Result<(), PortError> {
+        let month = runtime.now().month();
+        // A settlement takes no lease along: one that is not needed would only be missing to others.
+        let want = match settlement {
+            Some(_) => Amounts::default(),
+            None => tenant.borrow().want(&key.limits),
+        };
+        let sequence = settlement.as_ref().map(|settlement| settlement.sequence);
+        let shard = self.shard(key, runtime);
+        let ask = Ask {
+            limits: key.limits,
+            shard: shard.index,
+            tenant: key.tenant.clone(),
+            want,
+            month: month.clone(),
+            settlement,
+        };
+        let grant: Grant =
+            self.link.call(&config.link, runtime, async || store.ask(&shard, &ask).await).await?;
+        let mut tenant = tenant.borrow_mut();
+        match sequence {
+            Some(sequence) => {
+                tenant.settled(sequence);
+                tenant.told(&month, grant.usage);
+            }
+            None => tenant.granted(&want, &grant, &month, runtime.now()),
+        }
+        Ok(())
+    }
+
+    fn tenant(&self, tenant: &TenantId) -> Rc<RefCell<Tenant>> {
+        Rc::clone(self.tenants.borrow_mut().get_or_insert(tenant.clone(), Rc::default))
+    }
+
+    /// An isolate asks one of the tenant's objects, always the same.
+    fn shard(&self, key: &KeyRecord, runtime: &impl Runtime) -> Shard {
+        let of = key.limits.shards;
+        let index =
+            self.isolate(runtime).bytes().fold(0u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
+        Shard { tenant: key.tenant.clone(), index: index % of.count(), of }
+    }
+
+    /// The isolate's name: made at its first request, since a Worker has no randomness before.
+    fn isolate(&self, runtime: &impl Runtime) -> String {
+        let mut isolate = self.isolate.borrow_mut();
+        if isolate.is_empty() {
+            *isolate = format!("{:016x}", u64::from_le_bytes(random(runtime)));
+        }
+        isolate.clone()
+    }
+}
+
+/// What a tenant has used in `month`, by its objects.
+pub async fn usage_of(
+    tenant: &TenantId,
+    shards: spillway_proto::key_record::Shards,
+    month: &str,
+    store: &impl AllowanceStore,
+) -> Result<Usage, PortError> {
+    let ask = Ask {
+        limits: spillway_proto::key_record::RateLimits { shards, ..Default::default() },
+        shard: 0,
+        tenant: tenant.clone(),
+        want: Amounts::default(),
+        month: month.to_owned(),
+        settlement: None,
+    };
+    // Each object answers with the counts of all of them.
+    store.ask(&Shard { tenant: tenant.clone(), index: 0, of: shards }, &ask).await.map(|grant| grant.usage)
+}

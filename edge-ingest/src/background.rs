@@ -1,0 +1,137 @@
+//! What runs after the answer: the notification (step 8), the next lease, and about once a second one round that settles what
+//! was stored and sends what there is to tell.
+
+use spillway_proto::UnixMillis;
+use spillway_proto::notification::Notification;
+
+use crate::config::Config;
+use crate::ingest::{Edge, Outcome};
+use crate::isolate::Isolate;
+use crate::notify::{Notified, notify};
+use crate::ports::{
+    AllowanceStore, KeyStore, MetricsSink, Notifier, ObjectStore, PortError, Runtime, random,
+};
+use crate::telemetry::StepSpan;
+
+/// The world that the background works on.
+pub struct Background<'a, A, N, M, R> {
+    /// What the edge was told.
+    pub config: &'a Config,
+    /// What its isolate remembers.
+    pub isolate: &'a Isolate,
+    /// The tenants' allowances.
+    pub allowances: &'a A,
+    /// The ways to the origin.
+    pub notifier: &'a N,
+    /// The binding `METRICS`, if it is there.
+    pub metrics: Option<&'a M>,
+    /// Clock and chance.
+    pub runtime: &'a R,
+}
+
+/// What the background has to log.
+#[derive(Debug, Default, PartialEq)]
+pub struct Report {
+    /// How the notification fared, where there was one.
+    pub notified: Option<Notified>,
+    /// What else failed.
+    pub faults: Vec<PortError>,
+}
+
+impl<A: AllowanceStore, N: Notifier, M: MetricsSink, R: Runtime> Background<'_, A, N, M, R> {
+    /// Does what `outcome` has left to do.
+    pub async fn run(&self, outcome: &mut Outcome) -> Report {
+        let mut report = Report::default();
+        // 8
+        if let Some(notification) = outcome.notification.take() {
+            let began = self.runtime.now();
+            let links = &self.isolate.notify_links;
+            let notified =
+                notify(&notification, &self.config.notify, links, self.notifier, self.runtime).await;
+            self.tell(&notification, &notified, began);
+            report.notified = Some(notified);
+        }
+        if let Some(key) = outcome.renew_lease.take() {
+            let config = &self.config.allowance;
+            let renewed = self.isolate.allowances.renew(&key, config, self.allowances, self.runtime).await;
+            report.faults.extend(renewed.err());
+        }
+        report.faults.extend(self.round().await);
+        report
+    }
+
+    async fn round(&self) -> Vec<PortError> {
+        let anything = self.isolate.allowances.is_unsettled()
+            || (self.metrics.is_some() && !self.isolate.telemetry.is_empty());
+        let round = || self.isolate.begin_round(self.config.telemetry.interval, self.runtime.now());
+        let Some(wait) = anything.then(round).flatten() else { return Vec::new() };
+        if !wait.is_zero() {
+            self.runtime.sleep(wait).await;
+        }
+        self.isolate.end_round(self.runtime.now());
+        let config = &self.config.allowance;
+        let mut faults = self.isolate.allowances.settle(config, self.allowances, self.runtime).await;
+        if let Some(metrics) = self.metrics {
+            self.gauge_breakers();
+            let flushed = self.isolate.telemetry.flush(&self.config.telemetry, metrics, self.runtime).await;
+            faults.extend(flushed.err());
+        }
+        faults
+    }
+
+    fn tell(&self, notification: &Notification, notified: &Notified, began: UnixMillis) {
+        if self.metrics.is_none() {
+            return;
+        }
+        let by = notified.by.unwrap_or("nobody");
+        self.isolate.telemetry.count(format!("notifications.{by}"), 1);
+        let context = notification.trace_context;
+        if context.sampled && notification.tenant != self.config.telemetry.operator {
+            self.isolate.telemetry.span(StepSpan {
+                context: context.child(random(self.runtime)),
+                parent_span_id: Some(context.span_id_hex()),
+                name: "notify".to_owned(),
+                is_request: false,
+                began,
+                ended: self.runtime.now(),
+                failed: notified.by.is_none(),
+                attributes: [("spillway.transport".to_owned(), by.to_owned())].into(),
+            });
+        }
+    }
+
+    /// One count for each breaker that is not closed when the round runs.
+    fn gauge_breakers(&self) {
+        let config = self.config;
+        let [primary, fallback] = self.isolate.notify_links.all();
+        let links = [
+            (&self.isolate.key_link, &config.keys.link),
+            (primary, &config.notify.link),
+            (fallback, &config.notify.link),
+        ];
+        for (link, policy) in links {
+            let state = link.state(policy, self.runtime).name();
+            if state != "closed" {
+                self.isolate.telemetry.count(format!("breaker.{}.{state}", link.name()), 1);
+            }
+        }
+    }
+}
+
+impl<K: KeyStore, A: AllowanceStore, O: ObjectStore, R: Runtime> Edge<'_, K, A, O, R> {
+    /// The background of this edge.
+    pub fn background<'a, N, M>(
+        &'a self,
+        notifier: &'a N,
+        metrics: Option<&'a M>,
+    ) -> Background<'a, A, N, M, R> {
+        Background {
+            config: self.config,
+            isolate: self.isolate,
+            allowances: self.allowances,
+            notifier,
+            metrics,
+            runtime: self.runtime,
+        }
+    }
+}

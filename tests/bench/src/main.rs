@@ -1,0 +1,79 @@
+//! `make bench-edge`: what a request costs the edge in CPU, in raw workerd.
+//!
+//! Every Worker is a workerd process of its own, with stubs for what it calls (see `workerd.capnp`). They take turns: in each
+//! round every payload is sent to every Worker, and what the kernel then says that the process has used is divided by
+//! the requests. The load comes from this process, which is not counted.
+
+mod load;
+mod measure;
+mod payloads;
+mod report;
+mod workerd;
+
+use std::fs;
+use std::io::{Write, stdout};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use tempfile::TempDir;
+
+use crate::measure::Plan;
+use crate::report::Report;
+
+/// Measures what a request costs the edge in CPU, in raw workerd, beside Workers that do less.
+#[derive(Parser)]
+struct Cli {
+    /// Only see that everything works: one short round, whose figures say nothing
+    #[arg(long)]
+    short: bool,
+    /// How often every Worker has its turn
+    #[arg(long, default_value_t = 9)]
+    rounds: usize,
+    /// How long one payload is sent to one Worker in a round, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 1_000)]
+    turn: u64,
+    /// Requests in flight; calls from Worker to Worker are measured one at a time as well
+    #[arg(long, default_value_t = 8)]
+    concurrency: usize,
+    /// Only the Workers whose name contains this
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+    /// Where the figures go, all of them
+    #[arg(long, value_name = "FILE", default_value = "target/bench-edge.json")]
+    json: PathBuf,
+}
+
+impl Cli {
+    fn plan(&self) -> Plan {
+        let (rounds, turn) = if self.short { (1, 100) } else { (self.rounds.max(1), self.turn) };
+        Plan { rounds, turn: Duration::from_millis(turn), concurrency: self.concurrency.max(1) }
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Runtime::new().context("no async runtime");
+    match runtime.and_then(|runtime| runtime.block_on(run(&cli))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench-edge: stopped: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: &Cli) -> Result<()> {
+    let plan = cli.plan();
+    let folder = TempDir::with_prefix("spillway-bench-")?;
+    let workers = measure::workers(&plan, cli.only.as_deref().unwrap_or_default(), folder.path()).await?;
+    let calls = measure::calls(&plan, folder.path()).await?;
+    let report = Report::new(&plan, cli.short, workers, calls)?;
+    fs::write(&cli.json, serde_json::to_vec_pretty(&report)?)
+        .with_context(|| format!("cannot write {}", cli.json.display()))?;
+    write!(stdout(), "{report}")?;
+    eprintln!("bench-edge: the figures are also in {}", cli.json.display());
+    Ok(())
+}

@@ -1,0 +1,20 @@
+//! That the benchmark works at all. What it measures is not looked at.
+
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+
+#[test]
+fn a_short_run_fills_every_cell() -> Result<()> {
+    let folder = TempDir::new()?;
+    let file = folder.path().join("figures.json");
+    let run =
+        Command::new(env!("CARGO_BIN_EXE_bench-edge")).arg("--short").arg("--json").arg(&file).output()?;
+    ensure!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let figures: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
+    let rows = |name: &str| figures[name].as_array().map_or(0, Vec::len);
+    assert_eq!((rows("workers"), rows("calls")), (4 * 5, 2 * 3));
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! The origin alone, with neither an edge, nor R2, nor ClickHouse: what it takes in stays in its queue.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use local_stack::origin::Origin;
+use local_stack::ports::free_port;
+use origin_consumer::queue::{ClaimLimits, Queue, QueueConfig};
+use spillway_proto::notification::Notification;
+use tempfile::TempDir;
+
+use crate::notification::now;
+
+/// What the edge would sign notifications with.
+pub const SIGNING_KEY: &str = "0123456789abcdef0123456789abcdef";
+/// Nobody listens there.
+const NOWHERE: &str = "http://127.0.0.1:9";
+
+/// A running origin.
+pub struct LoneOrigin {
+    /// It.
+    pub origin: Origin,
+    // Dropped last, after the process that writes there.
+    folder: TempDir,
+}
+
+impl LoneOrigin {
+    /// Starts it with further variables, without the prefix that they share.
+    pub async fn start(variables: &[(&str, String)]) -> Result<Self> {
+        let folder = TempDir::with_prefix("spillway-test-")?;
+        let usual = [
+            ("NOTIFY__SIGNING_KEYS", format!("[\"{SIGNING_KEY}\"]")),
+            ("S3__ENDPOINT", NOWHERE.to_owned()),
+            ("S3__ACCESS_KEY_ID", "id".to_owned()),
+            ("S3__SECRET_ACCESS_KEY", "secret".to_owned()),
+            ("CLICKHOUSE__URL", NOWHERE.to_owned()),
+            ("QUEUE__PATH", queue_path(&folder).display().to_string()),
+        ];
+        let variables: BTreeMap<_, _> = usual
+            .iter()
+            .chain(variables)
+            .map(|(name, value)| (format!("SPILLWAY_{name}"), value.clone()))
+            .collect();
+        let arguments = ["--without-consumer", "--no-migrate"];
+        let origin = Origin::start(folder.path(), free_port()?, &arguments, &variables).await?;
+        Ok(Self { origin, folder })
+    }
+
+    /// Its queue's file.
+    pub fn queue_path(&self) -> PathBuf {
+        queue_path(&self.folder)
+    }
+
+    /// All that it has logged.
+    pub fn log(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.folder.path().join("origin.log"))?)
+    }
+
+    /// Ends it, and takes out of its queue what it has taken in, in the order of the keys.
+    pub async fn stop(mut self) -> Result<Vec<Notification>> {
+        let status = self.origin.process.stop().await?;
+        anyhow::ensure!(status.success(), "the origin ended with {status}\n{}", self.log()?);
+        let queue = Queue::open(&QueueConfig { path: self.queue_path(), ..QueueConfig::default() })?;
+        let limits =
+            ClaimLimits { objects: 10_000, spans: 10_000, bytes: 1 << 30, lease: Duration::from_secs(9) };
+        let batch = queue.claim(limits, now()).await?;
+        let objects = batch.into_iter().flat_map(|batch| batch.objects);
+        Ok(objects.map(|(notification, _)| notification).collect())
+    }
+}
+
+fn queue_path(folder: &TempDir) -> PathBuf {
+    folder.path().join("queue.sqlite")
+}
