@@ -129,7 +129,10 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            tracing::error!("{failure}");
+            match &failure {
+                Failure::Keys(error) => keys::report(error),
+                _ => tracing::error!("{failure}"),
+            }
             failure.exit_code()
         }
     }

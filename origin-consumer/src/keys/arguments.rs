@@ -109,14 +109,14 @@ pub(super) struct CreateArgs {
     /// A web origin whose pages may use it, such as https://app.example.com, or `*`; may be repeated [default: any]
     #[arg(long = "allowed-origin", value_name = "ORIGIN")]
     pub(super) allowed_origins: Vec<String>,
-    #[command(flatten)]
-    pub(super) limits: LimitArgs,
     /// A record in JSON (fields as in the README, `tenant` and `key_id` not needed), over which the options go
     #[arg(long, value_name = "FILE")]
     pub(super) record_file: Option<PathBuf>,
     /// Print an object with the key, the name in KV and the record
     #[arg(long)]
     pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) limits: LimitArgs,
 }
 
 #[derive(Debug, Default, Args)]

@@ -46,9 +46,12 @@ pub(super) async fn run(store: &KeyStore, arguments: &CreateArgs) -> Result<(), 
     };
     let (tenant, key_id) = (&record.tenant, &record.key_id);
     shown.map_err(|source| KeysError::Unseen { key_id: key_id.to_string(), source })?;
+    let until = match record.expires_at {
+        Some(_) => format!("until {}", times::shown(record.expires_at)),
+        None => "until it is revoked".to_owned(),
+    };
     output::note(&format!(
-        "made the key `{key_id}` of the tenant `{tenant}` (until: {}); it is shown this once, and good everywhere within a minute",
-        times::shown(record.expires_at)
+        "made the key `{key_id}` of the tenant `{tenant}`, shown this once; it is good everywhere within a minute, {until}"
     ));
     Ok(())
 }

@@ -111,6 +111,11 @@ impl KeysError {
     }
 }
 
+/// Tells whoever sits before the command, where the log would tell a service's operator.
+pub fn report(error: &KeysError) {
+    output::note(&format!("error: {error}"));
+}
+
 /// Does what the arguments say.
 pub async fn run(arguments: KeysArgs) -> Result<(), KeysError> {
     let config = Config::load(arguments.file.as_deref())?;

@@ -193,6 +193,7 @@ mod tests {
     use chrono::TimeDelta;
     use clap::{Args, FromArgMatches};
     use serde_json::json;
+    use spillway_proto::key_record::RateLimits;
     use spillway_proto::otlp::SpanLimits;
 
     use super::*;
@@ -239,6 +240,29 @@ mod tests {
         });
         expected["span_limits"] = serde_json::to_value(SpanLimits::default()).unwrap();
         assert_eq!(to_json(&record(options, None).unwrap()), expected);
+    }
+
+    #[test]
+    fn the_readme_shows_every_field_and_the_defaults() {
+        let readme = include_str!("../../../README.md");
+        let (_, section) = readme.split_once("## Keys").unwrap();
+        let (_, block) = section.split_once("```json").unwrap();
+        let shown: Value = serde_json::from_str(block.split_once("```").unwrap().0).unwrap();
+        let record: KeyRecord = serde_json::from_value(shown.clone()).unwrap();
+        assert_eq!(to_json(&record), shown);
+        let KeyRecord { project, not_before, expires_at, allowed_origins, limits, quotas, .. } =
+            record.clone();
+        assert!(
+            project.is_some() && not_before.is_some() && expires_at.is_some() && allowed_origins.is_some()
+        );
+        assert!(limits.spans.is_some() && limits.bytes.is_some());
+        assert!(quotas.spans_per_month.is_some() && quotas.bytes_per_month.is_some());
+        let default = RateLimits::default();
+        assert_eq!(
+            (limits.requests.per_second, limits.requests.burst()),
+            (default.requests.per_second, default.requests.burst())
+        );
+        assert_eq!((limits.shards, record.span_limits), (default.shards, SpanLimits::default()));
     }
 
     #[test]

@@ -53,7 +53,8 @@ pub(super) async fn run(store: &KeyStore, arguments: RotateArgs) -> Result<(), K
     shown.map_err(|source| KeysError::Unseen { key_id: new.key_id.to_string(), source })?;
     ended.map_err(KeysError::OldKeyStays)?;
     output::note(&format!(
-        "made the key `{}` of the tenant `{}`, which is shown this once; `{}` ends at {}, and is refused everywhere up to 2 minutes later",
+        "made the key `{}` of the tenant `{}`, shown this once; it is good everywhere within a minute. `{}` ends at {}, and \
+         is refused everywhere within 2 minutes of that or of now.",
         new.key_id,
         new.tenant,
         old.key_id,

@@ -69,10 +69,12 @@ pub enum UsageError {
 }
 
 fn hint(status: &StatusCode) -> &'static str {
-    if is_denied(*status) {
-        "; is its NOTIFY_SIGNING_KEY among notify.signing_keys, and is this machine's clock right?"
-    } else {
-        ""
+    match *status {
+        status if is_denied(status) => {
+            "; is its NOTIFY_SIGNING_KEY among notify.signing_keys, and is this machine's clock right?"
+        }
+        StatusCode::NOT_FOUND => "; is edge.url where exporters send?",
+        _ => "",
     }
 }
 
@@ -121,6 +123,7 @@ fn message(answer: &[u8]) -> String {
     }
     match serde_json::from_slice::<Status>(answer) {
         Ok(status) => printable(&status.message),
+        Err(_) if answer.is_empty() => "nothing".to_owned(),
         Err(_) => printable(&String::from_utf8_lossy(answer)),
     }
 }
