@@ -334,12 +334,10 @@ impl AllowanceStore for World {
 impl ObjectStore for World {
     async fn put(&self, object: &NewObject) -> Result<(), PortError> {
         self.fail_if(Fault::Put)?;
-        let mut objects = self.objects.borrow_mut();
         // Create only, as R2 is told.
-        if !objects.iter().any(|known| known.key == object.key) {
-            objects.push(object.clone());
+        if !self.objects.borrow().iter().any(|known| known.key == object.key) {
+            self.objects.borrow_mut().push(object.clone());
         }
-        drop(objects);
         if self.fault.get() == Some(Fault::PutHangs) {
             std::future::pending::<()>().await;
         }
