@@ -111,6 +111,11 @@ impl Allowances {
         faults
     }
 
+    /// How the tenants' objects fare.
+    pub fn link(&self) -> &Link {
+        &self.link
+    }
+
     async fn ask(
         &self,
         key: &KeyRecord,
