@@ -112,8 +112,8 @@ fn trace_count(trace_id: &str) -> String {
     format!("SELECT count() FROM otel_traces WHERE TraceId = '{trace_id}'")
 }
 
-/// One key a tenant: `acme` may do much, `slow` one request a second, `small` and `spread` (over four Durable Objects) ten spans a
-/// month, and `gone` nothing.
+/// One key a tenant: `acme` may do much, `slow` one request a second, `small` and `spread` (over four Durable Objects) ten
+/// spans a month, and `gone` nothing.
 fn keys() -> Result<Vec<Key>> {
     let much = json!({ "limits": { "requests": { "per_second": 10_000 } } });
     Ok(vec![
