@@ -7,6 +7,7 @@
 
 pub mod auth;
 pub mod config;
+pub mod guard;
 pub mod ingest;
 pub mod mesh;
 pub mod notify;

@@ -16,6 +16,7 @@ use super::r2::R2Objects;
 use super::runtime::WorkerRuntime;
 use super::{binding, fault};
 use crate::config::Config;
+use crate::guard::guarded;
 use crate::ingest::{Edge, Outcome, Summary};
 use crate::notify::notify;
 use crate::ports::{Body, PortError};
@@ -38,7 +39,7 @@ async fn fetch(mut request: Request, env: Env, ctx: Context) -> worker::Result<R
             return to_worker(response::rejected(&Rejection::Fault(fault("request")(error)), Encoding::Json));
         }
     };
-    let outcome = match serve(&head, &mut request, &env, &ctx).await {
+    let outcome = match guarded(serve(&head, &mut request, &env, &ctx)).await.flatten() {
         Ok(outcome) => outcome,
         Err(fault) => refuse(&head, fault),
     };
@@ -61,7 +62,8 @@ async fn serve(head: &Head, request: &mut Request, env: &Env, ctx: &Context) -> 
     if let Some(notification) = outcome.notification.take() {
         ctx.wait_until(async move {
             let notifier = HttpNotifier::new(&config.notify);
-            if let Err(fault) = notify(&notification, &config.notify, &notifier, &WorkerRuntime).await {
+            let notified = guarded(notify(&notification, &config.notify, &notifier, &WorkerRuntime)).await;
+            if let Err(fault) = notified.flatten() {
                 let line = json!({
                     "outcome": "not_notified", "object_key": notification.object_key, "error": fault.to_string(),
                 });

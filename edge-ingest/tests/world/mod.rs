@@ -35,6 +35,8 @@ const NOW: UnixMillis = UnixMillis(1_795_230_245_678);
 pub enum Fault {
     Body,
     Keys,
+    /// The key store panics.
+    KeysPanic,
     UsageRead,
     UsageAdd,
     Put,
@@ -173,6 +175,7 @@ impl Body for Chunks<'_> {
 impl KeyStore for World {
     async fn find(&self, hash: &KeyHash) -> Result<Option<KeyRecord>, PortError> {
         self.fail_if(Fault::Keys)?;
+        self.fail_if(Fault::KeysPanic).unwrap();
         let records = [
             (KEY, r#"{"tenant":"acme","key_id":"k1"}"#),
             ("revoked", r#"{"tenant":"acme","key_id":"k2","status":"revoked"}"#),
