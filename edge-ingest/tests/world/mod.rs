@@ -44,6 +44,8 @@ pub enum Fault {
     /// The client sends a part of the body, and then nothing.
     SlowBody,
     Keys,
+    /// The key store panics.
+    KeysPanic,
     Allowance,
     /// What was settled is counted, and the answer is lost.
     AllowanceAfterSettling,
@@ -296,6 +298,7 @@ impl KeyStore for World {
     async fn find(&self, hash: &KeyHash) -> Result<Option<KeyRecord>, PortError> {
         self.lookups.set(self.lookups.get() + 1);
         self.fail_if(Fault::Keys)?;
+        self.fail_if(Fault::KeysPanic).unwrap();
         let records = [
             (KEY, r#"{"tenant":"acme","project":"shop","key_id":"k1"}"#),
             ("revoked", r#"{"tenant":"acme","key_id":"k2","status":"revoked"}"#),
