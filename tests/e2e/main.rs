@@ -9,6 +9,7 @@ mod exporter;
 mod faults;
 mod insert;
 mod journey;
+mod keys;
 mod origin;
 mod queue_pull;
 mod refusals;

@@ -3,11 +3,12 @@
 //   node edge.mjs CONFIG.json
 //
 // The configuration: { port, build, persist, ready, vars, keys, bucket, s3, notificationQueue, metrics, services,
-// without }; see `EdgeConfig` in ../src/edge.rs.
+// without, kvApi }; see `EdgeConfig` in ../src/edge.rs.
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import process from "node:process";
+import { serveKvApi } from "./kv-api.mjs";
 
 const config = JSON.parse(readFileSync(process.argv[2], "utf8"));
 const require = createRequire(join(process.env.SPILLWAY_NODE_MODULES, "_"));
@@ -97,10 +98,12 @@ process.on("SIGINT", end);
 process.stdin.on("end", end).on("error", end).resume();
 
 const url = await miniflare.ready;
+let kvApiUrl = "";
 if (bindings.kvNamespaces.KEYS) {
   const keys = await miniflare.getKVNamespace("KEYS");
   for (const [name, record] of Object.entries(config.keys)) await keys.put(name, JSON.stringify(record));
+  kvApiUrl = await serveKvApi(keys, config.kvApi);
 }
 // Renamed, so that whoever waits for the file never reads half of it.
-writeFileSync(`${config.ready}.partial`, JSON.stringify({ url: url.origin }));
+writeFileSync(`${config.ready}.partial`, JSON.stringify({ url: url.origin, kvApiUrl }));
 renameSync(`${config.ready}.partial`, config.ready);

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clickhouse::Client;
-use serde_json::{Value, json};
 
 use crate::edge::{Edge, EdgeOptions, NotificationQueue, S3Credentials, s3_endpoint};
 use crate::engine::{Engine, Source};
@@ -154,6 +153,11 @@ impl Stack {
         self.engine.client()
     }
 
+    /// What `origin-consumer keys` is configured with, as variables of its environment.
+    pub fn keys_variables(&self) -> BTreeMap<String, String> {
+        self.edge.keys_variables(&self.signing_key)
+    }
+
     /// The folder of its data and logs.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -233,9 +237,7 @@ fn origin_variables(
     s3: &S3Credentials,
     signing_key: &str,
 ) -> BTreeMap<String, String> {
-    let signing_keys: Value = json!([signing_key]);
-    [
-        ("NOTIFY__SIGNING_KEYS", signing_keys.to_string()),
+    let variables = [
         // Sooner than by default: what was stored while the origin was away is seen within seconds.
         ("SWEEP__GRACE_SECONDS", "2".to_owned()),
         ("SWEEP__INTERVAL_SECONDS", "5".to_owned()),
@@ -250,8 +252,7 @@ fn origin_variables(
         ("CLICKHOUSE__USER", engine.user.clone()),
         ("CLICKHOUSE__PASSWORD", engine.password.clone()),
         ("CLICKHOUSE__DATABASE", engine.database.clone()),
-    ]
-    .into_iter()
-    .map(|(name, value)| (format!("SPILLWAY_{name}"), value))
-    .collect()
+    ];
+    let variables = variables.map(|(name, value)| (format!("SPILLWAY_{name}"), value));
+    variables.into_iter().chain(edge.keys_variables(signing_key)).collect()
 }
