@@ -62,6 +62,7 @@ write_env_file() {
         [[ -z $telemetrygen ]] || export_line SPILLWAY_INTEROP_TELEMETRYGEN "$telemetrygen"
         export_line SPILLWAY_CARGO_DENY "${cargo_deny-}"
         export_line SPILLWAY_CARGO_MACHETE "${cargo_machete-}"
+        export_line SPILLWAY_WASM_SYSROOT "$wasm_sysroot"
         [[ $wasm_kind != debian ]] || export_line SPILLWAY_WASM_BIN "$wasm_bin"
     } >"$draft"
     mv "$draft" "$env_file"

@@ -106,6 +106,7 @@ impl<A: AllowanceStore, N: Notifier, M: MetricsSink, R: Runtime> Background<'_, 
         let [primary, fallback] = self.isolate.notify_links.all();
         let links = [
             (&self.isolate.key_link, &config.keys.link),
+            (self.isolate.allowances.link(), &config.allowance.link),
             (primary, &config.notify.link),
             (fallback, &config.notify.link),
         ];

@@ -95,6 +95,20 @@ async fn over_the_quota_is_403_also_after_a_restart_of_the_edge() -> Result<()> 
 }
 
 #[tokio::test]
+async fn the_quota_of_a_tenant_that_is_spread_holds_whichever_of_its_objects_is_asked() -> Result<()> {
+    let mut stack = TestStack::start().await?;
+    assert_eq!(Export::new(11).send(&stack, "spread").await?.status(), 200);
+    // What is settled after the answer is there before an isolate ends.
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    for _ in 0..3 {
+        // Another isolate, which may ask another object.
+        stack.restart_edge().await?;
+        assert_eq!(Export::new(1).send(&stack, "spread").await?.status(), 403);
+    }
+    stack.stop_now().await
+}
+
+#[tokio::test]
 async fn the_key_is_found_in_all_four_places() -> Result<()> {
     let stack = TestStack::start().await?;
     let (url, key) = (format!("{}/v1/traces", stack.edge.url), stack.key("acme")?.to_owned());
