@@ -156,7 +156,7 @@ impl<K: KeyStore, A: AllowanceStore, O: ObjectStore, R: Runtime> Edge<'_, K, A, 
         let object_id = ObjectId::of(&key.tenant, &runtime.sha256(&body).await);
         let decode =
             async { payload::check(body, announced, &self.config.body, &key.span_limits, received_at) };
-        let payload = steps.step("decode", runtime, decode).await?;
+        let payload = steps.step("validate", runtime, validate).await?;
         found.summary.verdict = payload.verdict.clone();
         let spans = payload.verdict.accepted;
         if spans == 0 {

@@ -438,7 +438,7 @@ fn requests_are_counted_and_traced_by_step_and_no_count_is_lost() {
     assert_eq!((batch.counters["requests.accepted"], batch.counters["spans.accepted"]), (2, 5));
     assert_eq!(batch.counters["notifications.http"], 2);
     let names: Vec<_> = batch.spans.iter().map(|span| span.name.as_str()).collect();
-    assert_eq!(names, ["auth", "allowance", "read", "decode", "store", "ingest", "notify"]);
+    assert_eq!(names, ["auth", "allowance", "read", "validate", "store", "ingest", "notify"]);
     let ingest = batch.spans.iter().find(|span| span.is_request).unwrap();
     assert_eq!(ingest.parent_span_id.as_deref(), Some("00f067aa0ba902b7"));
     assert!(batch.spans.iter().all(|span| span.context.trace_id == ingest.context.trace_id));
@@ -454,7 +454,10 @@ fn what_the_edge_tells_becomes_spans_of_the_operator() {
     let export = decode(&edge_ingest::operator::export_of(batch, &world), Encoding::Protobuf).unwrap();
     let spans = &export.resource_spans[0].scope_spans[0].spans;
     let names: Vec<_> = spans.iter().map(|span| span.name.as_str()).collect();
-    assert_eq!(names, ["auth", "allowance", "read", "decode", "store", "ingest", "notify", "edge counters"]);
+    assert_eq!(
+        names,
+        ["auth", "allowance", "read", "validate", "store", "ingest", "notify", "edge counters"]
+    );
     assert!(spans.last().unwrap().attributes.iter().any(|count| count.key == "requests.accepted"));
 }
 

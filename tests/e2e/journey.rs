@@ -161,7 +161,7 @@ async fn the_trace_context_goes_from_the_exporter_to_the_consumers_own_spans() -
         hops.iter().find(|hop| hop.id == parent).map_or(parent, |hop| hop.name.as_str())
     };
     assert_eq!(parent_of("ingest"), "00f067aa0ba902b7");
-    assert_eq!(["auth", "allowance", "read", "decode", "store", "notify"].map(parent_of), ["ingest"; 6]);
+    assert_eq!(["auth", "allowance", "read", "validate", "store", "notify"].map(parent_of), ["ingest"; 6]);
     assert_eq!((parent_of("enqueue"), parent_of("consume")), ("ingest", "ingest"));
     assert_eq!([parent_of("fetch"), parent_of("decode"), parent_of("insert")], ["consume"; 3]);
     stack.stop_now().await

@@ -24,7 +24,7 @@ const OTLP_PORT: u16 = 4318;
 const TRACE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The time that the spans about its way may take after it; they are for show.
 const HOPS_TIMEOUT: Duration = Duration::from_secs(10);
-/// The hops that Spillway reports for an object: ingest with its auth, allowance, read, decode, store and notify; enqueue; consume
+/// The hops that Spillway reports for an object: ingest with its auth, allowance, read, validate, store and notify; enqueue; consume
 /// with its fetch, decode and insert.
 const HOPS: usize = 12;
 
