@@ -154,7 +154,7 @@ impl<K: KeyStore, A: AllowanceStore, O: ObjectStore, R: Runtime> Edge<'_, K, A, 
         found.summary.bytes = bytes;
         tenant.borrow_mut().charge(Amounts { bytes: bytes as i64, ..Amounts::default() });
         let object_id = ObjectId::of(&key.tenant, &runtime.sha256(&body).await);
-        let decode =
+        let validate =
             async { payload::check(body, announced, &self.config.body, &key.span_limits, received_at) };
         let payload = steps.step("validate", runtime, validate).await?;
         found.summary.verdict = payload.verdict.clone();
