@@ -97,6 +97,14 @@ fn a_key_may_be_a_number_as_php_writes_it() {
 }
 
 #[test]
+fn a_number_as_a_key_takes_no_more_than_it_took_in_json() {
+    let value = value(r#"{"kvlistValue":{"values":[{"key":1e308},{"key":-5e-324},{"key":1.5}]}}"#);
+    let Some(any_value::Value::KvlistValue(list)) = value else { panic!("a list") };
+    let keys: Vec<_> = list.values.iter().map(|pair| pair.key.as_str()).collect();
+    assert_eq!(keys, ["1e308", "-5e-324", "1.5"]);
+}
+
+#[test]
 fn half_a_surrogate_pair_is_replaced_and_bad_utf8_refused() {
     assert_eq!(span(r#"{"name":"cut \ud83d"}"#).unwrap().name, "cut \u{fffd}");
     assert_eq!(value(r#"{"stringValue":"\ude00 and \ud83d\ude00"}"#), {
