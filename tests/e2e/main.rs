@@ -5,6 +5,7 @@ mod configuration;
 mod engine;
 mod exporter;
 mod faults;
+mod hostile;
 mod insert;
 mod journey;
 mod origin;
