@@ -30,7 +30,7 @@ run_one() {
     local name=$1 found=$target/found/$1 log=$target/$1.log options=()
     mkdir -p "$target/corpus/$name" "$found"
     [[ ! -e $fuzz/libfuzzer/$name.dict ]] || options+=("-dict=$fuzz/libfuzzer/$name.dict")
-    if "$programs/$name" -max_total_time="$FUZZ_SECONDS" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+    if "$programs/$name" -max_total_time="$FUZZ_SECONDS" -max_len=4096 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
         "${options[@]}" -artifact_prefix="$found/" "$target/corpus/$name" "$fuzz/corpus/$name" >"$log" 2>&1; then
         echo "fuzz: $name: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") inputs, and its check holds"
         return

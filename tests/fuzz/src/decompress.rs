@@ -6,9 +6,9 @@ use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use spillway_proto::otlp::{Compression, DecompressError, DecompressLimits, decompress};
 
-const WIDE: DecompressLimits = DecompressLimits { max_bytes: 1 << 20, max_ratio: 1_000 };
+const WIDE: DecompressLimits = DecompressLimits { max_bytes: 128 << 10, max_ratio: 1_000 };
 const NARROW: [DecompressLimits; 3] = [
-    DecompressLimits { max_bytes: 1 << 20, max_ratio: 1 },
+    DecompressLimits { max_bytes: 128 << 10, max_ratio: 1 },
     DecompressLimits { max_bytes: 100, max_ratio: 1_000 },
     DecompressLimits { max_bytes: 0, max_ratio: 0 },
 ];

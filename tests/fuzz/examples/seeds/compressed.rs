@@ -19,7 +19,7 @@ pub fn seeds() -> io::Result<Seeds> {
     };
     let with_checksum = zstd(&body, 3, &[CParameter::ChecksumFlag(true)])?;
     let skippable = [0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 9, 9, 9];
-    let words: Vec<u8> = (0..4_000_u32).flat_map(|n| format!("{} ", n * n % 977).into_bytes()).collect();
+    let words: Vec<u8> = (0..1_000_u32).flat_map(|n| format!("{} ", n * n % 977).into_bytes()).collect();
     Ok(vec![
         ("empty", vec![]),
         ("plain", body.clone()),
