@@ -4,6 +4,7 @@
 #   make run ONCE=1        end after the trace; non-zero if it did not arrive within 60 s
 #   make test              all tests: units, the edge's decisions, and end to end over the real parts
 #   make interop           real exporters in every case, with a table of what they do; a short form is in `make test`
+#   make fuzz              look for inputs that a parser fails on; FUZZ_SECONDS=600 make fuzz for longer
 #   make bench-edge        what a request costs the edge in CPU (docs/BENCHMARKS.md); with SHORT=1, only that it works
 #   make check             what CI checks before the tests: format, clippy (native and wasm32), rustdoc, licences
 #
@@ -12,13 +13,13 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test interop bench-edge check fmt lint lint-wasm doc deny audit clean
+.PHONY: help setup build run test interop fuzz bench-edge check fmt lint lint-wasm doc deny audit clean
 
 # Runs what follows with the tools that `setup` found or installed.
 with_tools := . "$$(deploy/local/setup.sh --print-env-file)";
 
 help: ## show this
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 11
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 12
 
 setup: ## install what is missing
 	@deploy/local/setup.sh $(setup_options)
@@ -41,6 +42,11 @@ interop: setup_options := --with-all-exporters
 interop: build ## run the tests of real exporters in every case
 	@$(with_tools) cargo test --workspace --test interop -- --include-ignored --nocapture
 
+# The checks themselves run over all known inputs in `make test`.
+fuzz: ## search for inputs that a parser fails on
+	@deploy/local/setup.sh --with-fuzzer
+	@$(with_tools) tests/fuzz/run.sh
+
 # BENCH_FLAGS: further arguments, see `bench-edge --help`.
 bench-edge: setup ## measure the edge's CPU time a request
 	@deploy/local/build-edge.sh
@@ -53,6 +59,7 @@ check: fmt lint lint-wasm doc deny
 
 fmt:
 	cargo fmt --all -- --check
+	cargo fmt --manifest-path tests/fuzz/libfuzzer/Cargo.toml -- --check
 
 lint:
 	cargo clippy --workspace --all-targets -- --deny warnings

@@ -4,6 +4,7 @@
 #
 #   deploy/local/setup.sh                        set up what is missing
 #   deploy/local/setup.sh --with-checkers        the same, and what `make deny` runs
+#   deploy/local/setup.sh --with-fuzzer          the same, and cargo-fuzz, which `make fuzz` runs
 #   deploy/local/setup.sh --with-exporters       the same, and the exporters of Python and Node, which `make test` drives
 #   deploy/local/setup.sh --with-all-exporters   the same, and all that `make interop` drives
 #   deploy/local/setup.sh --print-env-file       print the path of the file of shell exports that it writes
@@ -63,15 +64,16 @@ write_env_file() {
         export_line SPILLWAY_CARGO_DENY "${cargo_deny-}"
         export_line SPILLWAY_CARGO_MACHETE "${cargo_machete-}"
         export_line SPILLWAY_WASM_SYSROOT "$wasm_sysroot"
+        export_line SPILLWAY_CARGO_FUZZ "${cargo_fuzz-}"
         [[ $wasm_kind != debian ]] || export_line SPILLWAY_WASM_BIN "$wasm_bin"
     } >"$draft"
     mv "$draft" "$env_file"
 }
 
 case "${1-}" in
-    "" | --with-checkers | --with-exporters | --with-all-exporters) extras=${1-} ;;
+    "" | --with-checkers | --with-fuzzer | --with-exporters | --with-all-exporters) extras=${1-} ;;
     --print-env-file) echo "$env_file"; exit ;;
-    *) die "unknown argument $1; usage: setup.sh [--with-checkers | --with-exporters | --with-all-exporters | --print-env-file]" ;;
+    *) die "unknown argument $1; usage: setup.sh [--with-checkers | --with-fuzzer | --with-exporters | --with-all-exporters | --print-env-file]" ;;
 esac
 
 check_machine
@@ -89,6 +91,7 @@ set_up_worker_build
 set_up_wasm_bindgen
 case $extras in
     --with-checkers) set_up_checkers ;;
+    --with-fuzzer) set_up_fuzzer ;;
     --with-exporters) set_up_exporters ;;
     --with-all-exporters)
         set_up_exporters

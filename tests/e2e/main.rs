@@ -7,6 +7,7 @@ mod edge;
 mod engine;
 mod exporter;
 mod faults;
+mod hostile;
 mod insert;
 mod journey;
 mod keys;

@@ -112,12 +112,13 @@ fn trace_count(trace_id: &str) -> String {
     format!("SELECT count() FROM otel_traces WHERE TraceId = '{trace_id}'")
 }
 
-/// One key a tenant: `acme` may do much, `slow` one request a second, `small` and `spread` (over four Durable Objects) ten
-/// spans a month, and `gone` nothing.
+/// One key a tenant: `acme` and its `neighbour` may do much, `slow` one request a second, `small` and `spread` (over four
+/// Durable Objects) ten spans a month, and `gone` nothing.
 fn keys() -> Result<Vec<Key>> {
     let much = json!({ "limits": { "requests": { "per_second": 10_000 } } });
     Ok(vec![
         Key::new("acme", &much)?,
+        Key::new("neighbour", &much)?,
         Key::new("slow", &json!({ "limits": { "requests": { "per_second": 1, "burst": 1 } } }))?,
         Key::new("small", &json!({ "quotas": { "spans_per_month": 10 } }))?,
         Key::new("spread", &json!({ "limits": { "shards": 4 }, "quotas": { "spans_per_month": 10 } }))?,

@@ -45,6 +45,18 @@ set_up_checkers() {
     fi
 }
 
+cargo_fuzz_version=0.13.2
+
+# Sets `cargo_fuzz`, which only `make fuzz` needs.
+set_up_fuzzer() {
+    local folder=$cache/cargo-fuzz-$cargo_fuzz_version
+    cargo_fuzz=$folder/bin/cargo-fuzz
+    command -v c++ >/dev/null || die "a C++ compiler is missing, for libFuzzer: apt-get install -y build-essential"
+    if [[ -d $folder ]]; then return; fi
+    say "compiling cargo-fuzz $cargo_fuzz_version (half a minute on two cores)"
+    install_as "$folder" cargo_install cargo-fuzz --version "=$cargo_fuzz_version" --locked
+}
+
 #   cargo_install CRATE OPTION ... FOLDER
 cargo_install() {
     local crate=$1 folder=${*: -1}

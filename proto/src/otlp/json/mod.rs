@@ -20,22 +20,40 @@ use self::list::{Kept, List};
 use self::scalars::{AttributeKey, Base64, Double, EnumOf, HexId, Int, Text, WholeText};
 use super::DecodeError;
 
+/// The longest path, and the longest account of what is wrong there, in bytes: both repeat what the request holds, and the
+/// answer repeats them.
+const MAX_TOLD_BYTES: usize = 512;
+
 pub(super) fn decode(body: &[u8]) -> Result<ExportTraceServiceRequest, DecodeError> {
+    let malformed = |source| malformed(".".to_owned(), source);
     // serde would read a list as an object's fields in their order.
     if body.trim_ascii_start().first() != Some(&b'{') {
-        let source = serde_json::Error::custom("the request must be an object");
-        return Err(DecodeError::Json { path: ".".to_owned(), source });
+        return Err(malformed(serde_json::Error::custom("the request must be an object")));
     }
-    let text = str::from_utf8(body).map_err(|error| DecodeError::Json {
-        path: ".".to_owned(),
-        source: serde_json::Error::custom(error),
-    })?;
+    let text = str::from_utf8(body).map_err(|error| malformed(serde_json::Error::custom(error)))?;
     list::allow_for(body.len());
     let mut reader = serde_json::Deserializer::from_str(text);
     let request: JsonRequest = serde_path_to_error::deserialize(&mut reader)
-        .map_err(|error| DecodeError::Json { path: error.path().to_string(), source: error.into_inner() })?;
-    reader.end().map_err(|source| DecodeError::Json { path: ".".to_owned(), source })?;
+        .map_err(|error| self::malformed(error.path().to_string(), error.into_inner()))?;
+    reader.end().map_err(malformed)?;
     Ok(ExportTraceServiceRequest { resource_spans: request.resource_spans.0 })
+}
+
+fn malformed(path: String, source: serde_json::Error) -> DecodeError {
+    let told = source.to_string();
+    let source =
+        if told.len() > MAX_TOLD_BYTES { serde_json::Error::custom(without_middle(told)) } else { source };
+    DecodeError::Json { path: without_middle(path), source }
+}
+
+/// A text that is too long, without what is in its middle.
+fn without_middle(text: String) -> String {
+    if text.len() <= MAX_TOLD_BYTES {
+        return text;
+    }
+    let begin = text.floor_char_boundary(MAX_TOLD_BYTES / 2);
+    let end = text.ceil_char_boundary(text.len() - MAX_TOLD_BYTES / 2);
+    format!("{}...{}", &text[..begin], &text[end..])
 }
 
 /// A message whose every field may be missing; the types of the fields say how null is read.

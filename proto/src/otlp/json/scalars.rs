@@ -102,7 +102,8 @@ impl fmt::Display for Scalar {
             Self::Null => f.write_str("null"),
             Self::Unsigned(int) => int.fmt(f),
             Self::Signed(int) => int.fmt(f),
-            Self::Float(float) => float.fmt(f),
+            // With an exponent where it is short: 1e308 has 309 digits, and a body is bounded as it was sent.
+            Self::Float(float) => write!(f, "{float:?}"),
             Self::Text(text) => write!(f, "{:?}", text.chars().take(64).collect::<String>()),
         }
     }

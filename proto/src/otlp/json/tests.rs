@@ -97,6 +97,30 @@ fn a_key_may_be_a_number_as_php_writes_it() {
 }
 
 #[test]
+fn a_fault_is_told_in_few_words_however_much_the_request_holds() {
+    let long = "ü".repeat(100_000);
+    for bad in [
+        format!(r#"{{"resourceSpans":"{long}"}}"#),
+        format!(r#"{{"{long}":x}}"#),
+        format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{"traceId":"{long}"}}]}}]}}]}}"#),
+    ] {
+        let error = decode(bad.as_bytes()).unwrap_err();
+        assert!(error.to_string().len() < 2_000 && error.field().len() < 1_000);
+    }
+    let error = span(&format!(r#"{{"traceId":"{long}"}}"#)).unwrap_err();
+    assert_eq!(error.field(), "resourceSpans[0].scopeSpans[0].spans[0].traceId");
+    assert!(error.to_string().contains("expected an id in hexadecimal at line 1"), "{error}");
+}
+
+#[test]
+fn a_number_as_a_key_takes_no_more_than_it_took_in_json() {
+    let value = value(r#"{"kvlistValue":{"values":[{"key":1e308},{"key":-5e-324},{"key":1.5}]}}"#);
+    let Some(any_value::Value::KvlistValue(list)) = value else { panic!("a list") };
+    let keys: Vec<_> = list.values.iter().map(|pair| pair.key.as_str()).collect();
+    assert_eq!(keys, ["1e308", "-5e-324", "1.5"]);
+}
+
+#[test]
 fn half_a_surrogate_pair_is_replaced_and_bad_utf8_refused() {
     assert_eq!(span(r#"{"name":"cut \ud83d"}"#).unwrap().name, "cut \u{fffd}");
     assert_eq!(value(r#"{"stringValue":"\ude00 and \ud83d\ude00"}"#), {

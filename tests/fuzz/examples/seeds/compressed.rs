@@ -1,0 +1,77 @@
+//! Bodies in gzip and zstd.
+
+use std::io::{self, Write};
+
+use flate2::GzBuilder;
+use prost::Message;
+use zstd::zstd_safe::CParameter;
+
+use crate::{Seeds, wire};
+
+pub fn seeds() -> io::Result<Seeds> {
+    let body = wire::whole().encode_to_vec();
+    let (plain_gzip, plain_zstd) = (gzip(&body, 6)?, zstd(&body, 3, &[])?);
+    let spoilt = |whole: &[u8], from_end: usize| {
+        let mut bytes = whole.to_vec();
+        let place = bytes.len() - from_end;
+        bytes[place] ^= 1;
+        bytes
+    };
+    let with_checksum = zstd(&body, 3, &[CParameter::ChecksumFlag(true)])?;
+    let skippable = [0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 9, 9, 9];
+    let words: Vec<u8> = (0..1_000_u32).flat_map(|n| format!("{} ", n * n % 977).into_bytes()).collect();
+    Ok(vec![
+        ("empty", vec![]),
+        ("plain", body.clone()),
+        ("gzip", plain_gzip.clone()),
+        ("gzip-of-nothing", gzip(b"", 6)?),
+        ("gzip-stored", gzip(&body[..200], 0)?),
+        ("gzip-dynamic", gzip(&words, 9)?),
+        ("gzip-every-header", every_header(&body)?),
+        ("gzip-members", [gzip(b"one", 6)?, gzip(b"", 6)?, gzip(b"two", 1)?].concat()),
+        ("gzip-and-rubbish", [plain_gzip.as_slice(), b"rubbish"].concat()),
+        ("gzip-bad-checksum", spoilt(&plain_gzip, 8)),
+        ("gzip-bad-length", spoilt(&plain_gzip, 4)),
+        ("gzip-cut", plain_gzip[..plain_gzip.len() - 4].to_vec()),
+        ("gzip-bomb", gzip(&vec![0; 200_000], 9)?),
+        ("zstd", plain_zstd.clone()),
+        ("zstd-of-nothing", zstd(b"", 3, &[])?),
+        ("zstd-raw", zstd(&[0, 1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233], 3, &[])?),
+        ("zstd-best", zstd(&words, 19, &[])?),
+        ("zstd-fastest", zstd(&words, -5, &[])?),
+        ("zstd-unsized", zstd(&body, 3, &[CParameter::ContentSizeFlag(false)])?),
+        ("zstd-window", zstd(&words, 3, &[CParameter::WindowLog(10), CParameter::ContentSizeFlag(false)])?),
+        ("zstd-checksum", with_checksum.clone()),
+        ("zstd-bad-checksum", spoilt(&with_checksum, 1)),
+        ("zstd-frames", [zstd(b"one", 3, &[])?, skippable.to_vec(), zstd(b"two", 3, &[])?].concat()),
+        ("zstd-skippable-cut", skippable[..9].to_vec()),
+        ("zstd-and-rubbish", [plain_zstd.as_slice(), b"rubbish"].concat()),
+        ("zstd-cut", plain_zstd[..plain_zstd.len() - 4].to_vec()),
+        ("zstd-bomb", zstd(&vec![0; 200_000], 3, &[])?),
+        ("zstd-window-of-a-gigabyte", vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa0]),
+        ("zstd-dictionary", vec![0x28, 0xb5, 0x2f, 0xfd, 0x21, 0x07, 0x01, 0x09, 0x00, 0x00, 0x78]),
+    ])
+}
+
+fn gzip(bytes: &[u8], level: u32) -> io::Result<Vec<u8>> {
+    let mut encoder = GzBuilder::new().write(Vec::new(), flate2::Compression::new(level));
+    encoder.write_all(bytes)?;
+    encoder.finish()
+}
+
+fn every_header(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let header = GzBuilder::new().filename("name").comment("comment").extra(*b"ex\x02\x00tr").mtime(1);
+    let mut encoder = header.write(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes)?;
+    encoder.finish()
+}
+
+fn zstd(bytes: &[u8], level: i32, parameters: &[CParameter]) -> io::Result<Vec<u8>> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), level)?;
+    encoder.set_pledged_src_size(Some(bytes.len() as u64))?;
+    for parameter in parameters {
+        encoder.set_parameter(*parameter)?;
+    }
+    encoder.write_all(bytes)?;
+    encoder.finish()
+}
