@@ -31,6 +31,7 @@ use_tools() {
     [[ -f $env_file ]] || die "the tools are not set up: run deploy/local/setup.sh"
     # shellcheck source=/dev/null
     . "$env_file"
+    [[ -n ${SPILLWAY_WASM_SYSROOT+set} ]] || die "the tools were set up by an older checkout: run deploy/local/setup.sh"
     wanted=$(awk -F '"' '/^name = "wasm-bindgen"$/ { getline; print $2; exit }' "$root/Cargo.lock" 2>/dev/null) || true
     [[ $("$WASM_BINDGEN_BIN" --version) == "wasm-bindgen $wanted" ]] ||
         die "Cargo.lock asks for wasm-bindgen $wanted, which is not set up: run deploy/local/setup.sh"
@@ -57,12 +58,30 @@ use_toolchain() {
         export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$SPILLWAY_WASM_BIN/wasm-ld
     fi
     export CARGO_TARGET_DIR
-    # RUSTFLAGS hides the flags of .cargo/config.toml, without which getrandom does not compile to wasm.
-    if [[ -n ${RUSTFLAGS+set} && ${RUSTFLAGS-} != *getrandom_backend* ]]; then
-        export RUSTFLAGS="$RUSTFLAGS --cfg getrandom_backend=\"wasm_js\""
-    fi
+    use_flags
     # worker-build sets this; without it, its own call of cargo would compile everything again.
     export WASM_BINDGEN_USE_JS_SYS=1
+}
+
+# Sets the compiler's flags: the caller's, that of .cargo/config.toml, which these hide, and the library that unwinds.
+# `panics` tells whether there is one.
+use_flags() {
+    local flags
+    if [[ -n ${CARGO_ENCODED_RUSTFLAGS-} ]]; then
+        IFS=$'\x1f' read -ra flags <<<"$CARGO_ENCODED_RUSTFLAGS"
+    else
+        read -ra flags <<<"${RUSTFLAGS-}"
+    fi
+    [[ ${flags[*]} == *getrandom_backend* ]] || flags+=(--cfg 'getrandom_backend="wasm_js"')
+    panics=abort
+    if [[ -n $SPILLWAY_WASM_SYSROOT ]]; then
+        panics=unwind
+        [[ $(<"$SPILLWAY_WASM_SYSROOT/rustc-version") == "$("${RUSTC:-rustc}" -vV)" ]] ||
+            die "Rust is not of the version that its wasm library was compiled with: run deploy/local/setup.sh"
+        flags+=(-Cpanic=unwind "--sysroot=$SPILLWAY_WASM_SYSROOT")
+    fi
+    CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && echo "${flags[*]}")
+    export CARGO_ENCODED_RUSTFLAGS
 }
 
 run_cargo() {
@@ -84,16 +103,20 @@ take_turn() {
 fingerprint() {
     local files=("$CARGO_TARGET_DIR/$wasm/release/$library.wasm" "$root/Cargo.toml" "$edge/Cargo.toml"
         "${BASH_SOURCE[0]}" "$build/index.js" "$build/index_bg.wasm")
-    echo "$SPILLWAY_WORKER_BUILD $WASM_BINDGEN_BIN $SPILLWAY_NODE_MODULES"
+    echo "$SPILLWAY_WORKER_BUILD $WASM_BINDGEN_BIN $SPILLWAY_NODE_MODULES $SPILLWAY_WASM_SYSROOT"
     # Settings that worker-build reads from the environment.
     echo "${NO_MINIFY-unset} ${RUN_TO_COMPLETION-unset} ${CUSTOM_SHIM-unset} ${COREDUMP-unset} ${COREDUMP_FLAGS-unset}"
     sha256sum "${files[@]}" 2>/dev/null || true
 }
 
 pack() {
-    local log=$build/.worker-build.log
+    local log=$build/.worker-build.log command=("$SPILLWAY_WORKER_BUILD" --release)
     rm -f "$build/.fingerprint"
-    if ! "$SPILLWAY_WORKER_BUILD" --release >"$log" 2>&1 9>&-; then
+    if [[ $panics == unwind ]]; then
+        # worker-build asks for a nightly toolchain by name.
+        command=(env "PATH=$here/nightly:$PATH" "${command[@]}" --panic-unwind)
+    fi
+    if ! "${command[@]}" >"$log" 2>&1 9>&-; then
         tail -n 20 "$log" | sed 's/^/    /' >&2
         die "worker-build could not pack the Worker (the whole log: $log)"
     fi
@@ -116,5 +139,5 @@ if [[ -f $build/.fingerprint && $(<"$build/.fingerprint") == "$(fingerprint)" ]]
 else
     echo "build-edge: packing it"
     pack
-    echo "build-edge: built $crate/build ($(stat -c %s "$build/index_bg.wasm") bytes of wasm)"
+    echo "build-edge: built $crate/build ($(stat -c %s "$build/index_bg.wasm") bytes of wasm, in which panics $panics)"
 fi

@@ -64,6 +64,7 @@ write_env_file() {
         export_line SPILLWAY_CARGO_DENY "${cargo_deny-}"
         export_line SPILLWAY_CARGO_MACHETE "${cargo_machete-}"
         export_line SPILLWAY_CARGO_FUZZ "${cargo_fuzz-}"
+        export_line SPILLWAY_WASM_SYSROOT "$wasm_sysroot"
         [[ $wasm_kind != debian ]] || export_line SPILLWAY_WASM_BIN "$wasm_bin"
     } >"$draft"
     mv "$draft" "$env_file"

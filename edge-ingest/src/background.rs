@@ -1,11 +1,17 @@
 //! What runs after the answer: the notification (step 8), the next lease, and about once a second one round that settles what
 //! was stored and sends what there is to tell.
 
+use spillway_proto::UnixMillis;
+use spillway_proto::notification::Notification;
+
 use crate::config::Config;
 use crate::ingest::{Edge, Outcome};
 use crate::isolate::Isolate;
 use crate::notify::{Notified, notify};
-use crate::ports::{AllowanceStore, KeyStore, MetricsSink, Notifier, ObjectStore, PortError, Runtime};
+use crate::ports::{
+    AllowanceStore, KeyStore, MetricsSink, Notifier, ObjectStore, PortError, Runtime, random,
+};
+use crate::telemetry::StepSpan;
 
 /// The world that the background works on.
 pub struct Background<'a, A, N, M, R> {
@@ -38,10 +44,11 @@ impl<A: AllowanceStore, N: Notifier, M: MetricsSink, R: Runtime> Background<'_, 
         let mut report = Report::default();
         // 8
         if let Some(notification) = outcome.notification.take() {
+            let began = self.runtime.now();
             let links = &self.isolate.notify_links;
             let notified =
                 notify(&notification, &self.config.notify, links, self.notifier, self.runtime).await;
-            self.count(&notified);
+            self.tell(&notification, &notified, began);
             report.notified = Some(notified);
         }
         if let Some(key) = outcome.renew_lease.take() {
@@ -56,12 +63,12 @@ impl<A: AllowanceStore, N: Notifier, M: MetricsSink, R: Runtime> Background<'_, 
     async fn round(&self) -> Vec<PortError> {
         let anything = self.isolate.allowances.is_unsettled()
             || (self.metrics.is_some() && !self.isolate.telemetry.is_empty());
-        if !anything || !self.isolate.begin_round(self.runtime.now()) {
-            return Vec::new();
+        let round = || self.isolate.begin_round(self.config.telemetry.interval, self.runtime.now());
+        let Some(wait) = anything.then(round).flatten() else { return Vec::new() };
+        if !wait.is_zero() {
+            self.runtime.sleep(wait).await;
         }
-        self.runtime.sleep(self.config.telemetry.interval).await;
-        // What comes in from here on needs a round of its own.
-        self.isolate.end_round();
+        self.isolate.end_round(self.runtime.now());
         let config = &self.config.allowance;
         let mut faults = self.isolate.allowances.settle(config, self.allowances, self.runtime).await;
         if let Some(metrics) = self.metrics {
@@ -72,12 +79,25 @@ impl<A: AllowanceStore, N: Notifier, M: MetricsSink, R: Runtime> Background<'_, 
         faults
     }
 
-    fn count(&self, notified: &Notified) {
+    fn tell(&self, notification: &Notification, notified: &Notified, began: UnixMillis) {
         if self.metrics.is_none() {
             return;
         }
         let by = notified.by.unwrap_or("nobody");
         self.isolate.telemetry.count(format!("notifications.{by}"), 1);
+        let context = notification.trace_context;
+        if context.sampled && notification.tenant != self.config.telemetry.operator {
+            self.isolate.telemetry.span(StepSpan {
+                context: context.child(random(self.runtime)),
+                parent_span_id: Some(context.span_id_hex()),
+                name: "notify".to_owned(),
+                is_request: false,
+                began,
+                ended: self.runtime.now(),
+                failed: notified.by.is_none(),
+                attributes: [("spillway.transport".to_owned(), by.to_owned())].into(),
+            });
+        }
     }
 
     /// One count for each breaker that is not closed when the round runs.
@@ -86,6 +106,7 @@ impl<A: AllowanceStore, N: Notifier, M: MetricsSink, R: Runtime> Background<'_, 
         let [primary, fallback] = self.isolate.notify_links.all();
         let links = [
             (&self.isolate.key_link, &config.keys.link),
+            (self.isolate.allowances.link(), &config.allowance.link),
             (primary, &config.notify.link),
             (fallback, &config.notify.link),
         ];

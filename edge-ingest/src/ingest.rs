@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use http::Response;
-use spillway_proto::key_record::KeyRecord;
+use spillway_proto::key_record::{KeyRecord, Quotas};
 use spillway_proto::notification::Notification;
 use spillway_proto::otlp::Verdict;
 use spillway_proto::trace_context::TraceContext;
@@ -12,6 +12,7 @@ use spillway_proto::usage::Usage;
 use spillway_proto::{KeyId, ObjectId, ObjectKey, ProjectId, TenantId, UnixMillis};
 
 use crate::allowance::Amounts;
+use crate::allowance::isolate::SharedTenant;
 use crate::auth::{self, KeySource};
 use crate::config::{Config, OnFault};
 use crate::isolate::Isolate;
@@ -153,7 +154,9 @@ impl<K: KeyStore, A: AllowanceStore, O: ObjectStore, R: Runtime> Edge<'_, K, A, 
         found.summary.bytes = bytes;
         tenant.borrow_mut().charge(Amounts { bytes: bytes as i64, ..Amounts::default() });
         let object_id = ObjectId::of(&key.tenant, &runtime.sha256(&body).await);
-        let payload = payload::check(body, announced, &self.config.body, &key.span_limits, received_at)?;
+        let validate =
+            async { payload::check(body, announced, &self.config.body, &key.span_limits, received_at) };
+        let payload = steps.step("validate", runtime, validate).await?;
         found.summary.verdict = payload.verdict.clone();
         let spans = payload.verdict.accepted;
         if spans == 0 {
@@ -196,38 +199,33 @@ impl<K: KeyStore, A: AllowanceStore, O: ObjectStore, R: Runtime> Edge<'_, K, A, 
     }
 
     /// Steps 3 and 4. Where the tenant's object cannot be asked, the last lease serves on; then the configuration decides.
-    async fn admit(
-        &self,
-        key: &KeyRecord,
-        found: &mut Found,
-    ) -> Result<Rc<std::cell::RefCell<crate::allowance::tenant::Tenant>>, Rejection> {
+    async fn admit(&self, key: &KeyRecord, found: &mut Found) -> Result<SharedTenant, Rejection> {
         self.isolate.limiters.check(key, self.runtime.now())?;
         let config = &self.config.allowance;
         let allowances = &self.isolate.allowances;
         let (tenant, asked) = allowances.of(key, config, self.allowances, self.runtime).await;
-        let now = self.runtime.now();
-        let closed = |on_fault| asked.is_err() && on_fault == OnFault::Closed;
+        let (away, now) = (asked.err(), self.runtime.now());
         // 3
-        match tenant.borrow().usage(&now.month()) {
-            Some(usage) => quota::check(&key.quotas, usage, now)?,
-            None if key.quotas != Default::default() && closed(config.quotas_on_fault) => {
-                return Err(asked.err().map_or(Rejection::UnknownKey, Rejection::Fault));
+        match (tenant.borrow().usage(&now.month()), &away) {
+            (Some(usage), _) => quota::check(&key.quotas, usage, now)?,
+            (None, Some(fault))
+                if key.quotas != Quotas::default() && config.quotas_on_fault == OnFault::Closed =>
+            {
+                return Err(Rejection::Fault(fault.clone()));
             }
-            None => {}
+            (None, _) => {}
         }
         // 4
         let spent = tenant.borrow_mut().spend(&key.limits, now);
-        match (spent, asked) {
-            (Ok(()), asked) => found.summary.faults.extend(asked.err()),
-            (Err(met), Ok(())) => return Err(rate_limit::rejection(met, &key.limits)),
-            (Err(_), Err(fault)) if config.rates_on_fault == OnFault::Closed => {
-                return Err(Rejection::Fault(fault));
+        match (spent, &away) {
+            (Ok(()), _) => {}
+            (Err(met), None) => return Err(rate_limit::rejection(met, &key.limits)),
+            (Err(_), Some(fault)) if config.rates_on_fault == OnFault::Closed => {
+                return Err(Rejection::Fault(fault.clone()));
             }
-            (Err(_), Err(fault)) => {
-                self.isolate.telemetry.count("allowance.open", 1);
-                found.summary.faults.push(fault);
-            }
+            (Err(_), Some(_)) => self.isolate.telemetry.count("allowance.open", 1),
         }
+        found.summary.faults.extend(away);
         Ok(tenant)
     }
 

@@ -1,6 +1,7 @@
 //! What an isolate remembers from one request to the next.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use spillway_proto::UnixMillis;
 
@@ -12,7 +13,7 @@ use crate::rate_limit::RateLimiters;
 use crate::telemetry::Telemetry;
 
 /// A round of the background that has not come back by then was cancelled with its request.
-const ROUND_LOST_MS: u64 = 15_000;
+const ROUND_LOST: Duration = Duration::from_secs(15);
 
 /// What an isolate remembers.
 pub struct Isolate {
@@ -31,6 +32,7 @@ pub struct Isolate {
     /// What there is to tell.
     pub telemetry: Telemetry,
     round_since: Cell<Option<UnixMillis>>,
+    last_round: Cell<Option<UnixMillis>>,
 }
 
 impl Default for Isolate {
@@ -44,23 +46,27 @@ impl Default for Isolate {
             notify_links: NotifyLinks::default(),
             telemetry: Telemetry::default(),
             round_since: Cell::new(None),
+            last_round: Cell::new(None),
         }
     }
 }
 
 impl Isolate {
-    /// Whether the caller is the one request that does the background's next round.
-    pub fn begin_round(&self, now: UnixMillis) -> bool {
-        let running =
-            self.round_since.get().is_some_and(|since| now.0.saturating_sub(since.0) < ROUND_LOST_MS);
-        if !running {
-            self.round_since.set(Some(now));
+    /// Makes the caller the one request that does the background's next round, and tells it how long to wait: rounds are at
+    /// least `interval` apart, and the first one after a pause is at once. None if another request does it.
+    pub fn begin_round(&self, interval: Duration, now: UnixMillis) -> Option<Duration> {
+        let since = |at: UnixMillis| Duration::from_millis(now.0.saturating_sub(at.0));
+        if self.round_since.get().is_some_and(|at| since(at) < ROUND_LOST) {
+            return None;
         }
-        !running
+        self.round_since.set(Some(now));
+        let last = self.last_round.get();
+        Some(last.map_or(Duration::ZERO, |at| interval.saturating_sub(since(at))))
     }
 
-    /// The round is over.
-    pub fn end_round(&self) {
+    /// The round begins its work; what comes in from here on needs another one.
+    pub fn end_round(&self, now: UnixMillis) {
         self.round_since.set(None);
+        self.last_round.set(Some(now));
     }
 }

@@ -10,6 +10,7 @@ pub mod auth;
 pub mod background;
 pub mod config;
 pub mod cors;
+pub mod guard;
 pub mod ingest;
 pub mod isolate;
 pub mod key_cache;

@@ -175,6 +175,12 @@ impl Rejection {
             Self::Malformed(error) => {
                 Some(FieldViolation { field: error.field(), description: error.to_string() })
             }
+            Self::Decompress(error @ DecompressError::Corrupt(_)) => {
+                Some(FieldViolation { field: ".".to_owned(), description: error.to_string() })
+            }
+            Self::BodyUnreadable(_) => {
+                Some(FieldViolation { field: ".".to_owned(), description: self.to_string() })
+            }
             _ => None,
         };
         Status { code: self.rpc_code(), message: self.to_string(), violation }

@@ -85,6 +85,14 @@ impl Telemetry {
         }
     }
 
+    /// Takes in one more span of a request.
+    pub fn span(&self, span: StepSpan) {
+        if self.spans.borrow().len() >= MAX_SPANS {
+            return self.count("spans.dropped", 1);
+        }
+        self.spans.borrow_mut().push(span);
+    }
+
     /// Takes in a request's spans: `request`, and one below it for each of `steps`.
     pub fn trace(&self, request: StepSpan, steps: &[Step], runtime: &impl Runtime) {
         if self.spans.borrow().len() + steps.len() >= MAX_SPANS {

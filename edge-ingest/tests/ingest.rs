@@ -2,7 +2,12 @@
 
 mod world;
 
+use edge_ingest::guard::guarded;
+use edge_ingest::reject::Rejection;
+use edge_ingest::response;
+use http::HeaderValue;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, RETRY_AFTER};
+use pollster::block_on;
 use spillway_proto::UnixMillis;
 use spillway_proto::otlp::{Compression, Encoding, decode};
 use spillway_proto::record::records_of;
@@ -433,8 +438,8 @@ fn requests_are_counted_and_traced_by_step_and_no_count_is_lost() {
     assert_eq!((batch.counters["requests.accepted"], batch.counters["spans.accepted"]), (2, 5));
     assert_eq!(batch.counters["notifications.http"], 2);
     let names: Vec<_> = batch.spans.iter().map(|span| span.name.as_str()).collect();
-    assert_eq!(names, ["auth", "allowance", "read", "store", "ingest"]);
-    let ingest = batch.spans.last().unwrap();
+    assert_eq!(names, ["auth", "allowance", "read", "validate", "store", "ingest", "notify"]);
+    let ingest = batch.spans.iter().find(|span| span.is_request).unwrap();
     assert_eq!(ingest.parent_span_id.as_deref(), Some("00f067aa0ba902b7"));
     assert!(batch.spans.iter().all(|span| span.context.trace_id == ingest.context.trace_id));
     assert_eq!(batch.spans[0].parent_span_id, Some(ingest.context.span_id_hex()));
@@ -449,7 +454,10 @@ fn what_the_edge_tells_becomes_spans_of_the_operator() {
     let export = decode(&edge_ingest::operator::export_of(batch, &world), Encoding::Protobuf).unwrap();
     let spans = &export.resource_spans[0].scope_spans[0].spans;
     let names: Vec<_> = spans.iter().map(|span| span.name.as_str()).collect();
-    assert_eq!(names, ["auth", "allowance", "read", "store", "ingest", "edge counters"]);
+    assert_eq!(
+        names,
+        ["auth", "allowance", "read", "validate", "store", "ingest", "notify", "edge counters"]
+    );
     assert!(spans.last().unwrap().attributes.iter().any(|count| count.key == "requests.accepted"));
 }
 
@@ -462,4 +470,25 @@ fn a_signed_request_is_told_the_usage_and_no_other() {
     assert_eq!(world.usage(body, "v1,t=1,mac=00").unwrap_err(), "bad_signature");
     let other = br#"{"tenant":"metered","month":"2026-12"}"#;
     assert_eq!(world.usage(other, &world::sign(body)).unwrap_err(), "bad_signature");
+}
+
+#[test]
+fn a_panic_is_a_fault_of_its_own_request_and_of_no_other() {
+    let world = World::failing(Fault::KeysPanic);
+    let panicked = block_on(guarded(async { world.send(Sent::spans(1, "application/json")) }));
+    let fault = panicked.unwrap_err();
+    assert!(fault.to_string().starts_with("panic: ") && fault.detail.contains(world::DETAIL), "{fault}");
+    let answer = response::rejected(&Rejection::Fault(fault), Encoding::Json);
+    assert_eq!((answer.status().as_u16(), &answer.headers()[RETRY_AFTER]), (503, &HeaderValue::from(1)));
+    assert!(!world::status_message(&answer).contains(world::DETAIL));
+    world.fault.set(None);
+    assert_eq!(world.send(Sent::spans(1, "application/json")).response.status(), 200);
+}
+
+#[test]
+fn the_log_has_the_message_of_a_panic_of_either_kind() {
+    let detail = |panic: fn()| block_on(guarded(async move { panic() })).unwrap_err().detail;
+    assert_eq!(detail(|| panic!("plain")), "plain");
+    assert_eq!(detail(|| panic!("of {}", "many parts")), "of many parts");
+    assert_eq!(detail(|| std::panic::panic_any(7)), "without a message");
 }

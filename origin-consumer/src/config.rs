@@ -11,10 +11,12 @@ use figment::providers::{Env, Format, Toml};
 use serde::Deserialize;
 
 use crate::clickhouse::ClickHouseConfig;
+use crate::cloudflare::CloudflareConfig;
 use crate::consume::ConsumerConfig;
 use crate::fetch::S3Config;
 use crate::http::HttpConfig;
 use crate::intake::NotifyConfig;
+use crate::keys::EdgeConfig;
 use crate::queue::QueueConfig;
 use crate::queue_pull::QueuePullConfig;
 use crate::sweep::SweepConfig;
@@ -23,7 +25,7 @@ use crate::telemetry::TelemetryConfig;
 /// What the names of the environment's variables begin with.
 const PREFIX: &str = "SPILLWAY_";
 
-/// Everything that `serve` and `consume` are told. Each part lives beside what it configures.
+/// Everything that the commands are told. Each part lives beside what it configures.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
@@ -45,6 +47,10 @@ pub struct Config {
     pub consumer: ConsumerConfig,
     /// `[telemetry]`
     pub telemetry: TelemetryConfig,
+    /// `[cloudflare]`
+    pub cloudflare: CloudflareConfig,
+    /// `[edge]`
+    pub edge: EdgeConfig,
 }
 
 /// The configuration is missing something, or holds something wrong.
@@ -115,7 +121,7 @@ fn read(path: &Path) -> Result<String, ConfigError> {
 
 /// Names of fields that hold text: their values in the environment are taken as they are, where others are read as numbers
 /// or lists.
-const TEXTS: [&str; 16] = [
+const TEXTS: [&str; 17] = [
     "access_key_id",
     "account_id",
     "api_key",
@@ -124,6 +130,7 @@ const TEXTS: [&str; 16] = [
     "bucket",
     "database",
     "endpoint",
+    "kv_namespace_id",
     "listen",
     "own_tenant",
     "password",
@@ -195,6 +202,14 @@ pub(crate) fn is_set(field: &'static str, value: &str) -> Result<(), ConfigError
     if value.is_empty() { Err(wrong(field, "set", "missing")) } else { Ok(()) }
 }
 
+/// For an id as Cloudflare gives them out; a name is none.
+pub(crate) fn is_id(field: &'static str, value: &str) -> Result<(), ConfigError> {
+    if value.len() == 32 && value.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(());
+    }
+    Err(wrong(field, "an id of 32 hex digits", shown(value)))
+}
+
 impl Config {
     /// Reads the file, if there is one, and the environment.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
@@ -233,6 +248,17 @@ impl Config {
         self.notify.check()?;
         self.queue_pull.check()?;
         self.telemetry.check()
+    }
+
+    /// Whether keys can be managed with it.
+    pub fn check_keys(&self) -> Result<(), ConfigError> {
+        self.cloudflare.check()
+    }
+
+    /// Whether the edge can be asked for usage with it.
+    pub fn check_usage(&self) -> Result<(), ConfigError> {
+        self.edge.check()?;
+        self.notify.check()
     }
 }
 
@@ -308,8 +334,19 @@ mod tests {
         let example = include_str!("../../deploy/spillway.example.toml");
         let given: Config = Figment::from(Toml::string(example)).extract().unwrap();
         assert_eq!(format!("{given:?}"), format!("{:?}", Config::default()));
-        let sections =
-            ["http", "notify", "queue_pull", "queue", "s3", "sweep", "clickhouse", "consumer", "telemetry"];
+        let sections = [
+            "http",
+            "notify",
+            "queue_pull",
+            "queue",
+            "s3",
+            "sweep",
+            "clickhouse",
+            "consumer",
+            "telemetry",
+            "cloudflare",
+            "edge",
+        ];
         for section in sections {
             assert!(example.contains(&format!("[{section}]")), "{section}");
         }

@@ -3,9 +3,11 @@
 //! # This crate
 //!
 //! The origin ([`http`]) takes notifications into the [`queue`]; the consumer ([`consume`]) brings the objects that
-//! they name into ClickHouse, in the steps that the picture above letters.
+//! they name into ClickHouse, in the steps that the picture above letters. Beside them, [`keys`] is what an operator manages
+//! the edge's keys with.
 
 pub mod clickhouse;
+pub mod cloudflare;
 pub mod config;
 pub mod consume;
 pub mod engine;
@@ -13,10 +15,12 @@ pub mod fetch;
 pub mod http;
 pub mod insert;
 pub mod intake;
+pub mod keys;
 pub mod metrics;
 pub mod migrate;
 pub mod queue;
 pub mod queue_pull;
+mod retry;
 pub mod rows;
 pub mod serve;
 pub mod shutdown;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use origin_consumer::config::{Config, ConfigError};
 use origin_consumer::engine::{self, EngineError, EngineOptions};
+use origin_consumer::keys::{self, KeysArgs, KeysError};
 use origin_consumer::migrate::{self, MigrateError};
 use origin_consumer::serve::{Parts, ServeError, serve};
 use origin_consumer::shutdown;
@@ -29,8 +30,8 @@ struct Cli {
 const CONFIGURATION: &str = "\
 Configuration: a TOML file (--config), and over it the environment, where SPILLWAY_CLICKHOUSE__URL is `url` of
 [clickhouse]. Required: notify.signing_keys (serve), s3.endpoint, s3.access_key_id, s3.secret_access_key and
-clickhouse.url; with queue_pull.queue_id also queue_pull.account_id and queue_pull.api_token.
-deploy/spillway.example.toml lists all fields. The log's level is set by RUST_LOG (default: info).
+clickhouse.url; with queue_pull.queue_id also queue_pull.account_id and queue_pull.api_token. For `keys`, see its own
+help. deploy/spillway.example.toml lists all fields. The log's level is set by RUST_LOG (default: info).
 
 Exit codes: 0 ended as asked, 1 failed, 2 the command line or the configuration is wrong.";
 
@@ -57,6 +58,7 @@ enum Command {
         #[command(flatten)]
         config: ConfigFile,
     },
+    Keys(KeysArgs),
     /// Serve the embedded ClickHouse engine on loopback, for development and tests
     Clickhouse {
         /// The data folder
@@ -104,6 +106,8 @@ enum Failure {
     #[error("cannot migrate {url}: {source}")]
     Migrate { url: String, source: MigrateError },
     #[error(transparent)]
+    Keys(#[from] KeysError),
+    #[error(transparent)]
     Engine(#[from] EngineError),
     #[error("cannot start: {0}")]
     Start(#[from] std::io::Error),
@@ -113,6 +117,7 @@ impl Failure {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_) => ExitCode::from(2),
+            Self::Keys(error) => ExitCode::from(error.exit_code()),
             Self::Serve(_) | Self::Migrate { .. } | Self::Engine(_) | Self::Start(_) => ExitCode::FAILURE,
         }
     }
@@ -124,7 +129,10 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            tracing::error!("{failure}");
+            match &failure {
+                Failure::Keys(error) => keys::report(error),
+                _ => tracing::error!("{failure}"),
+            }
             failure.exit_code()
         }
     }
@@ -163,6 +171,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
             config.check_clickhouse()?;
             in_runtime(migrate_now(&config))
         }
+        Command::Keys(arguments) => {
+            choose_tls();
+            in_runtime(async { Ok(keys::run(arguments).await?) })
+        }
     }
 }
 
@@ -171,12 +183,16 @@ fn in_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Fai
 }
 
 async fn run_services(config: &Config, parts: Parts, exit_on_stdin_eof: bool) -> Result<(), Failure> {
-    // The TLS of the exporter takes whatever the process has chosen; there is one choice, so a second try is harmless.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    choose_tls();
     let stop = shutdown::requested(exit_on_stdin_eof)?;
     serve(config, parts, stop).await?;
     tracing::info!("ended as asked");
     Ok(())
+}
+
+/// reqwest takes whatever the process has chosen; there is one choice, so a second try is harmless.
+fn choose_tls() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 async fn migrate_now(config: &Config) -> Result<(), Failure> {

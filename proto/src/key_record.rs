@@ -37,11 +37,15 @@ pub struct KeyRecord {
     #[serde(default)]
     pub limits: RateLimits,
     /// How much may be stored in a UTC month.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub quotas: Quotas,
-    /// What a span may hold.
-    #[serde(default)]
+    /// What a span may hold. Defaults are not written, so that a record does not keep those of the day on which it was made.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub span_limits: SpanLimits,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Whether a key may be used.

@@ -63,7 +63,7 @@ fn a_server_that_is_not_there_is_named_and_is_no_mistake_of_the_configuration() 
 fn the_help_names_what_is_required() -> Result<()> {
     let output = run(&["--help"], &[])?;
     let said = String::from_utf8(output.stdout)?;
-    for word in ["serve", "consume", "migrate", "clickhouse", "notify.signing_keys", "Exit codes"] {
+    for word in ["serve", "consume", "migrate", "keys", "clickhouse", "notify.signing_keys", "Exit codes"] {
         assert!(said.contains(word), "{word}: {said}");
     }
     Ok(())

@@ -143,7 +143,7 @@ async fn the_trace_context_goes_from_the_exporter_to_the_consumers_own_spans() -
     let caller_trace = Export::new(0).trace_id;
     let export = Export::new(1).within(format!("00-{caller_trace}-00f067aa0ba902b7-01"));
     export.accepted(&stack).await?;
-    stack.await_trace(&caller_trace, 6).await?;
+    stack.await_trace(&caller_trace, 12).await?;
     #[derive(Row, Deserialize)]
     struct Hop {
         name: String,
@@ -152,7 +152,7 @@ async fn the_trace_context_goes_from_the_exporter_to_the_consumers_own_spans() -
     }
     let hops = format!(
         "SELECT toString(SpanName) AS name, SpanId AS id, ParentSpanId AS parent FROM otel_traces
-         WHERE TraceId = '{caller_trace}' AND ServiceName = 'spillway' AND TenantId = 'spillway-operator'"
+         WHERE TraceId = '{caller_trace}' AND ServiceName LIKE 'spillway%' AND TenantId = 'spillway-operator'"
     );
     let hops = stack.clickhouse().query_raw(&hops).fetch_all::<Hop>().await?;
     let parent_of = |name: &str| {
@@ -161,6 +161,7 @@ async fn the_trace_context_goes_from_the_exporter_to_the_consumers_own_spans() -
         hops.iter().find(|hop| hop.id == parent).map_or(parent, |hop| hop.name.as_str())
     };
     assert_eq!(parent_of("ingest"), "00f067aa0ba902b7");
+    assert_eq!(["auth", "allowance", "read", "validate", "store", "notify"].map(parent_of), ["ingest"; 6]);
     assert_eq!((parent_of("enqueue"), parent_of("consume")), ("ingest", "ingest"));
     assert_eq!([parent_of("fetch"), parent_of("decode"), parent_of("insert")], ["consume"; 3]);
     stack.stop_now().await

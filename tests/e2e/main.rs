@@ -1,13 +1,16 @@
 //! End to end, over the real parts: workerd with R2, KV and Durable Objects, the origin, the queue, the consumer, and
 //! the ClickHouse engine. Each test has a stack of its own.
 
+mod bindings;
 mod configuration;
+mod edge;
 mod engine;
 mod exporter;
 mod faults;
 mod hostile;
 mod insert;
 mod journey;
+mod keys;
 mod origin;
 mod queue_pull;
 mod refusals;

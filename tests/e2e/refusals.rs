@@ -65,9 +65,11 @@ async fn a_malformed_request_is_told_which_field() -> Result<()> {
 #[tokio::test]
 async fn over_the_rate_the_wait_is_one_that_exporters_survive() -> Result<()> {
     let stack = TestStack::start().await?;
-    assert_eq!(Export::new(1).send(&stack, "slow").await?.status(), 200);
-    let answer = Export::new(1).send(&stack, "slow").await?;
-    assert_eq!(answer.status(), 429);
+    // Side by side: on a busy machine, a second may pass between two that follow each other.
+    let (one, other) = (Export::new(1), Export::new(1));
+    let (one, other) = tokio::try_join!(one.send(&stack, "slow"), other.send(&stack, "slow"))?;
+    let (taken, answer) = if one.status() == 200 { (one, other) } else { (other, one) };
+    assert_eq!((taken.status().as_u16(), answer.status().as_u16()), (200, 429));
     assert_eq!(answer.headers()["content-type"], PROTOBUF);
     let wait: u64 = answer.headers()["retry-after"].to_str()?.parse()?;
     assert!((1..=3).contains(&wait), "{wait}");
@@ -89,6 +91,20 @@ async fn over_the_quota_is_403_also_after_a_restart_of_the_edge() -> Result<()> 
         assert!(message(answer).await?.contains("10 spans"));
     }
     assert_eq!(Bucket::of(&stack).keys().await?.len(), 1);
+    stack.stop_now().await
+}
+
+#[tokio::test]
+async fn the_quota_of_a_tenant_that_is_spread_holds_whichever_of_its_objects_is_asked() -> Result<()> {
+    let mut stack = TestStack::start().await?;
+    assert_eq!(Export::new(11).send(&stack, "spread").await?.status(), 200);
+    // What is settled after the answer is there before an isolate ends.
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    for _ in 0..3 {
+        // Another isolate, which may ask another object.
+        stack.restart_edge().await?;
+        assert_eq!(Export::new(1).send(&stack, "spread").await?.status(), 403);
+    }
     stack.stop_now().await
 }
 

@@ -3,6 +3,7 @@
 pub mod bucket;
 pub mod cloudflare_queue;
 pub mod export;
+pub mod lone_edge;
 pub mod lone_origin;
 pub mod metrics;
 pub mod neighbour;

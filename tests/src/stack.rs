@@ -36,6 +36,8 @@ pub struct Setup<'a> {
     pub own_spans: bool,
     /// Where the messages of the Worker's queue go.
     pub notification_queue: Option<NotificationQueue>,
+    /// Service bindings of the Worker, and the URLs of what stands behind them.
+    pub edge_services: Vec<(&'a str, &'a str)>,
 }
 
 impl TestStack {
@@ -60,6 +62,7 @@ impl TestStack {
             operator_key: if setup.own_spans { Some(Key::new(OPERATOR, &json!({}))?) } else { None },
             edge_port: None,
             notification_queue: setup.notification_queue,
+            edge_services: owned(setup.edge_services),
             edge_vars: owned(setup.edge_vars),
             origin_vars: owned(setup.origin_vars),
             origin_arguments: setup.origin_arguments,
@@ -109,7 +112,8 @@ fn trace_count(trace_id: &str) -> String {
     format!("SELECT count() FROM otel_traces WHERE TraceId = '{trace_id}'")
 }
 
-/// One key a tenant: `acme` and its `neighbour` may do much, `slow` one request a second, `small` ten spans a month, and `gone` nothing.
+/// One key a tenant: `acme` and its `neighbour` may do much, `slow` one request a second, `small` and `spread` (over four
+/// Durable Objects) ten spans a month, and `gone` nothing.
 fn keys() -> Result<Vec<Key>> {
     let much = json!({ "limits": { "requests": { "per_second": 10_000 } } });
     Ok(vec![
@@ -117,6 +121,7 @@ fn keys() -> Result<Vec<Key>> {
         Key::new("neighbour", &much)?,
         Key::new("slow", &json!({ "limits": { "requests": { "per_second": 1, "burst": 1 } } }))?,
         Key::new("small", &json!({ "quotas": { "spans_per_month": 10 } }))?,
+        Key::new("spread", &json!({ "limits": { "shards": 4 }, "quotas": { "spans_per_month": 10 } }))?,
         Key::new("gone", &json!({ "status": "revoked" }))?,
     ])
 }

@@ -2,16 +2,17 @@
 //
 //   node edge.mjs CONFIG.json
 //
-// The configuration: { port, build, persist, ready, vars, keys, bucket, s3, notificationQueue, metrics, without }; see
-// `EdgeConfig` in ../src/edge.rs.
+// The configuration: { port, build, persist, ready, vars, keys, bucket, s3, notificationQueue, metrics, services,
+// without, kvApi }; see `EdgeConfig` in ../src/edge.rs.
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import process from "node:process";
+import { serveKvApi } from "./kv-api.mjs";
 
 const config = JSON.parse(readFileSync(process.argv[2], "utf8"));
 const require = createRequire(join(process.env.SPILLWAY_NODE_MODULES, "_"));
-const { Miniflare, convertV4MiniflareOptions } = require("miniflare");
+const { Miniflare, Response, convertV4MiniflareOptions } = require("miniflare");
 
 // Miniflare's queues cannot be pulled from, as Cloudflare's can; a Worker pushes what comes to where the origin pulls.
 function queueForwarder({ pushUrl, token }) {
@@ -50,6 +51,20 @@ const operator = {
 };
 
 for (const kind of Object.values(bindings)) for (const name of config.without) delete kind[name];
+// Each further service binding is an HTTP server of whoever starts this.
+const services = Object.fromEntries(
+  Object.entries(config.services).map(([name, base]) => [
+    name,
+    async (request) => {
+      const { pathname } = new URL(request.url);
+      const [body, headers] = [await request.arrayBuffer(), Object.fromEntries(request.headers)];
+      delete headers.host;
+      delete headers["content-length"];
+      const answer = await fetch(new URL(pathname, base), { method: request.method, headers, body });
+      return new Response(await answer.arrayBuffer(), { status: answer.status, headers: answer.headers });
+    },
+  ]),
+);
 const miniflare = new Miniflare(
   convertV4MiniflareOptions({
     host: "127.0.0.1",
@@ -63,7 +78,7 @@ const miniflare = new Miniflare(
         bindings: config.vars,
         ...bindings,
         queueProducers: config.notificationQueue ? { NOTIFICATIONS: "notifications" } : {},
-        serviceBindings: config.metrics ? { METRICS: operator.name } : {},
+        serviceBindings: { ...(config.metrics ? { METRICS: operator.name } : {}), ...services },
       },
       ...(config.metrics ? [operator] : []),
       ...(config.notificationQueue ? [queueForwarder(config.notificationQueue)] : []),
@@ -83,10 +98,12 @@ process.on("SIGINT", end);
 process.stdin.on("end", end).on("error", end).resume();
 
 const url = await miniflare.ready;
+let kvApiUrl = "";
 if (bindings.kvNamespaces.KEYS) {
   const keys = await miniflare.getKVNamespace("KEYS");
   for (const [name, record] of Object.entries(config.keys)) await keys.put(name, JSON.stringify(record));
+  kvApiUrl = await serveKvApi(keys, config.kvApi);
 }
 // Renamed, so that whoever waits for the file never reads half of it.
-writeFileSync(`${config.ready}.partial`, JSON.stringify({ url: url.origin }));
+writeFileSync(`${config.ready}.partial`, JSON.stringify({ url: url.origin, kvApiUrl }));
 renameSync(`${config.ready}.partial`, config.ready);

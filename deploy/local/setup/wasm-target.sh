@@ -1,33 +1,71 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # setup.sh and its parts share their variables
-# Rust's standard library for wasm32-unknown-unknown. SPILLWAY_WASM_TOOLCHAIN says where it comes from:
-#   rustup   from rustup, for the toolchain of this checkout
+# Rust's standard library for wasm32-unknown-unknown, compiled here so that panics unwind: a panic then ends one request.
+# As it is shipped it aborts, and a panic fails every request that the isolate has in hand.
+#
+# SPILLWAY_WASM_TOOLCHAIN says where the compiler and the library's source come from:
+#   rustup   from rustup, for the toolchain of this checkout; without the source, panics abort
 #   debian   from Debian 12's packages of a newer Rust, unpacked in the cache
 #   auto     from rustup, or, where rustup cannot download, from Debian (the default)
 
 wasm=wasm32-unknown-unknown
-# The number changes when what is unpacked or built below changes.
-debian_rust=$cache/debian-rust-1
+# The numbers change when what is unpacked or built below changes.
+debian_rust=$cache/debian-rust-2
+debian_rust_packages=$cache/debian-rust-packages
+unwinding_rust=$cache/unwinding-rust-1
 
-# Sets `wasm_kind` to rustup or debian, for debian also `wasm_bin`, the folder of its rustc.
+# Sets `wasm_kind` to rustup or debian, for debian also `wasm_bin`, the folder of its rustc; and `wasm_sysroot`, where the
+# library is, or nothing where panics abort.
 set_up_wasm_target() {
-    wasm_kind=${SPILLWAY_WASM_TOOLCHAIN:-auto}
-    wasm_bin=$debian_rust/bin
-    case $wasm_kind in
-        rustup)
-            rust_has_wasm || rustup_adds_wasm || die "rustup could not add the wasm target: run rustup target add $wasm"
-            ;;
-        debian) ;;
-        auto)
-            wasm_kind=rustup
-            if ! rust_has_wasm && { [[ -d $debian_rust ]] || ! rustup_adds_wasm; }; then
-                wasm_kind=debian
-            fi
-            ;;
-        *) die "SPILLWAY_WASM_TOOLCHAIN is $wasm_kind; it can be rustup, debian or auto" ;;
+    case ${SPILLWAY_WASM_TOOLCHAIN:-auto} in
+        rustup) wasm_kind=rustup ;;
+        debian) wasm_kind=debian ;;
+        auto) choose_toolchain ;;
+        *) die "SPILLWAY_WASM_TOOLCHAIN is $SPILLWAY_WASM_TOOLCHAIN; it can be rustup, debian or auto" ;;
     esac
-    if [[ $wasm_kind == rustup || -d $debian_rust ]]; then return; fi
-    say "setting up Debian's Rust for the Worker's build (160 MB), and compiling its wasm library (about 2 minutes)"
-    install_as "$debian_rust" build_debian_rust
+    "set_up_${wasm_kind}_wasm"
+}
+
+choose_toolchain() {
+    wasm_kind=rustup
+    if rust_has_wasm && rust_has_source; then return; fi
+    if [[ -d $debian_rust ]] || { ! rustup_completes_rust && fetch_debian_rust; }; then
+        wasm_kind=debian
+    fi
+}
+
+set_up_rustup_wasm() {
+    local version
+    rustup_completes_rust || rust_has_wasm ||
+        die "rustup could not add the wasm target: run rustup target add $wasm (Debian 12 has it too, as rustc-web)"
+    if ! rust_has_source; then
+        wasm_sysroot=
+        say "there is no rust-src, so the Worker is built to abort: one panic fails all that its isolate has in hand" \
+            "(mend it with: rustup component add rust-src)"
+        return
+    fi
+    version=$(rustc -vV | sha256sum)
+    wasm_sysroot=$unwinding_rust-${version:0:12}
+    if [[ -d $wasm_sysroot ]]; then return; fi
+    say "compiling Rust's wasm library so that panics unwind (half a minute)"
+    install_as "$wasm_sysroot" build_wasm_library rustc
+}
+
+rustup_completes_rust() {
+    if ! rust_has_wasm; then
+        rustup_adds "the wasm target (20 MB)" target add "$wasm" && rust_has_wasm || return
+    fi
+    if ! rust_has_source; then
+        rustup_adds "the source of Rust's library (4 MB)" component add rust-src && rust_has_source
+    fi
+}
+
+# Once a set-up: where rustup cannot download, it may take minutes to say so.
+rustup_adds() {
+    local what=$1
+    shift
+    [[ -z ${rustup_failed-} ]] && command -v rustup >/dev/null || return
+    say "adding $what with rustup"
+    quietly timeout 300 rustup "$@" || { rustup_failed=yes && return 1; }
 }
 
 rust_has_wasm() {
@@ -36,22 +74,38 @@ rust_has_wasm() {
         compgen -G "$libraries/libstd-*.rlib" >/dev/null
 }
 
-rustup_adds_wasm() {
-    command -v rustup >/dev/null || return
-    say "adding the wasm target to Rust with rustup (20 MB)"
-    quietly timeout 300 rustup target add "$wasm" && rust_has_wasm
+rust_has_source() {
+    local sysroot
+    sysroot=$(rustc --print sysroot 2>/dev/null) && [[ -f $sysroot/lib/rustlib/src/rust/library/std/Cargo.toml ]]
+}
+
+set_up_debian_wasm() {
+    wasm_bin=$debian_rust/bin
+    wasm_sysroot=$debian_rust/usr
+    if [[ -d $debian_rust ]]; then return; fi
+    fetch_debian_rust ||
+        die "apt has no package rustc-web (Debian 12 has): where rustup can download, run rustup target add $wasm"
+    say "setting up Debian's Rust for the Worker's build, and compiling its wasm library (about 2 minutes)"
+    install_as "$debian_rust" build_debian_rust
+    rm -r "$debian_rust_packages"
+}
+
+fetch_debian_rust() {
+    local partial=$debian_rust_packages.partial.$$
+    if [[ -d $debian_rust_packages ]]; then return; fi
+    say "fetching Debian's Rust for the Worker's build (160 MB)"
+    mkdir "$partial" &&
+        download_packages "$partial" name_rust_packages &&
+        mv -T "$partial" "$debian_rust_packages"
 }
 
 build_debian_rust() {
-    local folder=$1 packages=$1/packages
-    mkdir "$packages" "$folder/bin"
-    download_packages "$packages" name_rust_packages ||
-        die "the wasm target is missing, and apt has no package rustc-web (Debian 12 has): where rustup can download, run rustup target add $wasm"
-    unpack_rust "$packages" "$folder"
-    rm -r "$packages"
+    local folder=$1
+    mkdir "$folder/bin"
+    unpack_rust "$debian_rust_packages" "$folder"
     write_wrapper "$folder" rustc
     write_wrapper "$folder" cargo-clippy
-    build_wasm_library "$folder"
+    build_wasm_library "$folder/bin/rustc" "$folder/usr"
 }
 
 name_rust_packages() {
@@ -90,20 +144,20 @@ WRAPPER
     chmod +x "$folder/bin/$program"
 }
 
-# Debian ships no compiled library for wasm: compile it as a dependency of an empty crate, and put it where that rustc
-# looks for it.
+# Compiles the library as a dependency of an empty crate, and puts it where rustc, told of that sysroot, looks for it.
+#   build_wasm_library RUSTC SYSROOT
 build_wasm_library() {
-    local folder=$1 crate=$1/empty-crate libraries
-    libraries=$folder/usr/lib/rustlib/$wasm/lib
+    local rustc=$1 sysroot=$2 crate=$2/empty-crate libraries=$2/lib/rustlib/$wasm/lib
     mkdir -p "$crate/src" "$libraries"
     printf '[package]\nname = "empty-crate"\nedition = "2021"\n[workspace]\n' >"$crate/Cargo.toml"
     echo '#![no_std]' >"$crate/src/lib.rs"
-    # -Z and the library's own features are for nightly toolchains, unless RUSTC_BOOTSTRAP is set. The bitcode is for
-    # link-time optimization.
-    must "the wasm library of Debian's Rust could not be compiled" \
-        env RUSTC="$folder/bin/rustc" RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Cembed-bitcode=yes CARGO_PROFILE_RELEASE_PANIC=abort \
+    # -Z and the library's own features are for nightly toolchains, unless RUSTC_BOOTSTRAP is set. It is set for the
+    # library alone: many crates would take it for a nightly compiler. The bitcode is for link-time optimization.
+    must "Rust's wasm library could not be compiled" \
+        env RUSTC="$rustc" RUSTC_BOOTSTRAP=1 CARGO_ENCODED_RUSTFLAGS=$'-Cpanic=unwind\x1f-Cembed-bitcode=yes' \
         cargo build --release --manifest-path "$crate/Cargo.toml" --target "$wasm" --target-dir "$crate/target" \
-        -Zbuild-std=std,panic_abort,proc_macro
+        -Zbuild-std=std,panic_unwind,proc_macro
     mv "$crate/target/$wasm/release/deps"/*.rlib "$libraries/"
     rm -r "$libraries"/libempty_crate-*.rlib "$crate"
+    "$rustc" -vV >"$sysroot/rustc-version"
 }

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use spillway_proto::key_record::KeyRecord;
 
-use crate::keys::Key;
+use crate::keys::{Key, random_secret};
 use crate::process::Process;
 use crate::tools::{checkout, edge_build, exported};
 
@@ -27,6 +28,32 @@ pub struct S3Credentials {
     pub access_key_id: String,
     /// Its secret.
     pub secret_access_key: String,
+}
+
+/// Cloudflare's API for the KV namespace of keys, as `kv-api.mjs` stands in for it; not there where the edge lacks `KEYS`.
+#[derive(Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KvApi {
+    /// Its URL, as that of Cloudflare's is written: with the version.
+    #[serde(skip)]
+    pub url: String,
+    /// The account that the namespace is of.
+    pub account_id: String,
+    /// The namespace's id.
+    pub namespace_id: String,
+    /// The one token that may do anything.
+    pub token: String,
+}
+
+impl KvApi {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            url: String::new(),
+            account_id: random_secret()?,
+            namespace_id: random_secret()?,
+            token: random_secret()?,
+        })
+    }
 }
 
 /// A Cloudflare Queue, by its API: where the messages go that the Worker sends to its binding `NOTIFICATIONS`. Miniflare's
@@ -54,6 +81,8 @@ pub struct EdgeOptions<'a> {
     pub notification_queue: Option<&'a NotificationQueue>,
     /// Whether the Worker tells of itself, to a second one behind its binding `METRICS`.
     pub metrics: bool,
+    /// Further service bindings: the name, and the URL of the HTTP server that stands behind it.
+    pub services: &'a BTreeMap<String, String>,
     /// Bindings that are left out: a part of the platform that is out of reach.
     pub without: &'a [&'a str],
 }
@@ -73,18 +102,24 @@ struct EdgeConfig<'a> {
     s3: &'a S3Credentials,
     notification_queue: Option<&'a NotificationQueue>,
     metrics: bool,
+    services: &'a BTreeMap<String, String>,
     without: &'a [&'a str],
+    kv_api: &'a KvApi,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Ready {
     url: String,
+    kv_api_url: String,
 }
 
 /// A running edge.
 pub struct Edge {
     /// Where exporters send.
     pub url: String,
+    /// Where its keys are managed.
+    pub kv_api: KvApi,
     /// The Worker's process.
     pub process: Process,
 }
@@ -92,7 +127,8 @@ pub struct Edge {
 impl Edge {
     /// Starts the Worker on `port`, with its storage in `folder`.
     pub async fn start(folder: &Path, port: u16, options: EdgeOptions<'_>) -> Result<Self> {
-        let EdgeOptions { vars, keys, bucket, s3, notification_queue, metrics, without } = options;
+        let EdgeOptions { vars, keys, bucket, s3, notification_queue, metrics, services, without } = options;
+        let kv_api = KvApi::new()?;
         let config = EdgeConfig {
             port,
             compatibility_date: COMPATIBILITY_DATE,
@@ -105,7 +141,9 @@ impl Edge {
             s3,
             notification_queue,
             metrics,
+            services,
             without,
+            kv_api: &kv_api,
         };
         fs::create_dir_all(folder)?;
         let _ = fs::remove_file(&config.ready);
@@ -117,7 +155,22 @@ impl Edge {
         let mut process = Process::start("edge", command, folder)?;
         process.ready(READY_TIMEOUT, async || config.ready.exists()).await?;
         let ready: Ready = serde_json::from_slice(&fs::read(&config.ready)?).context("edge-ready.json")?;
-        Ok(Self { url: ready.url, process })
+        let kv_api = KvApi { url: ready.kv_api_url, ..kv_api };
+        Ok(Self { url: ready.url, kv_api, process })
+    }
+
+    /// What `origin-consumer keys` is configured with, as variables of its environment.
+    pub fn keys_variables(&self, signing_key: &str) -> BTreeMap<String, String> {
+        let api = &self.kv_api;
+        let variables = [
+            ("CLOUDFLARE__API_URL", api.url.clone()),
+            ("CLOUDFLARE__ACCOUNT_ID", api.account_id.clone()),
+            ("CLOUDFLARE__KV_NAMESPACE_ID", api.namespace_id.clone()),
+            ("CLOUDFLARE__API_TOKEN", api.token.clone()),
+            ("EDGE__URL", self.url.clone()),
+            ("NOTIFY__SIGNING_KEYS", json!([signing_key]).to_string()),
+        ];
+        variables.into_iter().map(|(name, value)| (format!("SPILLWAY_{name}"), value)).collect()
     }
 
     /// R2's S3 interface.

@@ -12,7 +12,7 @@ use local_stack::edge::write_secret;
 use local_stack::engine::Source;
 use local_stack::keys::{Key, random_key};
 use local_stack::stack::{BUCKET, OPERATOR, Stack, StackOptions};
-use local_stack::tools::checkout;
+use local_stack::tools::{binary, checkout};
 use local_stack::{demo, trace_tree};
 use serde_json::json;
 use spillway_proto::api_key::ApiKey;
@@ -24,8 +24,9 @@ const OTLP_PORT: u16 = 4318;
 const TRACE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The time that the spans about its way may take after it; they are for show.
 const HOPS_TIMEOUT: Duration = Duration::from_secs(10);
-/// The hops that Spillway reports for an object: ingest, enqueue, consume, fetch, decode, insert.
-const HOPS: usize = 6;
+/// The hops that Spillway reports for an object: ingest with its auth, allowance, read, validate, store and notify; enqueue; consume
+/// with its fetch, decode and insert.
+const HOPS: usize = 12;
 
 /// Starts Spillway on this machine, and sends one trace through it.
 #[derive(Parser)]
@@ -131,6 +132,7 @@ async fn start(folder: &Path, key: &Key) -> Result<Stack> {
         edge_port: Some(OTLP_PORT),
         notification_queue: None,
         edge_vars: Default::default(),
+        edge_services: Default::default(),
         origin_vars: Default::default(),
         origin_arguments: Vec::new(),
         verbose: true,
@@ -173,6 +175,8 @@ fn print_how_to(stack: &Stack, key: &Key, env_file: &Path) {
     export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf
 {bold}Ask for its spans:{plain}
     curl '{clickhouse}' --data 'SELECT Timestamp, ServiceName, SpanName, Duration FROM {database}.otel_traces ORDER BY Timestamp DESC LIMIT 10'
+{bold}Make another key:{plain}
+    . {env}; {binary} keys create --tenant dev
 {bold}Everything else:{plain}
     . {env}
 Ctrl-C ends it; the data stays.
@@ -182,6 +186,7 @@ Ctrl-C ends it; the data stays.
         clickhouse = stack.engine.url,
         database = stack.engine.database,
         env = env_file.display(),
+        binary = binary("origin-consumer").unwrap_or_default().display(),
     );
     let _ = print(&text);
 }
@@ -218,6 +223,9 @@ fn write_env(file: &Path, stack: &Stack, key: &Key) -> Result<()> {
             ("CLICKHOUSE_PASSWORD", &stack.engine.password),
         ]);
     }
+    // So that `origin-consumer keys` manages the keys of this stack.
+    let keys = stack.keys_variables();
+    exports.extend(keys.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let lines: String = exports.iter().map(|(name, value)| format!("export {name}='{value}'\n")).collect();
     write_secret(file, lines.as_bytes())
 }

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clickhouse::Client;
-use serde_json::{Value, json};
 
 use crate::edge::{Edge, EdgeOptions, NotificationQueue, S3Credentials, s3_endpoint};
 use crate::engine::{Engine, Source};
@@ -38,6 +37,8 @@ pub struct StackOptions {
     pub notification_queue: Option<NotificationQueue>,
     /// Further variables of the Worker.
     pub edge_vars: BTreeMap<String, String>,
+    /// Further service bindings of the Worker, and the URLs of what stands behind them.
+    pub edge_services: BTreeMap<String, String>,
     /// Further variables of the origin.
     pub origin_vars: BTreeMap<String, String>,
     /// Further arguments of the origin.
@@ -63,6 +64,7 @@ pub struct Stack {
     edge_vars: BTreeMap<String, String>,
     notification_queue: Option<NotificationQueue>,
     metrics: bool,
+    edge_services: BTreeMap<String, String>,
     keys: Vec<Key>,
     origin_port: u16,
     origin_vars: BTreeMap<String, String>,
@@ -111,6 +113,7 @@ impl Stack {
             s3: &s3,
             notification_queue: notification_queue.as_ref(),
             metrics,
+            services: &options.edge_services,
             without: &[],
         };
         let edge = Edge::start(&folder, edge_port, edge_options).await?;
@@ -138,6 +141,7 @@ impl Stack {
             edge_vars,
             notification_queue,
             metrics,
+            edge_services: options.edge_services,
             keys,
             origin_port,
             origin_vars,
@@ -147,6 +151,11 @@ impl Stack {
     /// A client for the stack's database.
     pub fn clickhouse(&self) -> Client {
         self.engine.client()
+    }
+
+    /// What `origin-consumer keys` is configured with, as variables of its environment.
+    pub fn keys_variables(&self) -> BTreeMap<String, String> {
+        self.edge.keys_variables(&self.signing_key)
     }
 
     /// The folder of its data and logs.
@@ -169,6 +178,7 @@ impl Stack {
             s3: &self.s3,
             notification_queue: self.notification_queue.as_ref(),
             metrics: self.metrics,
+            services: &self.edge_services,
             without,
         }
     }
@@ -227,9 +237,7 @@ fn origin_variables(
     s3: &S3Credentials,
     signing_key: &str,
 ) -> BTreeMap<String, String> {
-    let signing_keys: Value = json!([signing_key]);
-    [
-        ("NOTIFY__SIGNING_KEYS", signing_keys.to_string()),
+    let variables = [
         // Sooner than by default: what was stored while the origin was away is seen within seconds.
         ("SWEEP__GRACE_SECONDS", "2".to_owned()),
         ("SWEEP__INTERVAL_SECONDS", "5".to_owned()),
@@ -244,8 +252,7 @@ fn origin_variables(
         ("CLICKHOUSE__USER", engine.user.clone()),
         ("CLICKHOUSE__PASSWORD", engine.password.clone()),
         ("CLICKHOUSE__DATABASE", engine.database.clone()),
-    ]
-    .into_iter()
-    .map(|(name, value)| (format!("SPILLWAY_{name}"), value))
-    .collect()
+    ];
+    let variables = variables.map(|(name, value)| (format!("SPILLWAY_{name}"), value));
+    variables.into_iter().chain(edge.keys_variables(signing_key)).collect()
 }

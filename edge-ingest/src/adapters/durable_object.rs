@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -35,6 +36,12 @@ const SETTLED_AGE_MS: u64 = 7 * 86_400_000;
 pub struct TenantAllowance {
     env: Env,
     counts: Counts,
+    memory: AssertUnwindSafe<Memory>,
+}
+
+/// What the object knows beyond its counts: right between any two statements, so that a panic leaves nothing half done.
+#[derive(Default)]
+struct Memory {
     buckets: RefCell<Buckets>,
     /// What all siblings had counted in a month, and when they said so.
     siblings: RefCell<HashMap<String, (Usage, u64)>>,
@@ -43,7 +50,7 @@ pub struct TenantAllowance {
 impl DurableObject for TenantAllowance {
     fn new(state: State, env: Env) -> Self {
         let counts = Counts(state.storage().sql());
-        Self { env, counts, buckets: RefCell::default(), siblings: RefCell::default() }
+        Self { env, counts, memory: AssertUnwindSafe(Memory::default()) }
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
@@ -68,7 +75,7 @@ fn to_error(fault: PortError) -> worker::Error {
 impl TenantAllowance {
     async fn answer(&self, ask: &Ask) -> Result<Grant, PortError> {
         let now = UnixMillis(Date::now().as_millis());
-        let mut grant = self.buckets.borrow_mut().answer(ask, &self.counts, now)?;
+        let mut grant = self.memory.buckets.borrow_mut().answer(ask, &self.counts, now)?;
         if ask.limits.shards.count() > 1 {
             grant.usage = grant.usage.plus(self.of_siblings(ask, now).await?);
         }
@@ -76,7 +83,7 @@ impl TenantAllowance {
     }
 
     async fn of_siblings(&self, ask: &Ask, now: UnixMillis) -> Result<Usage, PortError> {
-        if let Some((usage, at)) = self.siblings.borrow().get(&ask.month).copied()
+        if let Some((usage, at)) = self.memory.siblings.borrow().get(&ask.month).copied()
             && now.0.saturating_sub(at) < SIBLINGS_AGE_MS
         {
             return Ok(usage);
@@ -88,7 +95,7 @@ impl TenantAllowance {
             let counted: Usage = post(&namespace, &shard, &format!("counted/{}", ask.month), "").await?;
             sum = sum.plus(counted);
         }
-        self.siblings.borrow_mut().insert(ask.month.clone(), (sum, now.0));
+        self.memory.siblings.borrow_mut().insert(ask.month.clone(), (sum, now.0));
         Ok(sum)
     }
 }

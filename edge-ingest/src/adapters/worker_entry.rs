@@ -19,6 +19,7 @@ use super::runtime::WorkerRuntime;
 use super::{binding, fault};
 use crate::background::Report;
 use crate::config::Config;
+use crate::guard::guarded;
 use crate::ingest::{Edge, Outcome, Summary, ingest_own};
 use crate::isolate::Isolate;
 use crate::mesh::router::{Route, route};
@@ -39,9 +40,10 @@ thread_local! {
 #[event(fetch)]
 async fn fetch(mut request: Request, env: Env, ctx: Context) -> worker::Result<Response> {
     let answer = match head(&request) {
-        Ok(head) => match serve(&head, &mut request, env, &ctx).await {
-            Ok(answer) => answer,
-            Err(rejection) => refuse(&rejection, head.answer_encoding()),
+        Ok(head) => match guarded(serve(&head, &mut request, env, &ctx)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(rejection)) => refuse(&rejection, head.answer_encoding()),
+            Err(panic) => refuse(&Rejection::Fault(panic), head.answer_encoding()),
         },
         Err(error) => refuse(&Rejection::Fault(fault("request")(error)), Encoding::Json),
     };
@@ -82,6 +84,49 @@ async fn handle(
     }
 }
 
+/// All that an export is taken in with.
+struct World {
+    config: Rc<Config>,
+    isolate: Rc<Isolate>,
+    keys: Keys,
+    allowances: DurableAllowances,
+    objects: R2Objects,
+    metrics: Option<MetricsBinding>,
+    env: Env,
+}
+
+impl World {
+    fn of(config: Rc<Config>, env: Env) -> Result<Self, PortError> {
+        Ok(Self {
+            config,
+            isolate: ISOLATE.with(Rc::clone),
+            keys: Keys::of(&env)?,
+            allowances: allowances(&env)?,
+            objects: objects(&env)?,
+            metrics: MetricsBinding::of(&env),
+            env,
+        })
+    }
+
+    fn edge(&self) -> Edge<'_, Keys, DurableAllowances, R2Objects, WorkerRuntime> {
+        Edge {
+            config: &self.config,
+            isolate: &self.isolate,
+            keys: &self.keys,
+            allowances: &self.allowances,
+            objects: &self.objects,
+            runtime: &WorkerRuntime,
+            reports_spans: self.metrics.is_some(),
+        }
+    }
+
+    async fn follow(&self, mut outcome: Outcome) {
+        let notifier = Notifiers { env: &self.env, timeout: self.config.notify.link.timeout };
+        let report = self.edge().background(&notifier, self.metrics.as_ref()).run(&mut outcome).await;
+        log_background(&outcome, &report);
+    }
+}
+
 /// Runs the pipeline, and leaves the background to run after the answer.
 async fn traces(
     head: &Head,
@@ -90,37 +135,14 @@ async fn traces(
     env: Env,
     ctx: &Context,
 ) -> Result<HttpResponse<Vec<u8>>, PortError> {
-    let isolate = ISOLATE.with(Rc::clone);
-    let (keys, allowances, objects) = (Keys::of(&env)?, allowances(&env)?, objects(&env)?);
-    let metrics = MetricsBinding::of(&env);
-    let reports_spans = metrics.is_some();
-    let mut outcome = {
-        let edge = Edge {
-            config: &config,
-            isolate: &isolate,
-            keys: &keys,
-            allowances: &allowances,
-            objects: &objects,
-            runtime: &WorkerRuntime,
-            reports_spans,
-        };
-        edge.ingest(head, body).await
-    };
+    let world = World::of(config, env)?;
+    let mut outcome = world.edge().ingest(head, body).await;
     log(&outcome.summary);
     let answer = std::mem::take(&mut outcome.response);
     ctx.wait_until(async move {
-        let edge = Edge {
-            config: &config,
-            isolate: &isolate,
-            keys: &keys,
-            allowances: &allowances,
-            objects: &objects,
-            runtime: &WorkerRuntime,
-            reports_spans,
-        };
-        let notifier = Notifiers { env: &env, timeout: config.notify.link.timeout };
-        let report = edge.background(&notifier, metrics.as_ref()).run(&mut outcome).await;
-        log_background(&outcome, &report);
+        if let Err(panic) = guarded(world.follow(outcome)).await {
+            console_error!("{}", json!({ "outcome": "background", "error": panic.to_string() }));
+        }
     });
     Ok(answer)
 }

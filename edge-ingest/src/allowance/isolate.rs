@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use lru::LruCache;
 use spillway_proto::TenantId;
-use spillway_proto::key_record::KeyRecord;
+use spillway_proto::key_record::{KeyRecord, RateLimits, Shards};
 use spillway_proto::usage::Usage;
 
 use super::tenant::Tenant;
@@ -18,11 +18,14 @@ use crate::ports::{AllowanceStore, PortError, Runtime, random};
 /// Tenants that an isolate remembers; the least used one is forgotten, and begins anew with an ask.
 const MAX_TENANTS: NonZeroUsize = const { NonZeroUsize::new(10_000).unwrap() };
 
+/// What the isolate knows of a tenant, in the hands of each request of it.
+pub type SharedTenant = Rc<RefCell<Tenant>>;
+
 /// The allowances of an isolate.
 pub struct Allowances {
-    tenants: RefCell<LruCache<TenantId, Rc<RefCell<Tenant>>>>,
+    tenants: RefCell<LruCache<TenantId, SharedTenant>>,
     /// Those that have stored something that is not settled, with the limits of the key that it came with.
-    unsettled: RefCell<Vec<(Rc<KeyRecord>, Rc<RefCell<Tenant>>)>>,
+    unsettled: RefCell<Vec<(Rc<KeyRecord>, SharedTenant)>>,
     isolate: RefCell<String>,
     link: Link,
 }
@@ -47,7 +50,7 @@ impl Allowances {
         config: &AllowanceConfig,
         store: &impl AllowanceStore,
         runtime: &impl Runtime,
-    ) -> (Rc<RefCell<Tenant>>, Result<(), PortError>) {
+    ) -> (SharedTenant, Result<(), PortError>) {
         let tenant = self.tenant(&key.tenant);
         let now = runtime.now();
         let needs_lease = tenant.borrow().needs_lease(&key.limits, &now.month(), now);
@@ -71,7 +74,7 @@ impl Allowances {
     }
 
     /// Counts what was stored for the key's tenant; [`Self::settle`] tells the object.
-    pub fn stored(&self, key: &Rc<KeyRecord>, tenant: &Rc<RefCell<Tenant>>, month: &str, usage: Usage) {
+    pub fn stored(&self, key: &Rc<KeyRecord>, tenant: &SharedTenant, month: &str, usage: Usage) {
         let was_settled = !tenant.borrow().is_unsettled();
         tenant.borrow_mut().stored(month, usage);
         if was_settled {
@@ -106,6 +109,11 @@ impl Allowances {
             }
         }
         faults
+    }
+
+    /// How the tenants' objects fare.
+    pub fn link(&self) -> &Link {
+        &self.link
     }
 
     async fn ask(
@@ -146,7 +154,7 @@ impl Allowances {
         Ok(())
     }
 
-    fn tenant(&self, tenant: &TenantId) -> Rc<RefCell<Tenant>> {
+    fn tenant(&self, tenant: &TenantId) -> SharedTenant {
         Rc::clone(self.tenants.borrow_mut().get_or_insert(tenant.clone(), Rc::default))
     }
 
@@ -171,12 +179,12 @@ impl Allowances {
 /// What a tenant has used in `month`, by its objects.
 pub async fn usage_of(
     tenant: &TenantId,
-    shards: spillway_proto::key_record::Shards,
+    shards: Shards,
     month: &str,
     store: &impl AllowanceStore,
 ) -> Result<Usage, PortError> {
     let ask = Ask {
-        limits: spillway_proto::key_record::RateLimits { shards, ..Default::default() },
+        limits: RateLimits { shards, ..RateLimits::default() },
         shard: 0,
         tenant: tenant.clone(),
         want: Amounts::default(),

@@ -44,6 +44,8 @@ pub enum Fault {
     /// The client sends a part of the body, and then nothing.
     SlowBody,
     Keys,
+    /// The key store panics.
+    KeysPanic,
     Allowance,
     /// What was settled is counted, and the answer is lost.
     AllowanceAfterSettling,
@@ -296,6 +298,7 @@ impl KeyStore for World {
     async fn find(&self, hash: &KeyHash) -> Result<Option<KeyRecord>, PortError> {
         self.lookups.set(self.lookups.get() + 1);
         self.fail_if(Fault::Keys)?;
+        self.fail_if(Fault::KeysPanic).unwrap();
         let records = [
             (KEY, r#"{"tenant":"acme","project":"shop","key_id":"k1"}"#),
             ("revoked", r#"{"tenant":"acme","key_id":"k2","status":"revoked"}"#),
@@ -334,12 +337,10 @@ impl AllowanceStore for World {
 impl ObjectStore for World {
     async fn put(&self, object: &NewObject) -> Result<(), PortError> {
         self.fail_if(Fault::Put)?;
-        let mut objects = self.objects.borrow_mut();
         // Create only, as R2 is told.
-        if !objects.iter().any(|known| known.key == object.key) {
-            objects.push(object.clone());
+        if !self.objects.borrow().iter().any(|known| known.key == object.key) {
+            self.objects.borrow_mut().push(object.clone());
         }
-        drop(objects);
         if self.fault.get() == Some(Fault::PutHangs) {
             std::future::pending::<()>().await;
         }

@@ -20,7 +20,7 @@ use ulid::Ulid;
 use api::{Api, ApiError, Receipt, Retry};
 use message::Message;
 
-use crate::config::{ConfigError, in_range, is_set, is_url, wrong};
+use crate::config::{ConfigError, in_range, is_id, is_set, is_url};
 use crate::intake::{Intake, Signed};
 use crate::metrics::{Metrics, NotificationOutcome, PullOutcome, Transport};
 use crate::time::{backoff, jittered, now};
@@ -90,15 +90,6 @@ impl QueuePullConfig {
         // A pull under way is awaited when the process shall end.
         in_range("queue_pull.timeout_seconds", self.timeout_seconds, 1..=20)
     }
-}
-
-/// For an id as Cloudflare gives them out; a queue's name is none.
-fn is_id(field: &'static str, value: &str) -> Result<(), ConfigError> {
-    if value.len() == 32 && value.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Ok(());
-    }
-    let found = if value.is_empty() { "missing".to_owned() } else { format!("`{value}`") };
-    Err(wrong(field, "an id of 32 hex digits", found))
 }
 
 /// Pulls notifications.

@@ -1,7 +1,7 @@
 //! The hops of an object, each a span: `ingest` at the edge, `enqueue` at the origin, `consume` and its steps here.
 //!
-//! The edge's span is made here, of what the notification says: its id is the one that the edge gave out, so that the
-//! others lie below it.
+//! The edge's span is made here, of what the notification says, unless the edge reports it itself. Its id is the one that the
+//! edge gave out, so that the others lie below it.
 
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue};
@@ -42,7 +42,11 @@ pub struct StepTimes {
 }
 
 /// The hops up to the queue; the second one has not ended yet.
-pub struct Enqueueing([Hop; 2]);
+pub struct Enqueueing {
+    ingest: Hop,
+    enqueue: Hop,
+    edge_reports: bool,
+}
 
 /// The edge's hop, and the origin's that began at `began`.
 pub fn enqueued(notification: &Notification, began: UnixMillis) -> Enqueueing {
@@ -63,20 +67,20 @@ pub fn enqueued(notification: &Notification, began: UnixMillis) -> Enqueueing {
         ],
     };
     let enqueue = ingest.below("enqueue", SpanKind::Producer, began, began);
-    Enqueueing([ingest, enqueue])
+    Enqueueing { ingest, enqueue, edge_reports: notification.edge_reports_span }
 }
 
 impl Enqueueing {
-    /// Both hops, now that the object is in the queue.
+    /// The hops that are to be reported, now that the object is in the queue.
     pub fn ended(self, ended: UnixMillis) -> Vec<Hop> {
-        let [ingest, enqueue] = self.0;
-        vec![ingest, Hop { ended, ..enqueue }]
+        let ingest = (!self.edge_reports).then_some(self.ingest);
+        ingest.into_iter().chain([Hop { ended, ..self.enqueue }]).collect()
     }
 }
 
 /// The consumer's hops of an object.
 pub fn consumed(notification: &Notification, batch: Ulid, times: &StepTimes) -> Vec<Hop> {
-    let Enqueueing([ingest, _]) = enqueued(notification, times.claimed);
+    let Enqueueing { ingest, .. } = enqueued(notification, times.claimed);
     let mut consume = ingest.below("consume", SpanKind::Consumer, times.claimed, times.acked);
     consume.attributes.push(KeyValue::new("spillway.batch", batch.to_string()));
     let fetch = consume.below("fetch", SpanKind::Client, times.claimed, times.fetched);

@@ -1,0 +1,306 @@
+//! Cloudflare's API: where it is, who asks, and how its answers are read.
+//!
+//! <https://developers.cloudflare.com/fundamentals/api/>
+
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+use crate::config::{ConfigError, in_range, is_id, is_set, is_url};
+use crate::retry;
+
+/// The largest answer that is read, in bytes: a page of 1,000 names, each with the 1,024 bytes of metadata that it may have,
+/// takes a third of it.
+const MAX_ANSWER_BYTES: usize = 4 << 20;
+/// How much is shown of what the API says of an error, in characters.
+const DETAIL_CHARS: usize = 300;
+
+/// `[cloudflare]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CloudflareConfig {
+    /// The API.
+    pub api_url: String,
+    /// The account's id, 32 hex digits. Required by `keys`.
+    pub account_id: String,
+    /// The id of the KV namespace that the edge has as `KEYS`, 32 hex digits. Required by `keys`.
+    pub kv_namespace_id: String,
+    /// A token with the account permission Workers KV Storage Edit, and no other. Required by `keys`.
+    pub api_token: SecretString,
+    /// For one request, in seconds.
+    pub timeout_seconds: u64,
+}
+
+impl Default for CloudflareConfig {
+    fn default() -> Self {
+        Self {
+            api_url: "https://api.cloudflare.com/client/v4".to_owned(),
+            account_id: String::new(),
+            kv_namespace_id: String::new(),
+            api_token: SecretString::default(),
+            timeout_seconds: 10,
+        }
+    }
+}
+
+impl CloudflareConfig {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        is_url("cloudflare.api_url", &self.api_url)?;
+        is_id("cloudflare.account_id", &self.account_id)?;
+        is_id("cloudflare.kv_namespace_id", &self.kv_namespace_id)?;
+        is_set("cloudflare.api_token", self.api_token.expose_secret())?;
+        in_range("cloudflare.timeout_seconds", self.timeout_seconds, 1..=120)
+    }
+}
+
+/// The API did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// It refused.
+    #[error("it answered {status}: {}", detail(.problems))]
+    Refused {
+        /// The answer's status.
+        status: StatusCode,
+        /// What it says of it; nothing if something on the way to it answered instead.
+        problems: Vec<Problem>,
+    },
+    /// Its answer is larger than any that it should give.
+    #[error("its answer is larger than {MAX_ANSWER_BYTES} bytes")]
+    TooLarge,
+    /// Its answer is not what the schema says.
+    #[error("its answer cannot be read: {0}")]
+    Unreadable(serde_json::Error),
+    /// It gave no answer, or broke off.
+    #[error("it gave no answer: {}", with_causes(.0))]
+    NoAnswer(reqwest::Error),
+}
+
+impl ApiError {
+    /// Whether the API gives `code` as its reason.
+    pub fn has_code(&self, code: u64) -> bool {
+        match self {
+            Self::Refused { problems, .. } => problems.iter().any(|problem| problem.code == code),
+            Self::TooLarge | Self::Unreadable(_) | Self::NoAnswer(_) => false,
+        }
+    }
+
+    /// Whether the token is not good for what was asked for.
+    pub fn is_denied(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => {
+                matches!(*status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+            }
+            Self::TooLarge | Self::Unreadable(_) | Self::NoAnswer(_) => false,
+        }
+    }
+}
+
+impl From<reqwest::Error> for ApiError {
+    fn from(error: reqwest::Error) -> Self {
+        Self::NoAnswer(error.without_url())
+    }
+}
+
+/// What an answer says that went wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Problem {
+    /// Cloudflare's number for it.
+    pub code: u64,
+    /// For people.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.code, self.message)
+    }
+}
+
+/// What every answer but a value of KV is wrapped in.
+#[derive(Deserialize)]
+struct Envelope<T> {
+    success: bool,
+    #[serde(default)]
+    errors: Vec<Problem>,
+    result: Option<T>,
+    result_info: Option<ResultInfo>,
+}
+
+/// Where a list goes on.
+#[derive(Debug, Default, Deserialize)]
+pub struct ResultInfo {
+    /// What to ask for next; nothing or an empty text at the end.
+    #[serde(default)]
+    pub cursor: Option<String>,
+}
+
+/// What a call was answered with.
+#[derive(Debug)]
+pub struct Answer<T> {
+    /// What was asked for.
+    pub result: Option<T>,
+    /// Where it goes on.
+    pub info: ResultInfo,
+}
+
+/// A client for one account.
+pub struct Cloudflare {
+    client: Client,
+    account: Url,
+    token: SecretString,
+}
+
+impl Cloudflare {
+    /// The client of the configured account, and of no other URL: the token goes there only.
+    pub fn new(config: &CloudflareConfig) -> Result<Self, ApiError> {
+        let client = client(Duration::from_secs(config.timeout_seconds))?;
+        let api = config.api_url.trim_end_matches('/');
+        let account = client.get(format!("{api}/accounts/{}", config.account_id)).build()?.url().clone();
+        Ok(Self { client, account, token: config.api_token.clone() })
+    }
+
+    /// A URL below the account's. Each part of the path is one, whatever it holds.
+    pub fn url(&self, path: &[&str]) -> Url {
+        let mut url = self.account.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.extend(path);
+        }
+        url
+    }
+
+    /// A request with the token.
+    pub fn request(&self, method: Method, url: &Url) -> RequestBuilder {
+        self.client.request(method, url.clone()).bearer_auth(self.token.expose_secret())
+    }
+
+    /// Sends what `request` makes, again where that may help, and opens the answer's envelope.
+    pub async fn call<T: DeserializeOwned>(
+        &self,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<Answer<T>, ApiError> {
+        let body = self.bytes(request).await?;
+        let envelope: Envelope<T> = serde_json::from_slice(&body).map_err(ApiError::Unreadable)?;
+        if !envelope.success {
+            return Err(ApiError::Refused { status: StatusCode::OK, problems: envelope.errors });
+        }
+        Ok(Answer { result: envelope.result, info: envelope.result_info.unwrap_or_default() })
+    }
+
+    /// As [`Self::call`], for an answer that comes as it is.
+    pub async fn bytes(&self, request: impl Fn() -> RequestBuilder) -> Result<Vec<u8>, ApiError> {
+        let response = retry::send(request).await?;
+        let status = response.status();
+        let body = read(response).await?;
+        if status.is_success() {
+            return Ok(body);
+        }
+        let envelope = serde_json::from_slice::<Envelope<IgnoredAny>>(&body);
+        let problems = envelope.map(|envelope| envelope.errors).unwrap_or_default();
+        Err(ApiError::Refused { status, problems })
+    }
+}
+
+/// A client that waits for one answer no longer than `timeout`.
+pub(crate) fn client(timeout: Duration) -> Result<Client, reqwest::Error> {
+    Client::builder()
+        .timeout(timeout)
+        // What is sent is for whom it was addressed to, and for nobody else.
+        .redirect(Policy::none())
+        .user_agent(concat!("spillway/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+/// Reads a body, if it is not too large.
+pub(crate) async fn read(mut response: Response) -> Result<Vec<u8>, ApiError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+            return Err(ApiError::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn detail(problems: &[Problem]) -> String {
+    if problems.is_empty() {
+        return "not in the API's form, so something on the way to it may have answered".to_owned();
+    }
+    let problems: Vec<_> = problems.iter().map(Problem::to_string).collect();
+    printable(&problems.join("; "))
+}
+
+/// What another says, as a terminal may be shown it.
+pub(crate) fn printable(said: &str) -> String {
+    let plain = said.chars().map(|char| if char.is_control() { ' ' } else { char });
+    plain.take(DETAIL_CHARS).collect()
+}
+
+/// An error's own words say little without those of its causes.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |said, cause| format!("{said}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> CloudflareConfig {
+        CloudflareConfig {
+            api_url: "https://api.example/client/v4/".to_owned(),
+            account_id: "0123456789abcdef0123456789abcdef".to_owned(),
+            kv_namespace_id: "fedcba9876543210fedcba9876543210".to_owned(),
+            api_token: "a-secret-token".into(),
+            timeout_seconds: 10,
+        }
+    }
+
+    #[test]
+    fn a_name_with_a_slash_is_one_part_of_the_path() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let cloudflare = Cloudflare::new(&config()).unwrap();
+        let url = cloudflare.url(&["storage", "kv", "key/0a?"]);
+        let expected =
+            "https://api.example/client/v4/accounts/0123456789abcdef0123456789abcdef/storage/kv/key%2F0a%3F";
+        assert_eq!(url.as_str(), expected);
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_idd_and_the_token_is_not_shown() {
+        assert!(config().check().is_ok());
+        for (field, change) in [
+            (
+                "cloudflare.api_url",
+                (|config| config.api_url = "nowhere".to_owned()) as fn(&mut CloudflareConfig),
+            ),
+            ("cloudflare.account_id", |config| config.account_id = String::new()),
+            ("cloudflare.account_id", |config| config.account_id = "../other".to_owned()),
+            ("cloudflare.kv_namespace_id", |config| config.kv_namespace_id = String::new()),
+            ("cloudflare.api_token", |config| config.api_token = SecretString::default()),
+            ("cloudflare.timeout_seconds", |config| config.timeout_seconds = 0),
+        ] {
+            let mut config = config();
+            change(&mut config);
+            let error = config.check().unwrap_err().to_string();
+            assert!(error.contains(field) && !error.contains("a-secret-token"), "{error}");
+            assert!(!format!("{config:?}").contains("a-secret-token"));
+        }
+    }
+
+    #[test]
+    fn an_error_says_what_cloudflare_says() {
+        let problem = |code, message: &str| Problem { code, message: message.to_owned() };
+        let refused = |problems| ApiError::Refused { status: StatusCode::FORBIDDEN, problems };
+        let error = refused(vec![problem(10000, "Authentication\u{1b}error"), problem(7, "and more")]);
+        assert_eq!(error.to_string(), "it answered 403 Forbidden: 10000 Authentication error; 7 and more");
+        assert!(error.has_code(10000) && !error.has_code(10009) && error.is_denied());
+        assert!(refused(vec![problem(1, &"x".repeat(2000))]).to_string().len() < 400);
+        assert!(refused(Vec::new()).to_string().contains("on the way"));
+    }
+}
