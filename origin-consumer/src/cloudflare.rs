@@ -1,4 +1,4 @@
-//! Cloudflare's API: where it is, who asks, and how its answers are read.
+//! Cloudflare's API: where it is, who asks, and how its answers are read. How often it is asked is for whoever asks.
 //!
 //! <https://developers.cloudflare.com/fundamentals/api/>
 
@@ -12,11 +12,8 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::config::{ConfigError, in_range, is_id, is_set, is_url};
-use crate::retry;
+use crate::retry::retry_after;
 
-/// The largest answer that is read, in bytes: a page of 1,000 names, each with the 1,024 bytes of metadata that it may have,
-/// takes a third of it.
-const MAX_ANSWER_BYTES: usize = 4 << 20;
 /// How much is shown of what the API says of an error, in characters.
 const DETAIL_CHARS: usize = 300;
 
@@ -26,13 +23,13 @@ const DETAIL_CHARS: usize = 300;
 pub struct CloudflareConfig {
     /// The API.
     pub api_url: String,
-    /// The account's id, 32 hex digits. Required by `keys`.
+    /// The account's id, 32 hex digits. Required by `keys`, and with `queue_pull.queue_id`.
     pub account_id: String,
     /// The id of the KV namespace that the edge has as `KEYS`, 32 hex digits. Required by `keys`.
     pub kv_namespace_id: String,
     /// A token with the account permission Workers KV Storage Edit, and no other. Required by `keys`.
     pub api_token: SecretString,
-    /// For one request, in seconds.
+    /// For one request of `keys`, in seconds.
     pub timeout_seconds: u64,
 }
 
@@ -49,9 +46,15 @@ impl Default for CloudflareConfig {
 }
 
 impl CloudflareConfig {
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+    /// Whether the account can be asked for.
+    pub(crate) fn check_account(&self) -> Result<(), ConfigError> {
         is_url("cloudflare.api_url", &self.api_url)?;
-        is_id("cloudflare.account_id", &self.account_id)?;
+        is_id("cloudflare.account_id", &self.account_id)
+    }
+
+    /// Whether its KV can be written.
+    pub(crate) fn check_kv(&self) -> Result<(), ConfigError> {
+        self.check_account()?;
         is_id("cloudflare.kv_namespace_id", &self.kv_namespace_id)?;
         is_set("cloudflare.api_token", self.api_token.expose_secret())?;
         in_range("cloudflare.timeout_seconds", self.timeout_seconds, 1..=120)
@@ -66,12 +69,14 @@ pub enum ApiError {
     Refused {
         /// The answer's status.
         status: StatusCode,
+        /// When it wants to be asked again.
+        retry_after: Option<Duration>,
         /// What it says of it; nothing if something on the way to it answered instead.
         problems: Vec<Problem>,
     },
-    /// Its answer is larger than any that it should give.
-    #[error("its answer is larger than {MAX_ANSWER_BYTES} bytes")]
-    TooLarge,
+    /// Its answer is larger than any that it should give to this.
+    #[error("its answer is larger than {0} bytes")]
+    TooLarge(usize),
     /// Its answer is not what the schema says.
     #[error("its answer cannot be read: {0}")]
     Unreadable(serde_json::Error),
@@ -85,18 +90,29 @@ impl ApiError {
     pub fn has_code(&self, code: u64) -> bool {
         match self {
             Self::Refused { problems, .. } => problems.iter().any(|problem| problem.code == code),
-            Self::TooLarge | Self::Unreadable(_) | Self::NoAnswer(_) => false,
+            Self::TooLarge(_) | Self::Unreadable(_) | Self::NoAnswer(_) => false,
+        }
+    }
+
+    /// With which it refused.
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            Self::TooLarge(_) | Self::Unreadable(_) | Self::NoAnswer(_) => None,
+        }
+    }
+
+    /// When it wants to be asked again.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            Self::TooLarge(_) | Self::Unreadable(_) | Self::NoAnswer(_) => None,
         }
     }
 
     /// Whether the token is not good for what was asked for.
     pub fn is_denied(&self) -> bool {
-        match self {
-            Self::Refused { status, .. } => {
-                matches!(*status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
-            }
-            Self::TooLarge | Self::Unreadable(_) | Self::NoAnswer(_) => false,
-        }
+        self.status().is_some_and(is_denied)
     }
 }
 
@@ -148,7 +164,7 @@ pub struct Answer<T> {
     pub info: ResultInfo,
 }
 
-/// A client for one account.
+/// A client for one account, with one token.
 pub struct Cloudflare {
     client: Client,
     account: Url,
@@ -157,11 +173,15 @@ pub struct Cloudflare {
 
 impl Cloudflare {
     /// The client of the configured account, and of no other URL: the token goes there only.
-    pub fn new(config: &CloudflareConfig) -> Result<Self, ApiError> {
-        let client = client(Duration::from_secs(config.timeout_seconds))?;
+    pub fn new(
+        config: &CloudflareConfig,
+        token: &SecretString,
+        timeout: Duration,
+    ) -> Result<Self, reqwest::Error> {
+        let client = client(timeout)?;
         let api = config.api_url.trim_end_matches('/');
         let account = client.get(format!("{api}/accounts/{}", config.account_id)).build()?.url().clone();
-        Ok(Self { client, account, token: config.api_token.clone() })
+        Ok(Self { client, account, token: token.clone() })
     }
 
     /// A URL below the account's. Each part of the path is one, whatever it holds.
@@ -177,32 +197,6 @@ impl Cloudflare {
     pub fn request(&self, method: Method, url: &Url) -> RequestBuilder {
         self.client.request(method, url.clone()).bearer_auth(self.token.expose_secret())
     }
-
-    /// Sends what `request` makes, again where that may help, and opens the answer's envelope.
-    pub async fn call<T: DeserializeOwned>(
-        &self,
-        request: impl Fn() -> RequestBuilder,
-    ) -> Result<Answer<T>, ApiError> {
-        let body = self.bytes(request).await?;
-        let envelope: Envelope<T> = serde_json::from_slice(&body).map_err(ApiError::Unreadable)?;
-        if !envelope.success {
-            return Err(ApiError::Refused { status: StatusCode::OK, problems: envelope.errors });
-        }
-        Ok(Answer { result: envelope.result, info: envelope.result_info.unwrap_or_default() })
-    }
-
-    /// As [`Self::call`], for an answer that comes as it is.
-    pub async fn bytes(&self, request: impl Fn() -> RequestBuilder) -> Result<Vec<u8>, ApiError> {
-        let response = retry::send(request).await?;
-        let status = response.status();
-        let body = read(response).await?;
-        if status.is_success() {
-            return Ok(body);
-        }
-        let envelope = serde_json::from_slice::<Envelope<IgnoredAny>>(&body);
-        let problems = envelope.map(|envelope| envelope.errors).unwrap_or_default();
-        Err(ApiError::Refused { status, problems })
-    }
 }
 
 /// A client that waits for one answer no longer than `timeout`.
@@ -215,21 +209,52 @@ pub(crate) fn client(timeout: Duration) -> Result<Client, reqwest::Error> {
         .build()
 }
 
-/// Reads a body, if it is not too large.
-pub(crate) async fn read(mut response: Response) -> Result<Vec<u8>, ApiError> {
+/// Opens the envelope of an answer that has at most so many bytes.
+pub(crate) async fn open<T: DeserializeOwned>(
+    response: Response,
+    max_bytes: usize,
+) -> Result<Answer<T>, ApiError> {
+    let (status, retry_after) = (response.status(), retry_after(response.headers()));
+    let body = value(response, max_bytes).await?;
+    let envelope: Envelope<T> = serde_json::from_slice(&body).map_err(ApiError::Unreadable)?;
+    if !envelope.success {
+        return Err(ApiError::Refused { status, retry_after, problems: envelope.errors });
+    }
+    Ok(Answer { result: envelope.result, info: envelope.result_info.unwrap_or_default() })
+}
+
+/// As [`open`], for an answer whose success comes in no envelope.
+pub(crate) async fn value(response: Response, max_bytes: usize) -> Result<Vec<u8>, ApiError> {
+    let (status, retry_after) = (response.status(), retry_after(response.headers()));
+    let body = read(response, max_bytes).await?;
+    if status.is_success() {
+        return Ok(body);
+    }
+    let envelope = serde_json::from_slice::<Envelope<IgnoredAny>>(&body);
+    let problems = envelope.map(|envelope| envelope.errors).unwrap_or_default();
+    Err(ApiError::Refused { status, retry_after, problems })
+}
+
+/// Reads a body of at most so many bytes.
+pub(crate) async fn read(mut response: Response, max_bytes: usize) -> Result<Vec<u8>, ApiError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-            return Err(ApiError::TooLarge);
+        if body.len() + chunk.len() > max_bytes {
+            return Err(ApiError::TooLarge(max_bytes));
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body)
 }
 
+/// Whether whoever asks is not believed, or may not ask for this.
+pub(crate) fn is_denied(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+}
+
 fn detail(problems: &[Problem]) -> String {
     if problems.is_empty() {
-        return "not in the API's form, so something on the way to it may have answered".to_owned();
+        return "without a reason in the API's form; something on the way to it may have answered".to_owned();
     }
     let problems: Vec<_> = problems.iter().map(Problem::to_string).collect();
     printable(&problems.join("; "))
@@ -264,7 +289,8 @@ mod tests {
     #[test]
     fn a_name_with_a_slash_is_one_part_of_the_path() {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let cloudflare = Cloudflare::new(&config()).unwrap();
+        let config = config();
+        let cloudflare = Cloudflare::new(&config, &config.api_token, Duration::from_secs(10)).unwrap();
         let url = cloudflare.url(&["storage", "kv", "key/0a?"]);
         let expected =
             "https://api.example/client/v4/accounts/0123456789abcdef0123456789abcdef/storage/kv/key%2F0a%3F";
@@ -272,8 +298,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_wrong_is_idd_and_the_token_is_not_shown() {
-        assert!(config().check().is_ok());
+    fn what_is_missing_or_wrong_is_named_and_the_token_is_not_shown() {
+        assert!(config().check_kv().is_ok());
         for (field, change) in [
             (
                 "cloudflare.api_url",
@@ -287,16 +313,40 @@ mod tests {
         ] {
             let mut config = config();
             change(&mut config);
-            let error = config.check().unwrap_err().to_string();
+            let error = config.check_kv().unwrap_err().to_string();
             assert!(error.contains(field) && !error.contains("a-secret-token"), "{error}");
             assert!(!format!("{config:?}").contains("a-secret-token"));
         }
     }
 
+    async fn opened(status: u16, body: &str) -> Result<Option<u32>, ApiError> {
+        let answer = axum::http::Response::builder().status(status).header("retry-after", "7");
+        open(answer.body(body.to_owned()).unwrap().into(), 64).await.map(|answer| answer.result)
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_one_whatever_the_status_and_tells_when_to_come_back() {
+        assert_eq!(opened(200, r#"{"success":true,"result":5}"#).await.unwrap(), Some(5));
+        assert_eq!(opened(200, r#"{"success":true,"result":null}"#).await.unwrap(), None);
+        let refusal = r#"{"success":false,"errors":[{"code":7,"message":"no"}]}"#;
+        for (status, body) in [(200, refusal), (403, refusal), (429, "busy"), (503, "")] {
+            let error = opened(status, body).await.unwrap_err();
+            assert_eq!(error.status().map(|status| status.as_u16()), Some(status), "{error}");
+            assert_eq!(error.retry_after(), Some(Duration::from_secs(7)), "{error}");
+            assert_eq!((error.has_code(7), error.is_denied()), (body == refusal, status == 403), "{error}");
+        }
+        for status in [200, 500] {
+            let error = opened(status, &" ".repeat(65)).await.unwrap_err();
+            assert!(matches!(error, ApiError::TooLarge(64)) && error.status().is_none(), "{error}");
+        }
+        assert!(matches!(opened(200, "<html>").await, Err(ApiError::Unreadable(_))));
+    }
+
     #[test]
     fn an_error_says_what_cloudflare_says() {
         let problem = |code, message: &str| Problem { code, message: message.to_owned() };
-        let refused = |problems| ApiError::Refused { status: StatusCode::FORBIDDEN, problems };
+        let refused =
+            |problems| ApiError::Refused { status: StatusCode::FORBIDDEN, retry_after: None, problems };
         let error = refused(vec![problem(10000, "Authentication\u{1b}error"), problem(7, "and more")]);
         assert_eq!(error.to_string(), "it answered 403 Forbidden: 10000 Authentication error; 7 and more");
         assert!(error.has_code(10000) && !error.has_code(10009) && error.is_denied());

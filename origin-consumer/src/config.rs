@@ -246,13 +246,13 @@ impl Config {
     /// Whether the origin can run with it.
     pub fn check_origin(&self) -> Result<(), ConfigError> {
         self.notify.check()?;
-        self.queue_pull.check()?;
+        self.queue_pull.check(&self.cloudflare)?;
         self.telemetry.check()
     }
 
     /// Whether keys can be managed with it.
     pub fn check_keys(&self) -> Result<(), ConfigError> {
-        self.cloudflare.check()
+        self.cloudflare.check_kv()
     }
 
     /// Whether the edge can be asked for usage with it.

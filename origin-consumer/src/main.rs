@@ -30,7 +30,7 @@ struct Cli {
 const CONFIGURATION: &str = "\
 Configuration: a TOML file (--config), and over it the environment, where SPILLWAY_CLICKHOUSE__URL is `url` of
 [clickhouse]. Required: notify.signing_keys (serve), s3.endpoint, s3.access_key_id, s3.secret_access_key and
-clickhouse.url; with queue_pull.queue_id also queue_pull.account_id and queue_pull.api_token. For `keys`, see its own
+clickhouse.url; with queue_pull.queue_id also cloudflare.account_id and queue_pull.api_token. For `keys`, see its own
 help. deploy/spillway.example.toml lists all fields. The log's level is set by RUST_LOG (default: info).
 
 Exit codes: 0 ended as asked, 1 failed, 2 the command line or the configuration is wrong.";

@@ -46,8 +46,8 @@ fn is_passing(status: StatusCode) -> bool {
         || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
 }
 
-/// In seconds; a date is not understood, and our own backoff takes its place.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+/// When to come back, as Cloudflare sends it, in seconds; a date is not understood, and our own backoff takes its place.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?;
     value.trim().parse().ok().map(Duration::from_secs)
 }

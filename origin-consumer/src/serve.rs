@@ -104,7 +104,8 @@ pub async fn serve(config: &Config, parts: Parts, stop: CancellationToken) -> Re
         };
         tokio::spawn(sweep.run(stop.clone()));
         let intake = Arc::new(Intake { notify: config.notify.clone(), queue, telemetry });
-        let pull = QueuePull::new(&config.queue_pull, &intake, &metrics).map_err(ServeError::QueuePull)?;
+        let pull = QueuePull::new(&config.queue_pull, &config.cloudflare, &intake, &metrics)
+            .map_err(ServeError::QueuePull)?;
         let pulling = pull.map(|pull| tokio::spawn(pull.run(stop.clone())));
         let origin = Origin { intake, metrics, table, schema_ready };
         listen(config.http.listen, origin, stop.clone()).await?;

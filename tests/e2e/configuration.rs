@@ -32,7 +32,7 @@ fn the_field_is_named() -> Result<()> {
         ("SPILLWAY_S3__ACCESS_KEY_ID", "", "s3.access_key_id"),
         ("SPILLWAY_QUEUE_PULL__QUEUE_ID", "my-queue", "queue_pull.queue_id"),
         // An id of digits is an id.
-        ("SPILLWAY_QUEUE_PULL__QUEUE_ID", "12345678901234567890123456789012", "queue_pull.account_id"),
+        ("SPILLWAY_QUEUE_PULL__QUEUE_ID", "12345678901234567890123456789012", "cloudflare.account_id"),
     ] {
         let output = run(&["serve"], &[(name, value)])?;
         let said = String::from_utf8(output.stderr)?;

@@ -8,13 +8,11 @@ use local_stack::engine::{Engine, Source};
 use origin_consumer::clickhouse::ClickHouseConfig;
 use origin_consumer::insert::{BatchRows, SpanTable};
 use origin_consumer::migrate::migrate;
-use origin_consumer::rows::rows_of;
-use spillway_proto::notification::Notification;
-use spillway_proto::otlp::{Compression, DecompressLimits, SpanLimits};
-use spillway_proto::record::ObjectRecord;
-use spillway_proto::trace_context::TraceContext;
-use spillway_proto::{ObjectId, ObjectKey, Sha256Digest, UnixMillis};
+use origin_consumer::rows::{SpanRow, rows_of};
+use spillway_proto::ObjectKey;
+use spillway_proto::otlp::DecompressLimits;
 use spillway_tests::export::Export;
+use spillway_tests::notification::stored;
 use tempfile::TempDir;
 use ulid::Ulid;
 
@@ -62,41 +60,11 @@ impl Bench {
     }
 }
 
-fn object(spans: usize) -> Result<(ObjectKey, Vec<origin_consumer::rows::SpanRow>)> {
-    let body = Export::new(spans).body()?;
-    let (tenant, received_at) = ("acme".parse()?, UnixMillis(Ulid::generate().timestamp_ms()));
-    let spans = u32::try_from(spans)?;
-    let key = ObjectKey::new(
-        received_at,
-        Ulid::generate().0,
-        ObjectId::of(&tenant, &Sha256Digest::of(&body)),
-        spans,
-    );
-    let record = ObjectRecord {
-        tenant: tenant.clone(),
-        key_id: "k1".parse()?,
-        project: None,
-        received_at,
-        span_limits: SpanLimits::default(),
-        compression: Compression::Identity,
-        payload: body.into(),
-        trace_context: TraceContext::root([1; 16], [2; 8]),
-    };
-    let bytes = record.to_object();
-    let notification = Notification {
-        object_key: key.clone(),
-        tenant,
-        bytes: bytes.len() as u64,
-        payload_bytes: record.payload.len() as u64,
-        sha256: Sha256Digest::of(&bytes),
-        received_at_unix_ms: received_at,
-        stored_at_unix_ms: received_at,
-        trace_context: record.trace_context,
-        parent_span_id: None,
-        edge_reports_span: false,
-    };
+fn object(spans: usize) -> Result<(ObjectKey, Vec<SpanRow>)> {
+    let (notification, object) = stored(&Export::new(spans).body()?, u32::try_from(spans)?)?;
     let limits = DecompressLimits { max_bytes: 1 << 20, max_ratio: 100 };
-    Ok((key, rows_of(&notification, bytes.into(), limits)?))
+    let rows = rows_of(&notification, object.into(), limits)?;
+    Ok((notification.object_key, rows))
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
-//! Notifications, as the edge sends them.
+//! Objects as the edge stores them, and notifications as it sends them.
 
 use anyhow::Result;
 use spillway_proto::notification::{Notification, QueuedNotification};
+use spillway_proto::otlp::{Compression, SpanLimits};
+use spillway_proto::record::ObjectRecord;
 use spillway_proto::signature::sign;
 use spillway_proto::trace_context::TraceContext;
-use spillway_proto::{ObjectId, ObjectKey, Sha256Digest, UnixMillis};
+use spillway_proto::{ObjectId, ObjectKey, Sha256Digest, TenantId, UnixMillis};
 use ulid::Ulid;
 
 /// The time of day.
@@ -12,21 +14,39 @@ pub fn now() -> UnixMillis {
     UnixMillis(Ulid::generate().timestamp_ms())
 }
 
-/// Of an object that is nowhere, with the id that `body` would have.
-pub fn notification(body: &str) -> Result<Notification> {
-    let tenant = "acme".parse()?;
-    Ok(Notification {
-        object_key: ObjectKey::new(now(), 1, ObjectId::of(&tenant, &Sha256Digest::of(body.as_bytes())), 1),
-        tenant,
-        bytes: 1,
-        payload_bytes: 100,
-        sha256: Sha256Digest::of(b""),
-        received_at_unix_ms: now(),
-        stored_at_unix_ms: now(),
+/// An object whose payload holds so many spans, as the edge stores it, and what it notifies of it.
+pub fn stored(payload: &[u8], spans: u32) -> Result<(Notification, Vec<u8>)> {
+    let (tenant, received_at): (TenantId, _) = ("acme".parse()?, now());
+    let record = ObjectRecord {
+        tenant: tenant.clone(),
+        key_id: "k1".parse()?,
+        project: None,
+        received_at,
+        span_limits: SpanLimits::default(),
+        compression: Compression::Identity,
+        payload: payload.to_vec().into(),
         trace_context: TraceContext::root([1; 16], [2; 8]),
+    };
+    let object = record.to_object();
+    let id = ObjectId::of(&tenant, &Sha256Digest::of(payload));
+    let notification = Notification {
+        object_key: ObjectKey::new(received_at, Ulid::generate().0, id, spans),
+        tenant,
+        bytes: object.len() as u64,
+        payload_bytes: payload.len() as u64,
+        sha256: Sha256Digest::of(&object),
+        received_at_unix_ms: received_at,
+        stored_at_unix_ms: received_at,
+        trace_context: record.trace_context,
         parent_span_id: None,
         edge_reports_span: false,
-    })
+    };
+    Ok((notification, object))
+}
+
+/// Of an object that is nowhere, with the id that `body` would have.
+pub fn notification(body: &str) -> Result<Notification> {
+    Ok(stored(body.as_bytes(), 1)?.0)
 }
 
 /// As it goes through a Cloudflare Queue, signed at `at`.

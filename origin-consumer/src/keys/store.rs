@@ -3,11 +3,13 @@
 //! <https://developers.cloudflare.com/api/resources/kv/subresources/namespaces/>
 
 use std::fmt;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Method, Url};
+use reqwest::{Method, RequestBuilder, Url};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use spillway_proto::api_key::KeyHash;
@@ -15,8 +17,12 @@ use spillway_proto::key_record::{KeyRecord, KeyRefusal, KeyStatus, Quotas, RateL
 use spillway_proto::otlp::SpanLimits;
 use spillway_proto::{KeyId, ProjectId, TenantId, UnixMillis};
 
-use crate::cloudflare::{ApiError, Cloudflare, CloudflareConfig};
+use crate::cloudflare::{self, Answer, ApiError, Cloudflare, CloudflareConfig};
+use crate::retry;
 
+/// The largest answer that is read, in bytes: a page of 1,000 names, each with the 1,024 bytes of metadata that it may have,
+/// takes a third of it.
+const MAX_ANSWER_BYTES: usize = 4 << 20;
 /// Names a page: the most that Cloudflare gives out.
 const PAGE: &str = "1000";
 /// Records fetched side by side, where a listing does not tell enough.
@@ -192,10 +198,9 @@ impl KeyStore {
     /// The keys of the configured namespace.
     pub fn new(config: &CloudflareConfig) -> Result<Self, StoreError> {
         let api_url = config.api_url.clone();
-        let cloudflare = Cloudflare::new(config).map_err(|source| StoreError::Api {
-            doing: "make a client",
-            url: api_url.clone(),
-            source,
+        let timeout = Duration::from_secs(config.timeout_seconds);
+        let cloudflare = Cloudflare::new(config, &config.api_token, timeout).map_err(|error| {
+            StoreError::Api { doing: "make a client", url: api_url.clone(), source: error.into() }
         })?;
         Ok(Self { cloudflare, api_url, namespace: config.kv_namespace_id.clone() })
     }
@@ -227,7 +232,7 @@ impl KeyStore {
         if let Some(cursor) = cursor {
             url.query_pairs_mut().append_pair("cursor", cursor);
         }
-        let answer = self.cloudflare.call::<Vec<Listed>>(|| self.cloudflare.request(Method::GET, &url)).await;
+        let answer = call::<Vec<Listed>>(|| self.cloudflare.request(Method::GET, &url)).await;
         let answer = answer.map_err(|source| self.failed("list the keys", source))?;
         let next = answer.info.cursor.filter(|cursor| !cursor.is_empty());
         Ok((answer.result.unwrap_or_default(), next))
@@ -251,7 +256,7 @@ impl KeyStore {
     /// The record under a name.
     pub async fn get(&self, name: &str) -> Result<Option<KeyRecord>, StoreError> {
         let url = self.url(&["values", name]);
-        match self.cloudflare.bytes(|| self.cloudflare.request(Method::GET, &url)).await {
+        match value(|| self.cloudflare.request(Method::GET, &url)).await {
             Ok(value) => serde_json::from_slice(&value)
                 .map(Some)
                 .map_err(|source| StoreError::Record { name: name.to_owned(), source }),
@@ -271,7 +276,7 @@ impl KeyStore {
             let request = self.cloudflare.request(Method::PUT, &url);
             request.header(CONTENT_TYPE, &content_type).body(body.clone())
         };
-        let answer = self.cloudflare.call::<Value>(request).await;
+        let answer = call::<Value>(request).await;
         answer.map(|_| ()).map_err(|source| self.failed("write a key's record", source))
     }
 
@@ -283,6 +288,16 @@ impl KeyStore {
     fn failed(&self, doing: &'static str, source: ApiError) -> StoreError {
         StoreError::Api { doing, url: self.api_url.clone(), source }
     }
+}
+
+/// Sends what `request` makes, again where that may help.
+async fn call<T: DeserializeOwned>(request: impl Fn() -> RequestBuilder) -> Result<Answer<T>, ApiError> {
+    cloudflare::open(retry::send(request).await?, MAX_ANSWER_BYTES).await
+}
+
+/// As [`call`], for a value of KV, which comes as it is.
+async fn value(request: impl Fn() -> RequestBuilder) -> Result<Vec<u8>, ApiError> {
+    cloudflare::value(retry::send(request).await?, MAX_ANSWER_BYTES).await
 }
 
 /// A form of `multipart/form-data`, with its content type. The parts are JSON, in which no line can be the boundary.

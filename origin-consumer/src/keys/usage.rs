@@ -9,10 +9,13 @@ use serde::Deserialize;
 use spillway_proto::signature;
 use spillway_proto::usage::{CONTENT_TYPE as USAGE, PATH, UsageReport, UsageRequest};
 
-use crate::cloudflare::{ApiError, client, printable, read};
+use crate::cloudflare::{ApiError, client, is_denied, printable, read};
 use crate::config::{ConfigError, in_range, is_url};
 use crate::retry;
 use crate::time::now;
+
+/// The largest answer that is read, in bytes.
+const MAX_ANSWER_BYTES: usize = 4 << 20;
 
 /// `[edge]`
 #[derive(Debug, Clone, Deserialize)]
@@ -78,10 +81,6 @@ fn hint(status: &StatusCode) -> &'static str {
     }
 }
 
-fn is_denied(status: StatusCode) -> bool {
-    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
-}
-
 /// Asks the edge, signing with the first key, and with the next where it does not believe that: one may be replacing the
 /// other.
 pub async fn ask(
@@ -104,7 +103,7 @@ pub async fn ask(
         };
         let response = retry::send(signed).await.map_err(|error| no_answer(error.into()))?;
         let status = response.status();
-        let answer = read(response).await.map_err(no_answer)?;
+        let answer = read(response, MAX_ANSWER_BYTES).await.map_err(no_answer)?;
         if status.is_success() {
             return serde_json::from_slice(&answer).map_err(unreadable);
         }

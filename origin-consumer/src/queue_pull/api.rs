@@ -5,56 +5,20 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::redirect::Policy;
-use reqwest::{Client, Response, StatusCode};
-use secrecy::{ExposeSecret, SecretString};
-use serde::de::{DeserializeOwned, IgnoredAny};
+use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::QueuePullConfig;
 use super::message::Message;
+use crate::cloudflare::{ApiError, Cloudflare, CloudflareConfig, open};
 
 /// The room of one message in an answer, in bytes: the 128,000 of the largest one, twice for its escapes in JSON (base64
 /// takes less), and its lease and metadata.
 const MESSAGE_BYTES: usize = 2 * 128_000 + 8192;
 /// The room of everything else in an answer, in bytes.
 const ENVELOPE_BYTES: usize = 64 * 1024;
-/// How much is shown of what the API says of an error, in characters.
-const DETAIL_CHARS: usize = 300;
-
-/// The API did not do what it was asked for.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ApiError {
-    /// It refused.
-    #[error("the API answered {status}: {detail}")]
-    Refused { status: StatusCode, retry_after: Option<Duration>, detail: String },
-    /// Its answer is larger than a full batch can be.
-    #[error("the API's answer is larger than {0} bytes")]
-    TooLarge(usize),
-    /// Its answer is not what the schema says.
-    #[error("the API's answer cannot be read: {0}")]
-    Unreadable(serde_json::Error),
-    /// It gave no answer, or broke off.
-    #[error("the API gave no answer: {}", with_causes(.0))]
-    NoAnswer(reqwest::Error),
-}
-
-impl ApiError {
-    pub(super) fn status(&self) -> Option<u16> {
-        match self {
-            Self::Refused { status, .. } => Some(status.as_u16()),
-            Self::TooLarge(_) | Self::Unreadable(_) | Self::NoAnswer(_) => None,
-        }
-    }
-
-    pub(super) fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Refused { retry_after, .. } => *retry_after,
-            Self::TooLarge(_) | Self::Unreadable(_) | Self::NoAnswer(_) => None,
-        }
-    }
-}
 
 /// A batch, leased.
 #[derive(Debug, Default, Deserialize)]
@@ -101,44 +65,22 @@ struct Acknowledged {
     warnings: HashMap<String, String>,
 }
 
-/// What every answer is wrapped in.
-#[derive(Deserialize)]
-struct Envelope<T> {
-    success: bool,
-    #[serde(default = "Vec::new")]
-    errors: Vec<Problem>,
-    result: Option<T>,
-}
-
-#[derive(Deserialize)]
-struct Problem {
-    code: u64,
-    message: String,
-}
-
-/// A client for one queue.
+/// A client for one queue. Each call is tried once: whoever pulls has a backoff of its own.
 pub(super) struct Api {
-    client: Client,
-    /// Of the queue's messages.
-    url: String,
-    token: SecretString,
+    cloudflare: Cloudflare,
+    queue_id: String,
     pull: Pull,
 }
 
 impl Api {
-    pub(super) fn new(config: &QueuePullConfig) -> Result<Self, reqwest::Error> {
-        let client = Client::builder()
-            .timeout(Duration::from_secs(config.timeout_seconds))
-            // The API has no redirects, and the token is for nobody else.
-            .redirect(Policy::none())
-            .user_agent(concat!("spillway/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        let (api, account, queue) =
-            (config.api_url.trim_end_matches('/'), &config.account_id, &config.queue_id);
+    pub(super) fn new(
+        cloudflare: &CloudflareConfig,
+        config: &QueuePullConfig,
+    ) -> Result<Self, reqwest::Error> {
+        let timeout = Duration::from_secs(config.timeout_seconds);
         Ok(Self {
-            client,
-            url: format!("{api}/accounts/{account}/queues/{queue}/messages"),
-            token: config.api_token.clone(),
+            cloudflare: Cloudflare::new(cloudflare, &config.api_token, timeout)?,
+            queue_id: config.queue_id.clone(),
             pull: Pull {
                 batch_size: config.batch_size,
                 visibility_timeout_ms: config.visibility_timeout_seconds * 1000,
@@ -169,63 +111,11 @@ impl Api {
     where
         T: DeserializeOwned + Default,
     {
-        let request = serde_json::to_vec(request).map_err(ApiError::Unreadable)?;
-        let response = self
-            .client
-            .post(format!("{}/{action}", self.url))
-            .bearer_auth(self.token.expose_secret())
-            .header(CONTENT_TYPE, "application/json")
-            .body(request)
-            .send()
-            .await
-            .map_err(no_answer)?;
-        let (status, retry_after) = (response.status(), retry_after(&response));
-        let refused = |detail| ApiError::Refused { status, retry_after, detail };
-        let body = read(response, ENVELOPE_BYTES + messages * MESSAGE_BYTES).await?;
-        if !status.is_success() {
-            return Err(refused(match serde_json::from_slice::<Envelope<IgnoredAny>>(&body) {
-                Ok(envelope) => detail(&envelope.errors),
-                Err(_) => "not in the API's form, so something on the way to it may have answered".to_owned(),
-            }));
-        }
-        let envelope: Envelope<T> = serde_json::from_slice(&body).map_err(ApiError::Unreadable)?;
-        if !envelope.success {
-            return Err(refused(detail(&envelope.errors)));
-        }
-        Ok(envelope.result.unwrap_or_default())
+        let body = serde_json::to_vec(request).map_err(ApiError::Unreadable)?;
+        let url = self.cloudflare.url(&["queues", &self.queue_id, "messages", action]);
+        let request = self.cloudflare.request(Method::POST, &url);
+        let response = request.header(CONTENT_TYPE, "application/json").body(body).send().await?;
+        let answer = open(response, ENVELOPE_BYTES + messages * MESSAGE_BYTES).await?;
+        Ok(answer.result.unwrap_or_default())
     }
-}
-
-/// Reads a body that has at most `most` bytes.
-async fn read(mut response: Response, most: usize) -> Result<Vec<u8>, ApiError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
-        if body.len() + chunk.len() > most {
-            return Err(ApiError::TooLarge(most));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-/// In seconds, as Cloudflare sends it; a date is not understood, and our own backoff takes its place.
-fn retry_after(response: &Response) -> Option<Duration> {
-    let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    value.trim().parse().ok().map(Duration::from_secs)
-}
-
-fn detail(errors: &[Problem]) -> String {
-    let errors: Vec<_> = errors.iter().map(|error| format!("{} {}", error.code, error.message)).collect();
-    let detail = if errors.is_empty() { "without a reason".to_owned() } else { errors.join("; ") };
-    detail.chars().take(DETAIL_CHARS).collect()
-}
-
-fn no_answer(error: reqwest::Error) -> ApiError {
-    ApiError::NoAnswer(error.without_url())
-}
-
-/// An error's own words say little without those of its causes.
-fn with_causes(error: &reqwest::Error) -> String {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    causes.fold(error.to_string(), |said, cause| format!("{said}: {cause}"))
 }

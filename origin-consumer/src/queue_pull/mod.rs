@@ -11,16 +11,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use reqwest::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use spillway_proto::notification::MAX_BYTES;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
-use api::{Api, ApiError, Receipt, Retry};
+use api::{Api, Receipt, Retry};
 use message::Message;
 
-use crate::config::{ConfigError, in_range, is_id, is_set, is_url};
+use crate::cloudflare::{ApiError, CloudflareConfig, is_denied};
+use crate::config::{ConfigError, in_range, is_id, is_set};
 use crate::intake::{Intake, Signed};
 use crate::metrics::{Metrics, NotificationOutcome, PullOutcome, Transport};
 use crate::time::{backoff, jittered, now};
@@ -41,11 +43,8 @@ const REDELIVERY_CAP_SECONDS: u64 = 15 * 60;
 pub struct QueuePullConfig {
     /// The queue's id, 32 hex digits. Nothing is pulled where it is empty.
     pub queue_id: String,
-    /// The account's id, 32 hex digits. Required with `queue_id`.
-    pub account_id: String,
-    /// Cloudflare's API.
-    pub api_url: String,
-    /// A token with the account permission Queues Edit (read and write), and no other. Required with `queue_id`.
+    /// A token with the account permission Queues Edit (read and write), and no other: not that of `[cloudflare]`, which
+    /// may write keys. Required with `queue_id`.
     pub api_token: SecretString,
     /// Messages a pull; Cloudflare gives out 100 at most.
     pub batch_size: usize,
@@ -61,8 +60,6 @@ impl Default for QueuePullConfig {
     fn default() -> Self {
         Self {
             queue_id: String::new(),
-            account_id: String::new(),
-            api_url: "https://api.cloudflare.com/client/v4".to_owned(),
             api_token: SecretString::default(),
             batch_size: 100,
             visibility_timeout_seconds: 30,
@@ -77,13 +74,13 @@ impl QueuePullConfig {
         !self.queue_id.is_empty()
     }
 
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+    /// The queue is in the account of `cloudflare`.
+    pub(crate) fn check(&self, cloudflare: &CloudflareConfig) -> Result<(), ConfigError> {
         if self.is_on() {
             is_id("queue_pull.queue_id", &self.queue_id)?;
-            is_id("queue_pull.account_id", &self.account_id)?;
+            cloudflare.check_account()?;
             is_set("queue_pull.api_token", self.api_token.expose_secret())?;
         }
-        is_url("queue_pull.api_url", &self.api_url)?;
         in_range("queue_pull.batch_size", self.batch_size, 1..=100)?;
         in_range("queue_pull.visibility_timeout_seconds", self.visibility_timeout_seconds, 1..=43_200)?;
         in_range("queue_pull.idle_seconds", self.idle_seconds, 1..=3600)?;
@@ -112,13 +109,14 @@ impl QueuePull {
     /// None where no queue is configured. Nothing is sent yet.
     pub fn new(
         config: &QueuePullConfig,
+        cloudflare: &CloudflareConfig,
         intake: &Arc<Intake>,
         metrics: &Arc<Metrics>,
     ) -> Result<Option<Self>, reqwest::Error> {
         if !config.is_on() {
             return Ok(None);
         }
-        let api = Api::new(config)?;
+        let api = Api::new(cloudflare, config)?;
         let (intake, metrics) = (Arc::clone(intake), Arc::clone(metrics));
         Ok(Some(Self { config: config.clone(), api, intake, metrics }))
     }
@@ -220,8 +218,8 @@ impl Turn {
 
 fn outcome_of(error: &ApiError) -> PullOutcome {
     match error.status() {
-        Some(401 | 403) => PullOutcome::Refused,
-        Some(429) => PullOutcome::RateLimited,
+        Some(status) if is_denied(status) => PullOutcome::Refused,
+        Some(StatusCode::TOO_MANY_REQUESTS) => PullOutcome::RateLimited,
         _ => PullOutcome::Failed,
     }
 }

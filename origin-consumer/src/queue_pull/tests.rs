@@ -68,32 +68,38 @@ fn a_message_given_back_waits_longer_each_time_and_never_for_long() {
     assert_eq!(waits, [15, 30, 60, 480, 900, 900, 900]);
 }
 
-type Change = fn(&mut QueuePullConfig);
+type Change = fn(&mut QueuePullConfig, &mut CloudflareConfig);
 
-fn config(change: impl FnOnce(&mut QueuePullConfig)) -> Result<(), String> {
+fn config(change: Change) -> Result<(), String> {
+    let mut cloudflare = CloudflareConfig {
+        account_id: "12345678901234567890123456789012".to_owned(),
+        ..CloudflareConfig::default()
+    };
     let mut config = QueuePullConfig {
         queue_id: "023e105f4ecef8ad9ca31a8372d0c353".to_owned(),
-        account_id: "12345678901234567890123456789012".to_owned(),
         api_token: "a very secret token".into(),
         ..QueuePullConfig::default()
     };
-    change(&mut config);
-    config.check().map_err(|error| error.to_string())
+    change(&mut config, &mut cloudflare);
+    config.check(&cloudflare).map_err(|error| error.to_string())
 }
 
 #[test]
 fn a_queue_wants_its_account_and_a_token() {
-    assert_eq!(QueuePullConfig::default().check().map_err(|error| error.to_string()), Ok(()));
-    assert_eq!(config(|_| {}), Ok(()));
+    assert_eq!(
+        QueuePullConfig::default().check(&CloudflareConfig::default()).map_err(|error| error.to_string()),
+        Ok(())
+    );
+    assert_eq!(config(|_, _| {}), Ok(()));
     let refused: [(&str, Change); 8] = [
-        ("queue_pull.queue_id", |config| config.queue_id = "my-queue".to_owned()),
-        ("queue_pull.account_id", |config| config.account_id.clear()),
-        ("queue_pull.api_token", |config| config.api_token = SecretString::default()),
-        ("queue_pull.api_url", |config| config.api_url = "api.cloudflare.com".to_owned()),
-        ("queue_pull.batch_size", |config| config.batch_size = 101),
-        ("queue_pull.visibility_timeout_seconds", |config| config.visibility_timeout_seconds = 43_201),
-        ("queue_pull.idle_seconds", |config| config.idle_seconds = 0),
-        ("queue_pull.timeout_seconds", |config| config.timeout_seconds = 0),
+        ("queue_pull.queue_id", |config, _| config.queue_id = "my-queue".to_owned()),
+        ("cloudflare.account_id", |_, cloudflare| cloudflare.account_id.clear()),
+        ("queue_pull.api_token", |config, _| config.api_token = SecretString::default()),
+        ("cloudflare.api_url", |_, cloudflare| cloudflare.api_url = "api.cloudflare.com".to_owned()),
+        ("queue_pull.batch_size", |config, _| config.batch_size = 101),
+        ("queue_pull.visibility_timeout_seconds", |config, _| config.visibility_timeout_seconds = 43_201),
+        ("queue_pull.idle_seconds", |config, _| config.idle_seconds = 0),
+        ("queue_pull.timeout_seconds", |config, _| config.timeout_seconds = 0),
     ];
     for (field, change) in refused {
         let error = config(change).unwrap_err();
