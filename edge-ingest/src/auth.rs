@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use http::header::AUTHORIZATION;
-use spillway_proto::api_key::ApiKey;
+use spillway_proto::api_key::{ApiKey, KeyHash};
 use spillway_proto::key_record::KeyRecord;
 
 use crate::config::KeyConfig;
@@ -70,7 +70,8 @@ impl<K: KeyStore> KeySource<'_, K> {
         };
         match self.link.call(&self.config.link, runtime, async || self.store.find(&hash).await).await {
             Ok(found) => {
-                let found = found.map(Rc::new);
+                let found = found.as_deref().map(serde_json::from_str).transpose();
+                let found = found.map_err(|error| unreadable(key_id(&hash), &error))?.map(Rc::new);
                 self.cache.remember(&hash, found.clone(), runtime.now());
                 found.map(|record| (record, None)).ok_or(Rejection::UnknownKey)
             }
@@ -80,6 +81,15 @@ impl<K: KeyStore> KeySource<'_, K> {
             },
         }
     }
+}
+
+/// What tells the key of an unreadable record in the log: the beginning of its hash.
+fn key_id(hash: &KeyHash) -> String {
+    hash.digest().to_string().chars().take(8).collect()
+}
+
+fn unreadable(key: String, error: &serde_json::Error) -> Rejection {
+    Rejection::Fault(PortError { what: "key record", detail: format!("{key}...: {error}") })
 }
 
 fn bearer(head: &Head) -> Option<String> {

@@ -1,7 +1,9 @@
 //! What runs after the answer: the notification (step 8), the next lease, and about once a second one round that settles what
 //! was stored and sends what there is to tell.
 
+use futures_util::join;
 use spillway_proto::UnixMillis;
+use spillway_proto::key_record::KeyRecord;
 use spillway_proto::notification::Notification;
 
 use crate::config::Config;
@@ -39,25 +41,28 @@ pub struct Report {
 }
 
 impl<A: AllowanceStore, N: Notifier, M: MetricsSink, R: Runtime> Background<'_, A, N, M, R> {
-    /// Does what `outcome` has left to do.
+    /// Does what `outcome` has left to do, all of it side by side: the runtime ends it after 30 s, and an origin that hangs must
+    /// not keep what was stored from being settled.
     pub async fn run(&self, outcome: &mut Outcome) -> Report {
-        let mut report = Report::default();
-        // 8
-        if let Some(notification) = outcome.notification.take() {
-            let began = self.runtime.now();
-            let links = &self.isolate.notify_links;
-            let notified =
-                notify(&notification, &self.config.notify, links, self.notifier, self.runtime).await;
-            self.tell(&notification, &notified, began);
-            report.notified = Some(notified);
-        }
-        if let Some(key) = outcome.renew_lease.take() {
-            let config = &self.config.allowance;
-            let renewed = self.isolate.allowances.renew(&key, config, self.allowances, self.runtime).await;
-            report.faults.extend(renewed.err());
-        }
-        report.faults.extend(self.round().await);
-        report
+        let (notification, key) = (outcome.notification.take(), outcome.renew_lease.take());
+        let (notified, renewed, faults) =
+            join!(self.notify(notification.as_ref()), self.renew(key.as_deref()), self.round());
+        Report { notified, faults: renewed.err().into_iter().chain(faults).collect() }
+    }
+
+    /// Step 8.
+    async fn notify(&self, notification: Option<&Notification>) -> Option<Notified> {
+        let notification = notification?;
+        let (links, began) = (&self.isolate.notify_links, self.runtime.now());
+        let notified = notify(notification, &self.config.notify, links, self.notifier, self.runtime).await;
+        self.tell(notification, &notified, began);
+        Some(notified)
+    }
+
+    async fn renew(&self, key: Option<&KeyRecord>) -> Result<(), PortError> {
+        let Some(key) = key else { return Ok(()) };
+        let config = &self.config.allowance;
+        self.isolate.allowances.renew(key, config, self.allowances, self.runtime).await
     }
 
     async fn round(&self) -> Vec<PortError> {
@@ -106,7 +111,6 @@ impl<A: AllowanceStore, N: Notifier, M: MetricsSink, R: Runtime> Background<'_, 
         let [primary, fallback] = self.isolate.notify_links.all();
         let links = [
             (&self.isolate.key_link, &config.keys.link),
-            (self.isolate.allowances.link(), &config.allowance.link),
             (primary, &config.notify.link),
             (fallback, &config.notify.link),
         ];

@@ -148,11 +148,13 @@ impl<K: KeyStore, A: AllowanceStore, O: ObjectStore, R: Runtime> Edge<'_, K, A, 
         // 3, 4
         let tenant = steps.step("allowance", runtime, self.admit(&key, found)).await?;
         // 5
-        let body = steps.step("read", runtime, request::read(body, &self.config.body, runtime)).await?;
+        let mut in_hand = self.isolate.bodies.begin();
+        let reading = request::read(body, announced.bytes, &mut in_hand, &self.config.body, runtime);
+        let body = steps.step("read", runtime, reading).await?;
         let received_at = runtime.now();
         let bytes = body.len();
         found.summary.bytes = bytes;
-        tenant.borrow_mut().charge(Amounts { bytes: bytes as i64, ..Amounts::default() });
+        tenant.tenant.borrow_mut().charge(Amounts { bytes: bytes as i64, ..Amounts::default() });
         let object_id = ObjectId::of(&key.tenant, &runtime.sha256(&body).await);
         let validate =
             async { payload::check(body, announced, &self.config.body, &key.span_limits, received_at) };
@@ -162,6 +164,8 @@ impl<K: KeyStore, A: AllowanceStore, O: ObjectStore, R: Runtime> Edge<'_, K, A, 
         if spans == 0 {
             return Ok(None);
         }
+        // Before the put: what is under way is missing to those who come meanwhile.
+        tenant.tenant.borrow_mut().charge(Amounts { spans: spans.into(), ..Amounts::default() });
         // 6
         let received = Received {
             at: received_at,
@@ -173,10 +177,9 @@ impl<K: KeyStore, A: AllowanceStore, O: ObjectStore, R: Runtime> Edge<'_, K, A, 
         let notification = steps.step("store", runtime, self.put(payload, &key, &received)).await?;
         let month = received_at.month();
         let usage = Usage { spans: spans.into(), bytes: bytes as u64 };
-        tenant.borrow_mut().charge(Amounts { spans: spans.into(), ..Amounts::default() });
         self.isolate.allowances.stored(&key, &tenant, &month, usage);
-        found.quota = QuotaState::of(&key.quotas, tenant.borrow().usage(&month).unwrap_or(usage));
-        let runs_low = tenant.borrow().runs_low(&key.limits, runtime.now());
+        found.quota = QuotaState::of(&key.quotas, tenant.tenant.borrow().usage(&month).unwrap_or(usage));
+        let runs_low = tenant.tenant.borrow_mut().runs_low(&key.limits, runtime.now());
         found.renew_lease = runs_low.then_some(key);
         Ok(Some(notification))
     }
@@ -206,7 +209,7 @@ impl<K: KeyStore, A: AllowanceStore, O: ObjectStore, R: Runtime> Edge<'_, K, A, 
         let (tenant, asked) = allowances.of(key, config, self.allowances, self.runtime).await;
         let (away, now) = (asked.err(), self.runtime.now());
         // 3
-        match (tenant.borrow().usage(&now.month()), &away) {
+        match (tenant.tenant.borrow().usage(&now.month()), &away) {
             (Some(usage), _) => quota::check(&key.quotas, usage, now)?,
             (None, Some(fault))
                 if key.quotas != Quotas::default() && config.quotas_on_fault == OnFault::Closed =>
@@ -216,7 +219,7 @@ impl<K: KeyStore, A: AllowanceStore, O: ObjectStore, R: Runtime> Edge<'_, K, A, 
             (None, _) => {}
         }
         // 4
-        let spent = tenant.borrow_mut().spend(&key.limits, now);
+        let spent = tenant.tenant.borrow_mut().spend(&key.limits, now);
         match (spent, &away) {
             (Ok(()), _) => {}
             (Err(met), None) => return Err(rate_limit::rejection(met, &key.limits)),
@@ -270,12 +273,13 @@ impl<K: KeyStore, A: AllowanceStore, O: ObjectStore, R: Runtime> Edge<'_, K, A, 
         for fault in &summary.faults {
             telemetry.count(format!("faults.{}", fault.what), 1);
         }
-        if let Some(metric) = quota.warning_metric() {
-            telemetry.count(metric, 1);
+        if let (Some(metric), Some((tenant, ..))) = (quota.warning_metric(), &summary.key) {
+            telemetry.count(format!("{metric}.{tenant}"), 1);
         }
+        // Nobody without a key writes to the operator's tenant, and what tells of the operator is not told of.
         let tenant = summary.key.as_ref().map(|(tenant, ..)| tenant);
-        let is_own = tenant == Some(&self.config.telemetry.operator);
-        if let Some(context) = summary.context.filter(|context| context.sampled && !is_own) {
+        let is_told = tenant.is_some_and(|tenant| *tenant != self.config.telemetry.operator);
+        if let Some(context) = summary.context.filter(|context| context.sampled && is_told) {
             let request = StepSpan {
                 context,
                 parent_span_id: caller.map(|caller| caller.span_id_hex()),
@@ -314,7 +318,8 @@ pub async fn ingest_own<O: ObjectStore, R: Runtime>(
     runtime: &R,
 ) -> Result<Option<Notification>, Rejection> {
     use spillway_proto::otlp::{Compression, Encoding};
-    let announced = Announced { encoding: Encoding::Protobuf, compression: Compression::Identity };
+    let announced =
+        Announced { bytes: None, encoding: Encoding::Protobuf, compression: Compression::Identity };
     let at = runtime.now();
     let object_id = ObjectId::of(&key.tenant, &runtime.sha256(&export).await);
     let payload = payload::check(export, announced, &config.body, &key.span_limits, at)?;

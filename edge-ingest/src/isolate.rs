@@ -6,6 +6,7 @@ use std::time::Duration;
 use spillway_proto::UnixMillis;
 
 use crate::allowance::isolate::Allowances;
+use crate::body_budget::BodyBudget;
 use crate::key_cache::KeyCache;
 use crate::mesh::link::Link;
 use crate::notify::NotifyLinks;
@@ -29,6 +30,8 @@ pub struct Isolate {
     pub bucket_link: Link,
     /// How the ways to the origin fare.
     pub notify_links: NotifyLinks,
+    /// The bodies in hand.
+    pub bodies: BodyBudget,
     /// What there is to tell.
     pub telemetry: Telemetry,
     round_since: Cell<Option<UnixMillis>>,
@@ -44,6 +47,7 @@ impl Default for Isolate {
             allowances: Allowances::default(),
             bucket_link: Link::new("object store"),
             notify_links: NotifyLinks::default(),
+            bodies: BodyBudget::default(),
             telemetry: Telemetry::default(),
             round_since: Cell::new(None),
             last_round: Cell::new(None),
@@ -55,7 +59,7 @@ impl Isolate {
     /// Makes the caller the one request that does the background's next round, and tells it how long to wait: rounds are at
     /// least `interval` apart, and the first one after a pause is at once. None if another request does it.
     pub fn begin_round(&self, interval: Duration, now: UnixMillis) -> Option<Duration> {
-        let since = |at: UnixMillis| Duration::from_millis(now.0.saturating_sub(at.0));
+        let since = |at: UnixMillis| Duration::from_millis(now.0.abs_diff(at.0));
         if self.round_since.get().is_some_and(|at| since(at) < ROUND_LOST) {
             return None;
         }

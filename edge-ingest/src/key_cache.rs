@@ -53,7 +53,7 @@ impl KeyCache {
     /// What is remembered of the key.
     pub fn find(&self, hash: &KeyHash, config: &KeyCacheConfig, now: UnixMillis) -> Remembered {
         if let Some((record, at)) = self.records.borrow_mut().get(hash) {
-            return match now.0.saturating_sub(at.0) {
+            return match age(*at, now) {
                 age if is_within(age, config.fresh) => Remembered::Fresh(Rc::clone(record)),
                 age if is_within(age, config.stale) => Remembered::Stale(Rc::clone(record)),
                 _ => Remembered::Nothing,
@@ -61,7 +61,7 @@ impl KeyCache {
         }
         let missed = self.misses.borrow_mut().get(hash).copied();
         match missed {
-            Some(at) if is_within(now.0.saturating_sub(at.0), config.miss) => Remembered::Unknown,
+            Some(at) if is_within(age(at, now), config.miss) => Remembered::Unknown,
             _ => Remembered::Nothing,
         }
     }
@@ -79,6 +79,11 @@ impl KeyCache {
             }
         }
     }
+}
+
+/// In milliseconds; where the clock has stepped back, as far as it did.
+fn age(at: UnixMillis, now: UnixMillis) -> u64 {
+    now.0.abs_diff(at.0)
 }
 
 fn is_within(age_ms: u64, bound: Duration) -> bool {

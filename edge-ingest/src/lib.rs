@@ -8,6 +8,7 @@
 pub mod allowance;
 pub mod auth;
 pub mod background;
+pub mod body_budget;
 pub mod config;
 pub mod cors;
 pub mod guard;

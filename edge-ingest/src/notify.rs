@@ -1,11 +1,16 @@
 //! Step 8, after the answer: tell the origin that the object is there.
 
+use std::time::Duration;
+
 use spillway_proto::notification::Notification;
 use spillway_proto::signature;
 
 use crate::config::{Destination, NotifyConfig};
 use crate::mesh::link::Link;
 use crate::ports::{Notifier, PortError, Runtime, SignedNotification};
+
+/// What each way may take in all: the runtime ends what follows an answer after 30 s, and the fallback has to have its turn.
+const WAY_DEADLINE: Duration = Duration::from_secs(12);
 
 /// What an isolate remembers of the ways to the origin.
 pub struct NotifyLinks {
@@ -59,7 +64,9 @@ pub async fn notify(
             let signed = signed(&body, notification, config, runtime);
             notifier.send(destination, &signed).await
         };
-        match link.call(&config.link, runtime, send).await {
+        let sent = Link::within_time(WAY_DEADLINE, runtime, link.call(&config.link, runtime, send)).await;
+        let late = || PortError { what: link.name(), detail: format!("not taken within {WAY_DEADLINE:?}") };
+        match sent.unwrap_or_else(|| Err(late())) {
             Ok(()) => {
                 notified.by = Some(Destination::name(destination));
                 break;

@@ -12,9 +12,7 @@ use spillway_proto::otlp::resource::v1::Resource;
 use spillway_proto::otlp::trace::v1::span::SpanKind;
 use spillway_proto::otlp::trace::v1::status::StatusCode;
 use spillway_proto::otlp::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
-use spillway_proto::trace_context::TraceContext;
 
-use crate::ports::{Runtime, random};
 use crate::telemetry::{Batch, StepSpan};
 
 /// Where batches go.
@@ -29,8 +27,9 @@ pub fn record(tenant: &TenantId) -> Result<KeyRecord, serde_json::Error> {
 }
 
 /// The export request that a batch becomes: its spans, and one more, `edge counters`, that carries the counts as attributes.
-pub fn export_of(batch: Batch, runtime: &impl Runtime) -> Vec<u8> {
-    let counters = (!batch.counters.is_empty()).then(|| counters(&batch, runtime));
+/// The same batch becomes the same bytes.
+pub fn export_of(batch: Batch) -> Vec<u8> {
+    let counters = (!batch.counters.is_empty()).then(|| counters(&batch));
     let spans = batch.spans.into_iter().map(span).chain(counters).collect();
     let scope = InstrumentationScope { name: "spillway.edge".to_owned(), ..InstrumentationScope::default() };
     let resource = Resource { attributes: vec![text("service.name", SERVICE)], ..Resource::default() };
@@ -58,8 +57,8 @@ fn span(span: StepSpan) -> Span {
     }
 }
 
-fn counters(batch: &Batch, runtime: &impl Runtime) -> Span {
-    let context = TraceContext::root(random(runtime), random(runtime));
+fn counters(batch: &Batch) -> Span {
+    let context = batch.context;
     let count = |(name, count): (&String, &u64)| KeyValue {
         key: name.clone(),
         value: Some(AnyValue {

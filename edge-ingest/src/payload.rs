@@ -29,7 +29,7 @@ pub fn check(
     limits: &SpanLimits,
     received_at: UnixMillis,
 ) -> Result<Payload, Rejection> {
-    let Announced { encoding, compression } = announced;
+    let Announced { encoding, compression, .. } = announced;
     let body = decompress(&received, compression, config.decompress_limits(encoding))?;
     let judged = |message: &[u8]| {
         judge(message, limits, received_at).map_err(|error| Rejection::Malformed(error.into()))

@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use spillway_proto::api_key::KeyHash;
-use spillway_proto::key_record::KeyRecord;
 use spillway_proto::{ObjectKey, Sha256Digest, UnixMillis};
 
 use crate::allowance::{Ask, Grant, Shard};
@@ -30,8 +29,9 @@ pub trait Body {
 
 /// The records of API keys.
 pub trait KeyStore {
-    /// The record of the key with this hash, if there is one.
-    async fn find(&self, hash: &KeyHash) -> Result<Option<KeyRecord>, PortError>;
+    /// The record of the key with this hash, if there is one: a [`spillway_proto::key_record::KeyRecord`] in JSON, as it is
+    /// kept. One that cannot be read is the fault of that key, and not of the store.
+    async fn find(&self, hash: &KeyHash) -> Result<Option<String>, PortError>;
 }
 
 /// The Durable Objects that hold what tenants may still send, and count what they have stored.

@@ -31,13 +31,11 @@ const RETRY_AFTER_SECONDS: std::ops::RangeInclusive<u64> = 1..=3;
 /// The limiters of an isolate.
 pub struct RateLimiters {
     clock: RequestClock,
-    by_tenant: RefCell<LruCache<TenantId, Limiter>>,
+    /// Keys of a tenant that say different limits have different buckets.
+    by_tenant: RefCell<LruCache<(TenantId, Rate), Limiter>>,
 }
 
-struct Limiter {
-    limit: Rate,
-    bucket: RateLimiter<NotKeyed, InMemoryState, RequestClock, NoOpMiddleware<Duration>>,
-}
+type Limiter = RateLimiter<NotKeyed, InMemoryState, RequestClock, NoOpMiddleware<Duration>>;
 
 /// Shows the time that it was last told.
 #[derive(Clone, Default)]
@@ -61,13 +59,14 @@ impl RateLimiters {
     /// Takes one request out of the tenant's bucket in this isolate.
     pub fn check(&self, key: &KeyRecord, now: UnixMillis) -> Result<(), Rejection> {
         let limit = key.limits.requests;
-        self.clock.0.set(Duration::from_millis(now.0));
+        let now = Duration::from_millis(now.0);
         let mut by_tenant = self.by_tenant.borrow_mut();
-        let limiter = by_tenant.get_or_insert_mut(key.tenant.clone(), || self.limiter(limit));
-        if limiter.limit != limit {
-            *limiter = self.limiter(limit);
+        if now < self.clock.0.replace(now) {
+            // The clock stepped back: what was spent at a time to come would be missing until then.
+            by_tenant.clear();
         }
-        limiter.bucket.check().map_err(|not_until| {
+        let limiter = by_tenant.get_or_insert((key.tenant.clone(), limit), || self.limiter(limit));
+        limiter.check().map_err(|not_until| {
             let wait = not_until.wait_time_from(self.clock.now());
             let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
             rejection(LimitMet { kind: Kind::Requests, wait_ms }, &key.limits)
@@ -76,7 +75,7 @@ impl RateLimiters {
 
     fn limiter(&self, limit: Rate) -> Limiter {
         let quota = Quota::per_second(limit.per_second).allow_burst(limit.burst());
-        Limiter { limit, bucket: RateLimiter::direct_with_clock(quota, self.clock.clone()) }
+        RateLimiter::direct_with_clock(quota, self.clock.clone())
     }
 }
 
@@ -124,6 +123,14 @@ mod tests {
     }
 
     #[test]
+    fn keys_with_different_limits_do_not_refill_each_other() {
+        let (limiters, one, other) = (RateLimiters::default(), key("acme", 1, 1), key("acme", 1, 2));
+        let passed: usize =
+            (0..50).map(|_| passed(&limiters, &one, 1_000_000) + passed(&limiters, &other, 1_000_000)).sum();
+        assert_eq!(passed, 3);
+    }
+
+    #[test]
     fn a_changed_limit_counts_at_once() {
         let limiters = RateLimiters::default();
         assert_eq!(passed(&limiters, &key("acme", 1, 3), 1_000_000), 3);
@@ -144,7 +151,7 @@ mod tests {
     fn a_clock_that_steps_back_stops_nobody_for_long() {
         let (limiters, key) = (RateLimiters::default(), key("acme", 10, 10));
         assert_eq!(passed(&limiters, &key, 2_000_000), 10);
-        let refused = limiters.check(&key, UnixMillis(1_000_000)).unwrap_err();
-        assert!(refused.retry_after_seconds().is_some_and(|seconds| seconds <= 3));
+        assert_eq!(passed(&limiters, &key, 1_000_000), 10);
+        assert_eq!(passed(&limiters, &key, 1_000_000), 0);
     }
 }

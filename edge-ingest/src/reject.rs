@@ -45,6 +45,9 @@ pub enum Rejection {
         /// The limit.
         seconds: u64,
     },
+    /// The isolate has as many bodies in hand as it can hold.
+    #[error("too much is under way; try again")]
+    Busy,
     /// No key in any of the accepted places.
     #[error("no API key: send it as `Authorization: Bearer KEY` or in the header `x-api-key`")]
     MissingKey,
@@ -121,7 +124,7 @@ impl Rejection {
             Self::BodyUnreadable(_) | Self::Decompress(DecompressError::Corrupt(_)) | Self::Malformed(_) => {
                 400
             }
-            Self::BodyTimeout { .. } | Self::Fault(_) => 503,
+            Self::BodyTimeout { .. } | Self::Busy | Self::Fault(_) => 503,
         }
     }
 
@@ -135,6 +138,7 @@ impl Rejection {
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::BodyUnreadable(_) => "body_unreadable",
             Self::BodyTimeout { .. } => "body_timeout",
+            Self::Busy => "busy",
             Self::MissingKey => "missing_key",
             Self::MistypedKey(_) => "mistyped_key",
             Self::UnknownKey => "unknown_key",
@@ -156,7 +160,7 @@ impl Rejection {
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::RateLimited { retry_after_seconds, .. } => Some(*retry_after_seconds),
-            Self::BodyTimeout { .. } | Self::Fault(_) => Some(FAULT_RETRY_AFTER),
+            Self::BodyTimeout { .. } | Self::Busy | Self::Fault(_) => Some(FAULT_RETRY_AFTER),
             _ => None,
         }
     }
@@ -206,7 +210,7 @@ impl Rejection {
             | Self::KeyExpired
             | Self::BadSignature => RpcCode::Unauthenticated,
             Self::OriginNotAllowed | Self::QuotaExceeded { .. } => RpcCode::PermissionDenied,
-            Self::BodyTimeout { .. } | Self::Fault(_) => RpcCode::Unavailable,
+            Self::BodyTimeout { .. } | Self::Busy | Self::Fault(_) => RpcCode::Unavailable,
         }
     }
 }

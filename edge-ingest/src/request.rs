@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, Method};
 use spillway_proto::otlp::{Compression, Encoding};
 use spillway_proto::trace_context::{TRACEPARENT, TraceContext};
 
+use crate::body_budget::InHand;
 use crate::config::BodyConfig;
 use crate::mesh::link::Link;
 use crate::ports::{Body, Runtime};
@@ -50,6 +51,8 @@ impl Head {
 /// What the head of an export request says of its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Announced {
+    /// The body's size, where it is said.
+    pub bytes: Option<usize>,
     /// How the message is written.
     pub encoding: Encoding,
     /// How the body is compressed.
@@ -67,7 +70,11 @@ pub fn announced(head: &Head, config: &BodyConfig) -> Result<Announced, Rejectio
         Some(bytes) if bytes > config.max_bytes as u64 => {
             Err(Rejection::BodyTooLarge { max_bytes: config.max_bytes })
         }
-        _ => Ok(Announced { encoding, compression }),
+        _ => Ok(Announced {
+            bytes: length.and_then(|bytes| usize::try_from(bytes).ok()),
+            encoding,
+            compression,
+        }),
     }
 }
 
@@ -92,14 +99,22 @@ pub async fn discard(body: &mut impl Body, config: &BodyConfig, runtime: &impl R
 /// Reads a body, as long as it keeps to its size and its time.
 pub async fn read(
     body: &mut impl Body,
+    announced_bytes: Option<usize>,
+    in_hand: &mut InHand,
     config: &BodyConfig,
     runtime: &impl Runtime,
 ) -> Result<Vec<u8>, Rejection> {
+    if !in_hand.take(announced_bytes.unwrap_or(0), config.max_in_hand) {
+        return Err(Rejection::Busy);
+    }
     let reading = async {
         let mut read = Vec::new();
         while let Some(chunk) = body.next_chunk().await.map_err(Rejection::BodyUnreadable)? {
             if read.len() + chunk.len() > config.max_bytes {
                 return Err(Rejection::BodyTooLarge { max_bytes: config.max_bytes });
+            }
+            if announced_bytes.is_none() && !in_hand.take(chunk.len(), config.max_in_hand) {
+                return Err(Rejection::Busy);
             }
             read.extend_from_slice(&chunk);
         }

@@ -1,8 +1,9 @@
 //! What the edge tells of itself: counts and spans, gathered by the isolate, sent through the binding `METRICS` after the
-//! answers. No request waits for it; what cannot be sent is counted, and the counts are kept.
+//! answers. No request waits for it; what cannot be sent is kept, within bounds, and sent again.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 use spillway_proto::UnixMillis;
@@ -22,6 +23,8 @@ const MAX_COUNTERS: usize = 500;
 /// What is sent, as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Batch {
+    /// The span that carries the counters.
+    pub context: TraceContext,
     /// When the gathering began.
     pub began: UnixMillis,
     /// When it ended.
@@ -59,6 +62,8 @@ pub struct Telemetry {
     began: Cell<Option<UnixMillis>>,
     counters: RefCell<BTreeMap<String, u64>>,
     spans: RefCell<Vec<StepSpan>>,
+    /// A batch that nobody has confirmed. It is sent again byte for byte, so that it is stored once, whoever has it already.
+    unconfirmed: RefCell<Option<Rc<Vec<u8>>>>,
     link: Link,
 }
 
@@ -68,6 +73,7 @@ impl Default for Telemetry {
             began: Cell::new(None),
             counters: RefCell::default(),
             spans: RefCell::default(),
+            unconfirmed: RefCell::default(),
             link: Link::new("metrics"),
         }
     }
@@ -116,18 +122,37 @@ impl Telemetry {
 
     /// Whether there is anything to send.
     pub fn is_empty(&self) -> bool {
-        self.counters.borrow().is_empty() && self.spans.borrow().is_empty()
+        self.counters.borrow().is_empty()
+            && self.spans.borrow().is_empty()
+            && self.unconfirmed.borrow().is_none()
     }
 
-    /// Sends what was gathered.
+    /// Sends what was gathered, or first what nobody has confirmed.
     pub async fn flush(
         &self,
         config: &TelemetryConfig,
         sink: &impl MetricsSink,
         runtime: &impl Runtime,
     ) -> Result<(), PortError> {
+        while !self.is_empty() {
+            let batch = self.batch(runtime)?;
+            self.link.call(&config.link, runtime, async || sink.send(&batch).await).await?;
+            let mut unconfirmed = self.unconfirmed.borrow_mut();
+            if unconfirmed.as_ref().is_some_and(|waiting| Rc::ptr_eq(waiting, &batch)) {
+                *unconfirmed = None;
+            }
+        }
+        Ok(())
+    }
+
+    fn batch(&self, runtime: &impl Runtime) -> Result<Rc<Vec<u8>>, PortError> {
+        let mut unconfirmed = self.unconfirmed.borrow_mut();
+        if let Some(batch) = &*unconfirmed {
+            return Ok(Rc::clone(batch));
+        }
         let now = runtime.now();
         let batch = Batch {
+            context: TraceContext::root(random(runtime), random(runtime)),
             began: self.began.replace(Some(now)).unwrap_or(now),
             ended: now,
             counters: self.counters.take(),
@@ -135,13 +160,6 @@ impl Telemetry {
         };
         let json = serde_json::to_vec(&batch)
             .map_err(|error| PortError { what: "metrics", detail: error.to_string() })?;
-        let sent = self.link.call(&config.link, runtime, async || sink.send(&json).await).await;
-        if sent.is_err() {
-            for (name, by) in batch.counters {
-                self.count(name, by);
-            }
-            self.count("spans.dropped", batch.spans.len() as u64);
-        }
-        sent
+        Ok(Rc::clone(unconfirmed.insert(Rc::new(json))))
     }
 }

@@ -4,6 +4,7 @@ use spillway_proto::signature;
 use spillway_proto::usage::{MAX_REQUEST_BYTES, UsageReport, UsageRequest};
 
 use crate::allowance::isolate::usage_of;
+use crate::body_budget::BodyBudget;
 use crate::config::{BodyConfig, Config};
 use crate::ports::{AllowanceStore, Body, Runtime};
 use crate::reject::Rejection;
@@ -21,7 +22,7 @@ pub async fn report(
     runtime: &impl Runtime,
 ) -> Result<Vec<u8>, Rejection> {
     let small = BodyConfig { max_bytes: MAX_REQUEST_BYTES, ..config.body };
-    let body = request::read(body, &small, runtime).await?;
+    let body = request::read(body, None, &mut BodyBudget::default().begin(), &small, runtime).await?;
     let signed = head.header(signature::HEADER).unwrap_or_default();
     let key = config.notify.signing_key.expose();
     signature::verify([key], runtime.now(), MAX_AGE_SECONDS, signed, &body)

@@ -168,13 +168,21 @@ fn a_settlement_whose_answer_is_lost_counts_once() {
 fn spans_and_bytes_have_their_limits_and_the_answer_names_them() {
     for (key, unit) in [("few-spans", "5 spans per second"), ("few-bytes", "9 bytes per second")] {
         let world = World::default();
-        let send = || world.send(Sent { key: Some(key), ..Sent::spans(20, "application/json") });
+        let send = || world.send_and_settle(Sent { key: Some(key), ..Sent::spans(20, "application/json") });
         assert_eq!(send().response.status(), 200, "a request passes whole");
         let refused = send();
         assert_eq!(refused.summary.code, "rate_limited");
         assert!(world::status_message(&refused.response).contains(unit), "{unit}");
         // What it overdrew is paid back before anything passes again.
-        world.later(1_500);
+        world.later(5_000);
+        let later = send();
+        assert_eq!(
+            later.response.status(),
+            if key == "few-spans" { 200 } else { 429 },
+            "{:?}",
+            later.summary
+        );
+        world.later(61_000);
         assert_eq!(send().response.status(), 200);
         assert_eq!(send().response.status(), 429);
     }
@@ -275,6 +283,47 @@ fn keys_are_remembered_misses_for_less_and_an_old_record_serves_while_the_store_
     assert_eq!(send("early").as_u16(), 503, "never seen");
     world.later(3_600_000);
     assert_eq!(send(KEY).as_u16(), 503, "too old");
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_the_fault_of_its_own_key() {
+    let world = World::default();
+    let send = |key| world.send(Sent { key: Some(key), ..Sent::spans(1, "application/json") });
+    for _ in 0..10 {
+        assert_eq!(send("broken").response.status(), 503);
+    }
+    assert!(send("broken").summary.faults[0].to_string().contains("quota"));
+    assert_eq!(send(KEY).response.status(), 200, "the store is asked for other keys");
+}
+
+#[test]
+fn nobody_without_a_key_is_traced() {
+    let world = World::default();
+    let caller = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    world.send(Sent { key: None, traceparent: caller, ..Sent::spans(1, "application/json") });
+    world.send_and_settle(Sent::spans(1, "application/json"));
+    assert!(world.told.borrow().iter().all(|batch| batch.spans.is_empty()));
+}
+
+#[test]
+fn a_tenant_that_was_forgotten_still_counts() {
+    let world = World::default();
+    let send = || world.send_and_settle(Sent { key: Some("metered"), ..Sent::spans(2, "application/json") });
+    send();
+    send();
+    let again = World { isolate: Default::default(), ..world };
+    again.send_and_settle(Sent { key: Some("metered"), ..Sent::spans(2, "application/json") });
+    assert_eq!(again.counted("metered"), 6);
+}
+
+#[test]
+fn bodies_beyond_what_an_isolate_holds_are_told_to_come_back() {
+    let world = World::default().with(&[("MAX_BODIES_BYTES", "1000")]);
+    for announced in [true, false] {
+        let outcome = world.send(Sent { announced, ..Sent::spans(100, "application/json") });
+        assert_eq!((outcome.response.status().as_u16(), outcome.summary.code), (503, "busy"));
+    }
+    assert_eq!(world.send(Sent::spans(1, "application/json")).response.status(), 200);
 }
 
 #[test]
@@ -435,8 +484,8 @@ fn requests_are_counted_and_traced_by_step_and_no_count_is_lost() {
     world.send_and_settle(Sent { traceparent: Some(caller), ..Sent::spans(3, "application/json") });
     let told = world.told.borrow();
     let batch = told.last().unwrap();
-    assert_eq!((batch.counters["requests.accepted"], batch.counters["spans.accepted"]), (2, 5));
-    assert_eq!(batch.counters["notifications.http"], 2);
+    let sum = |name: &str| told.iter().filter_map(|batch| batch.counters.get(name)).sum::<u64>();
+    assert_eq!((sum("requests.accepted"), sum("spans.accepted"), sum("notifications.http")), (2, 5, 2));
     let names: Vec<_> = batch.spans.iter().map(|span| span.name.as_str()).collect();
     assert_eq!(names, ["auth", "allowance", "read", "validate", "store", "ingest", "notify"]);
     let ingest = batch.spans.iter().find(|span| span.is_request).unwrap();
@@ -451,7 +500,7 @@ fn what_the_edge_tells_becomes_spans_of_the_operator() {
     let caller = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     world.send_and_settle(Sent { traceparent: Some(caller), ..Sent::spans(2, "application/json") });
     let batch = world.told.borrow()[0].clone();
-    let export = decode(&edge_ingest::operator::export_of(batch, &world), Encoding::Protobuf).unwrap();
+    let export = decode(&edge_ingest::operator::export_of(batch), Encoding::Protobuf).unwrap();
     let spans = &export.resource_spans[0].scope_spans[0].spans;
     let names: Vec<_> = spans.iter().map(|span| span.name.as_str()).collect();
     assert_eq!(

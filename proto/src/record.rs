@@ -117,6 +117,7 @@ fn written(limits: &SpanLimits) -> object::SpanLimits {
         max_value_bytes: limits.max_value_bytes,
         max_events: limits.max_events,
         max_links: limits.max_links,
+        max_shared_bytes: limits.max_shared_bytes,
     }
 }
 
@@ -131,6 +132,7 @@ fn read(limits: object::SpanLimits) -> Option<SpanLimits> {
         max_value_bytes: limits.max_value_bytes,
         max_events: limits.max_events,
         max_links: limits.max_links,
+        max_shared_bytes: limits.max_shared_bytes,
     })
 }
 

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 
+use futures_util::future::try_join_all;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use spillway_proto::UnixMillis;
@@ -89,12 +90,14 @@ impl TenantAllowance {
             return Ok(usage);
         }
         let namespace = self.env.durable_object(binding::ALLOWANCE).map_err(fault(WHAT))?;
-        let mut sum = Usage::default();
-        for index in (0..ask.limits.shards.count()).filter(|index| *index != ask.shard) {
+        let path = format!("counted/{}", ask.month);
+        let siblings = (0..ask.limits.shards.count()).filter(|index| *index != ask.shard);
+        let counts = siblings.map(async |index| {
             let shard = Shard { tenant: ask.tenant.clone(), index, of: ask.limits.shards };
-            let counted: Usage = post(&namespace, &shard, &format!("counted/{}", ask.month), "").await?;
-            sum = sum.plus(counted);
-        }
+            post::<Usage>(&namespace, &shard, &path, "").await
+        });
+        let counts: Vec<Usage> = try_join_all(counts).await?;
+        let sum = counts.into_iter().fold(Usage::default(), Usage::plus);
         self.memory.siblings.borrow_mut().insert(ask.month.clone(), (sum, now.0));
         Ok(sum)
     }
@@ -134,18 +137,14 @@ impl Counts {
 
 impl Ledger for Counts {
     /// All of it is one transaction: the runtime commits what an object writes without waiting in between as one.
-    fn settle(&self, settlement: &Settlement, now: UnixMillis) -> Result<(), PortError> {
-        self.create_tables()?;
-        let isolate = || SqlStorageValue::from(settlement.isolate.as_str());
-        let last: Vec<Sequence> =
-            self.rows("SELECT sequence FROM settled WHERE isolate = ?", vec![isolate()])?;
-        if last.first().is_some_and(|last| last.sequence >= settlement.sequence) {
+    fn settle(&self, isolate: &str, settlement: &Settlement, now: UnixMillis) -> Result<(), PortError> {
+        if self.settled(isolate)? >= settlement.sequence {
             return Ok(());
         }
         self.run("DELETE FROM settled WHERE at < ?", vec![integer(now.0.saturating_sub(SETTLED_AGE_MS))])?;
         self.run(
             "INSERT OR REPLACE INTO settled (isolate, sequence, at) VALUES (?, ?, ?)",
-            vec![isolate(), integer(settlement.sequence), integer(now.0)],
+            vec![SqlStorageValue::from(isolate), integer(settlement.sequence), integer(now.0)],
         )?;
         self.run(
             "INSERT INTO counted (month, spans, bytes) VALUES (?, ?, ?)
@@ -156,6 +155,13 @@ impl Ledger for Counts {
                 integer(settlement.usage.bytes),
             ],
         )
+    }
+
+    fn settled(&self, isolate: &str) -> Result<u64, PortError> {
+        self.create_tables()?;
+        let statement = "SELECT sequence FROM settled WHERE isolate = ?";
+        let rows: Vec<Sequence> = self.rows(statement, vec![SqlStorageValue::from(isolate)])?;
+        Ok(rows.first().map_or(0, |row| row.sequence))
     }
 
     fn usage(&self, month: &str) -> Result<Usage, PortError> {

@@ -3,7 +3,6 @@
 
 use serde_json::json;
 use spillway_proto::api_key::KeyHash;
-use spillway_proto::key_record::KeyRecord;
 use worker::{Env, Fetcher, KvStore};
 
 use super::post::{JSON, Post};
@@ -27,22 +26,22 @@ impl Keys {
 }
 
 impl KeyStore for Keys {
-    async fn find(&self, hash: &KeyHash) -> Result<Option<KeyRecord>, PortError> {
+    async fn find(&self, hash: &KeyHash) -> Result<Option<String>, PortError> {
         match self {
-            Self::Kv(store) => store.get(&hash.kv_name()).json().await.map_err(fault(WHAT)),
+            Self::Kv(store) => store.get(&hash.kv_name()).text().await.map_err(fault(WHAT)),
             Self::Authority(authority) => ask(authority, hash).await.map_err(fault(WHAT)),
         }
     }
 }
 
 /// `POST /spillway/key` with `{"sha256": "HEX"}` is answered 200 with the record, or 404.
-async fn ask(authority: &Fetcher, hash: &KeyHash) -> worker::Result<Option<KeyRecord>> {
+async fn ask(authority: &Fetcher, hash: &KeyHash) -> worker::Result<Option<String>> {
     let body = json!({ "sha256": hash.digest().to_string() }).to_string();
     let post =
         Post { url: "https://auth/spillway/key", headers: &[("content-type", JSON)], body: body.as_bytes() };
     let mut response = authority.fetch_request(post.request()?).await?;
     match response.status_code() {
-        200 => response.json().await.map(Some),
+        200 => response.text().await.map(Some),
         404 => Ok(None),
         status => Err(worker::Error::RustError(format!("the authority answered {status}"))),
     }

@@ -4,8 +4,8 @@ use std::cell::OnceCell;
 use std::rc::Rc;
 
 use futures_util::StreamExt;
-use http::Response as HttpResponse;
 use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, HeaderName, HeaderValue, Response as HttpResponse};
 use serde_json::json;
 use spillway_proto::otlp::Encoding;
 use worker::{ByteStream, Context, Env, Headers, Request, Response, console_error, console_log, event};
@@ -40,11 +40,18 @@ thread_local! {
 #[event(fetch)]
 async fn fetch(mut request: Request, env: Env, ctx: Context) -> worker::Result<Response> {
     let answer = match head(&request) {
-        Ok(head) => match guarded(serve(&head, &mut request, env, &ctx)).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(rejection)) => refuse(&rejection, head.answer_encoding()),
-            Err(panic) => refuse(&Rejection::Fault(panic), head.answer_encoding()),
-        },
+        Ok(head) => {
+            let refuse = |rejection: &Rejection| {
+                let mut answer = refuse(rejection, head.answer_encoding());
+                cors::allow(&mut answer, &head);
+                answer
+            };
+            match guarded(serve(&head, &mut request, env, &ctx)).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(rejection)) => refuse(&rejection),
+                Err(panic) => refuse(&Rejection::Fault(panic)),
+            }
+        }
         Err(error) => refuse(&Rejection::Fault(fault("request")(error)), Encoding::Json),
     };
     to_worker(answer)
@@ -60,7 +67,7 @@ async fn serve(
     let mut body = WorkerBody::of(request, head, &config);
     let served = handle(head, &mut body, Rc::clone(&config), env, ctx).await;
     if !matches!(&served, Ok(answer) if answer.status().is_success()) {
-        request::discard(&mut body, &config.body, &WorkerRuntime).await;
+        request::discard(&mut body.in_chunks(), &config.body, &WorkerRuntime).await;
     }
     served
 }
@@ -155,10 +162,10 @@ async fn telemetry(
     ctx: &Context,
 ) -> Result<HttpResponse<Vec<u8>>, Rejection> {
     let isolate = ISOLATE.with(Rc::clone);
-    let body = request::read(body, &config.body, &WorkerRuntime).await?;
+    let body = request::read(body, None, &mut isolate.bodies.begin(), &config.body, &WorkerRuntime).await?;
     let batch: Batch = serde_json::from_slice(&body)
         .map_err(|error| Rejection::BodyUnreadable(fault("telemetry")(error)))?;
-    let export = operator::export_of(batch, &WorkerRuntime);
+    let export = operator::export_of(batch);
     let key =
         operator::record(&config.telemetry.operator).map_err(fault("operator")).map_err(Rejection::Fault)?;
     let objects = objects(&env).map_err(Rejection::Fault)?;
@@ -251,8 +258,16 @@ fn head(request: &Request) -> worker::Result<Head> {
         method: method.parse().map_err(|_| worker::Error::RustError("unreadable method".to_owned()))?,
         path: url.path().to_owned(),
         query: url.query().map(str::to_owned),
-        headers: request.headers().into(),
+        headers: headers(request.headers()),
     })
+}
+
+/// The headers that can be read; the conversion of `worker` panics on a control character.
+fn headers(headers: &Headers) -> HeaderMap {
+    let readable = headers.entries().filter_map(|(name, value)| {
+        Some((name.parse::<HeaderName>().ok()?, HeaderValue::from_str(&value).ok()?))
+    });
+    readable.collect()
 }
 
 fn to_worker(response: HttpResponse<Vec<u8>>) -> worker::Result<Response> {
@@ -276,6 +291,16 @@ impl<'a> WorkerBody<'a> {
             return Self::Announced(request);
         }
         request.stream().map_or(Self::AtEnd, Self::Chunked)
+    }
+}
+
+impl WorkerBody<'_> {
+    /// The rest of it, chunk by chunk: to be passed over without being held.
+    fn in_chunks(self) -> Self {
+        match self {
+            Self::Announced(request) => request.stream().map_or(Self::AtEnd, Self::Chunked),
+            other => other,
+        }
     }
 }
 

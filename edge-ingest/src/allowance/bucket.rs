@@ -18,6 +18,9 @@ pub struct Size {
     pub burst: f64,
 }
 
+/// What was overdrawn is paid back in at most this time.
+const MAX_DEBT_SECONDS: f64 = 60.0;
+
 impl Bucket {
     /// A full one.
     pub fn full(size: Size, now: UnixMillis) -> Self {
@@ -36,10 +39,10 @@ impl Bucket {
         taken
     }
 
-    /// Takes what was spent already. The bucket goes below zero by no more than it holds, so that nobody waits for ever.
+    /// Takes what was spent already. The bucket goes below zero by no more than a minute refills, so that nobody waits for ever.
     pub fn overdraw(&mut self, spent: i64, size: Size, now: UnixMillis) {
         self.refill(size, now);
-        self.level = (self.level - spent as f64).max(-size.burst);
+        self.level = (self.level - spent as f64).max(-MAX_DEBT_SECONDS * size.per_second);
     }
 
     /// When there is a token again, in milliseconds from `now`.
@@ -79,7 +82,7 @@ mod tests {
         bucket.overdraw(25, SIZE, now);
         assert_eq!((bucket.take(1, SIZE, now), bucket.wait_ms(SIZE)), (0, 600));
         bucket.overdraw(1_000_000, SIZE, now);
-        assert_eq!(bucket.wait_ms(SIZE), 2_100);
+        assert_eq!(bucket.wait_ms(SIZE), 60_100);
     }
 
     #[test]

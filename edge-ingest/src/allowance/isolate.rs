@@ -19,7 +19,17 @@ use crate::ports::{AllowanceStore, PortError, Runtime, random};
 const MAX_TENANTS: NonZeroUsize = const { NonZeroUsize::new(10_000).unwrap() };
 
 /// What the isolate knows of a tenant, in the hands of each request of it.
-pub type SharedTenant = Rc<RefCell<Tenant>>;
+pub type SharedTenant = Rc<Known>;
+
+/// What the isolate knows of a tenant.
+pub struct Known {
+    /// Its leases and counts.
+    pub tenant: RefCell<Tenant>,
+    /// Names it to the tenant's objects. One that was forgotten and begins anew has another name, and its settlements count.
+    name: String,
+    /// How the tenant's object fares: one that is overloaded must not stand for those of others.
+    link: Link,
+}
 
 /// The allowances of an isolate.
 pub struct Allowances {
@@ -27,7 +37,6 @@ pub struct Allowances {
     /// Those that have stored something that is not settled, with the limits of the key that it came with.
     unsettled: RefCell<Vec<(Rc<KeyRecord>, SharedTenant)>>,
     isolate: RefCell<String>,
-    link: Link,
 }
 
 impl Default for Allowances {
@@ -36,7 +45,6 @@ impl Default for Allowances {
             tenants: RefCell::new(LruCache::new(MAX_TENANTS)),
             unsettled: RefCell::default(),
             isolate: RefCell::default(),
-            link: Link::new("allowance"),
         }
     }
 }
@@ -51,9 +59,9 @@ impl Allowances {
         store: &impl AllowanceStore,
         runtime: &impl Runtime,
     ) -> (SharedTenant, Result<(), PortError>) {
-        let tenant = self.tenant(&key.tenant);
+        let tenant = self.known(&key.tenant, runtime);
         let now = runtime.now();
-        let needs_lease = tenant.borrow().needs_lease(&key.limits, &now.month(), now);
+        let needs_lease = tenant.tenant.borrow().needs_lease(&key.limits, &now.month(), now);
         let asked = match needs_lease {
             true => self.ask(key, &tenant, None, config, store, runtime).await,
             false => Ok(()),
@@ -69,16 +77,16 @@ impl Allowances {
         store: &impl AllowanceStore,
         runtime: &impl Runtime,
     ) -> Result<(), PortError> {
-        let tenant = self.tenant(&key.tenant);
+        let tenant = self.known(&key.tenant, runtime);
         self.ask(key, &tenant, None, config, store, runtime).await
     }
 
     /// Counts what was stored for the key's tenant; [`Self::settle`] tells the object.
     pub fn stored(&self, key: &Rc<KeyRecord>, tenant: &SharedTenant, month: &str, usage: Usage) {
-        let was_settled = !tenant.borrow().is_unsettled();
-        tenant.borrow_mut().stored(month, usage);
-        if was_settled {
-            self.unsettled.borrow_mut().push((Rc::clone(key), Rc::clone(tenant)));
+        tenant.tenant.borrow_mut().stored(month, usage);
+        let mut unsettled = self.unsettled.borrow_mut();
+        if !unsettled.iter().any(|(_, waiting)| Rc::ptr_eq(waiting, tenant)) {
+            unsettled.push((Rc::clone(key), Rc::clone(tenant)));
         }
     }
 
@@ -98,64 +106,64 @@ impl Allowances {
         let waiting = self.unsettled.borrow().clone();
         let mut faults = Vec::new();
         for (key, tenant) in waiting {
-            while let Some(settlement) = { tenant.borrow_mut().settlement(&self.isolate(runtime)) } {
+            while let Some(settlement) = { tenant.tenant.borrow_mut().settlement() } {
                 if let Err(fault) = self.ask(&key, &tenant, Some(settlement), config, store, runtime).await {
                     faults.push(fault);
                     break;
                 }
             }
-            if !tenant.borrow().is_unsettled() {
+            if !tenant.tenant.borrow().is_unsettled() {
                 self.unsettled.borrow_mut().retain(|(_, waiting)| !Rc::ptr_eq(waiting, &tenant));
             }
         }
         faults
     }
 
-    /// How the tenants' objects fare.
-    pub fn link(&self) -> &Link {
-        &self.link
-    }
-
     async fn ask(
         &self,
         key: &KeyRecord,
-        tenant: &RefCell<Tenant>,
+        known: &Known,
         settlement: Option<Settlement>,
         config: &AllowanceConfig,
         store: &impl AllowanceStore,
         runtime: &impl Runtime,
     ) -> Result<(), PortError> {
         let month = runtime.now().month();
+        let for_lease = settlement.is_none();
         // A settlement takes no lease along: one that is not needed would only be missing to others.
-        let want = match settlement {
-            Some(_) => Amounts::default(),
-            None => tenant.borrow().want(&key.limits),
+        let want = match for_lease {
+            true => known.tenant.borrow().want(&key.limits),
+            false => Amounts::default(),
         };
-        let sequence = settlement.as_ref().map(|settlement| settlement.sequence);
+        let owed = known.tenant.borrow_mut().owed();
         let shard = self.shard(key, runtime);
         let ask = Ask {
             limits: key.limits,
             shard: shard.index,
             tenant: key.tenant.clone(),
             want,
+            owed,
             month: month.clone(),
+            isolate: known.name.clone(),
             settlement,
         };
-        let grant: Grant =
-            self.link.call(&config.link, runtime, async || store.ask(&shard, &ask).await).await?;
-        let mut tenant = tenant.borrow_mut();
-        match sequence {
-            Some(sequence) => {
-                tenant.settled(sequence);
-                tenant.told(&month, grant.usage);
-            }
-            None => tenant.granted(&want, &grant, &month, runtime.now()),
+        let answer = known.link.call(&config.link, runtime, async || store.ask(&shard, &ask).await).await;
+        let mut tenant = known.tenant.borrow_mut();
+        match (&answer, for_lease) {
+            (Ok(grant), true) => tenant.granted(&key.limits, &want, grant, &month, runtime.now()),
+            (Ok(grant), false) => tenant.told(&month, grant),
+            (Err(_), _) => tenant.unanswered(&owed),
         }
-        Ok(())
+        answer.map(drop)
     }
 
-    fn tenant(&self, tenant: &TenantId) -> SharedTenant {
-        Rc::clone(self.tenants.borrow_mut().get_or_insert(tenant.clone(), Rc::default))
+    fn known(&self, tenant: &TenantId, runtime: &impl Runtime) -> SharedTenant {
+        let known = || {
+            let (isolate, nonce) = (self.isolate(runtime), u32::from_le_bytes(random(runtime)));
+            let name = format!("{isolate}-{nonce:08x}");
+            Rc::new(Known { tenant: RefCell::default(), name, link: Link::new("allowance") })
+        };
+        Rc::clone(self.tenants.borrow_mut().get_or_insert(tenant.clone(), known))
     }
 
     /// An isolate asks one of the tenant's objects, always the same.
@@ -188,7 +196,9 @@ pub async fn usage_of(
         shard: 0,
         tenant: tenant.clone(),
         want: Amounts::default(),
+        owed: Amounts::default(),
         month: month.to_owned(),
+        isolate: String::new(),
         settlement: None,
     };
     // Each object answers with the counts of all of them.

@@ -3,7 +3,7 @@
 //! A Durable Object of the tenant ([`object`]) holds its token buckets and its monthly counts. An isolate does not ask it for
 //! every request: it takes a [`Grant`], a lease of about a second's worth, and spends that ([`tenant`]). So a busy isolate
 //! calls once a second, and the most that passes too much is what isolates hold when the bucket runs dry: the number of
-//! isolates times a lease, and a lease is at most half of what is left, and at most a second's worth.
+//! isolates times a lease, and a lease is at most half of what is left, and what an isolate holds at most a second's worth.
 //!
 //! What was stored is settled with the object at most a second later, each settlement once ([`Settlement`]).
 
@@ -104,10 +104,15 @@ pub struct Ask {
     pub shard: u8,
     /// The tenant.
     pub tenant: TenantId,
-    /// What it would like to hold; what it has spent beyond its last lease is negative, and is taken from the bucket.
+    /// What it would like to hold.
     pub want: Amounts,
+    /// What it has spent beyond its leases: it is taken from the bucket first.
+    #[serde(default)]
+    pub owed: Amounts,
     /// The UTC month whose counts it wants to know, as `YYYY-MM`.
     pub month: String,
+    /// A random name of what the isolate knows of the tenant.
+    pub isolate: String,
     /// What it has stored since it last told.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub settlement: Option<Settlement>,
@@ -116,9 +121,7 @@ pub struct Ask {
 /// What an isolate has stored. The object counts each once, however often it is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settlement {
-    /// A random name of the isolate.
-    pub isolate: String,
-    /// Counts up, by tenant and isolate.
+    /// Counts up from 1, for each [`Ask::isolate`].
     pub sequence: u64,
     /// The UTC month that it was received in.
     pub month: String,
@@ -133,6 +136,8 @@ pub struct Grant {
     pub granted: Amounts,
     /// When it is worth to ask again where nothing was granted, in milliseconds.
     pub retry_after_ms: u64,
+    /// The last settlement of the isolate that was counted, or 0: `usage` includes it.
+    pub settled: u64,
     /// What the tenant has used in the month asked for, by all of its objects.
     pub usage: Usage,
 }

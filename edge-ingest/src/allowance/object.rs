@@ -10,8 +10,11 @@ use crate::ports::PortError;
 
 /// Where the counts of an object are durable.
 pub trait Ledger {
-    /// Counts a settlement, unless it was counted before.
-    fn settle(&self, settlement: &Settlement, now: UnixMillis) -> Result<(), PortError>;
+    /// Counts a settlement of `isolate`, unless it was counted before.
+    fn settle(&self, isolate: &str, settlement: &Settlement, now: UnixMillis) -> Result<(), PortError>;
+
+    /// The last settlement of `isolate` that was counted, or 0.
+    fn settled(&self, isolate: &str) -> Result<u64, PortError>;
 
     /// What was counted in `month`.
     fn usage(&self, month: &str) -> Result<Usage, PortError>;
@@ -29,10 +32,11 @@ impl Buckets {
     /// Answers an ask, but for the other shards' usage.
     pub fn answer(&mut self, ask: &Ask, ledger: &impl Ledger, now: UnixMillis) -> Result<Grant, PortError> {
         if let Some(settlement) = &ask.settlement {
-            ledger.settle(settlement, now)?;
+            ledger.settle(&ask.isolate, settlement, now)?;
         }
         let (granted, retry_after_ms) = self.grant(ask, now);
-        Ok(Grant { granted, retry_after_ms, usage: ledger.usage(&ask.month)? })
+        let settled = ledger.settled(&ask.isolate)?;
+        Ok(Grant { granted, retry_after_ms, settled, usage: ledger.usage(&ask.month)? })
     }
 
     fn grant(&mut self, ask: &Ask, now: UnixMillis) -> (Amounts, u64) {
@@ -41,10 +45,9 @@ impl Buckets {
             let Some(rate) = rate_of(&ask.limits, kind) else { continue };
             let size = size(rate, ask.limits.shards.count());
             let bucket = self.bucket(kind).get_or_insert_with(|| Bucket::full(size, now));
-            let want = ask.want.of(kind);
-            if want < 0 {
-                bucket.overdraw(-want, size, now);
-                continue;
+            let (want, owed) = (ask.want.of(kind), ask.owed.of(kind));
+            if owed > 0 {
+                bucket.overdraw(owed, size, now);
             }
             *granted.of_mut(kind) = bucket.take(want, size, now);
             if want > 0 && granted.of(kind) == 0 {
@@ -96,9 +99,13 @@ mod tests {
     }
 
     impl Ledger for Memory {
-        fn settle(&self, settlement: &Settlement, _: UnixMillis) -> Result<(), PortError> {
+        fn settled(&self, isolate: &str) -> Result<u64, PortError> {
+            Ok(self.settled.borrow().get(isolate).copied().unwrap_or_default())
+        }
+
+        fn settle(&self, isolate: &str, settlement: &Settlement, _: UnixMillis) -> Result<(), PortError> {
             let mut settled = self.settled.borrow_mut();
-            let last = settled.entry(settlement.isolate.clone()).or_default();
+            let last = settled.entry(isolate.to_owned()).or_default();
             if settlement.sequence > *last {
                 *last = settlement.sequence;
                 let mut months = self.months.borrow_mut();
@@ -119,6 +126,8 @@ mod tests {
             shard: 0,
             tenant: "acme".parse().unwrap(),
             want,
+            owed: Amounts::default(),
+            isolate: "i".to_owned(),
             month: "2026-11".to_owned(),
             settlement: None,
         }
@@ -154,7 +163,6 @@ mod tests {
         let (mut buckets, ledger) = (Buckets::default(), Memory::default());
         let mut asked = ask("{}", Amounts::default());
         let settlement = |sequence| Settlement {
-            isolate: "i".to_owned(),
             sequence,
             month: "2026-11".to_owned(),
             usage: Usage { spans: 5, bytes: 7 },

@@ -15,6 +15,9 @@ const LEASE_MS: u64 = 5_000;
 /// How long a refusal of the object holds at most, in milliseconds: a limit that was raised is seen soon.
 const MAX_REFUSAL_MS: u64 = 1_000;
 
+/// A renewal that has not come back by then was cancelled with its request, in milliseconds.
+const RENEWAL_LOST_MS: u64 = 5_000;
+
 /// What an isolate knows of a tenant.
 #[derive(Debug, Default)]
 pub struct Tenant {
@@ -24,6 +27,8 @@ pub struct Tenant {
     spent: Amounts,
     /// Until then the object has nothing to grant.
     refused_until: Option<UnixMillis>,
+    /// Somebody fetches the next lease.
+    renewing_since: Option<UnixMillis>,
     /// As the object told, and for which month.
     used: Option<(String, Usage)>,
     /// Stored, and not settled: by month, the oldest first.
@@ -52,49 +57,79 @@ impl Tenant {
         !self.is_refused(now) && self.missing(limits).is_some()
     }
 
-    /// Whether so little is left of the lease that the next one should be fetched in the background.
-    pub fn runs_low(&self, limits: &RateLimits, now: UnixMillis) -> bool {
-        !self.is_refused(now)
+    /// Whether so little is left of the lease that the next one should be fetched in the background, by the caller and nobody
+    /// else.
+    pub fn runs_low(&mut self, limits: &RateLimits, now: UnixMillis) -> bool {
+        let renewing = self.renewing_since.is_some_and(|since| now.0.abs_diff(since.0) < RENEWAL_LOST_MS);
+        let low = !renewing
+            && !self.is_refused(now)
             && Kind::ALL.into_iter().any(|kind| {
                 rate_of(limits, kind).is_some() && self.spent.of(kind) > 3 * self.lease.of(kind).max(0)
-            })
+            });
+        if low {
+            self.renewing_since = Some(now);
+        }
+        low
     }
 
     /// What to ask for: what was spent in the last lease and half as much again, from a tenth of a second's worth to all of it.
-    /// What is overdrawn is asked for as a negative amount.
     pub fn want(&self, limits: &RateLimits) -> Amounts {
         let mut want = Amounts::default();
         for kind in Kind::ALL {
             let Some(rate) = rate_of(limits, kind) else { continue };
-            let spent = self.spent.of(kind);
-            let second = i64::from(rate.per_second.get());
-            *want.of_mut(kind) = match self.lease.of(kind) {
-                overdrawn if overdrawn < 0 => overdrawn,
-                _ => spent.saturating_add(spent / 2).clamp((second / 10).max(1), second.max(1)),
-            };
+            let (spent, second) = (self.spent.of(kind), i64::from(rate.per_second.get()));
+            *want.of_mut(kind) = spent.saturating_add(spent / 2).clamp((second / 10).max(1), second.max(1));
         }
         want
     }
 
-    /// Takes in what the object has granted, of what was asked as `want`.
-    pub fn granted(&mut self, want: &Amounts, grant: &Grant, month: &str, now: UnixMillis) {
+    /// Takes out what is overdrawn: it is told by one ask and no other. [`Self::unanswered`] takes it back.
+    pub fn owed(&mut self) -> Amounts {
+        let mut owed = Amounts::default();
+        for kind in Kind::ALL {
+            let overdrawn = self.lease.of(kind).min(0);
+            *owed.of_mut(kind) = overdrawn.saturating_neg();
+            *self.lease.of_mut(kind) -= overdrawn;
+        }
+        owed
+    }
+
+    /// Nobody has answered the ask that told `owed`.
+    pub fn unanswered(&mut self, owed: &Amounts) {
+        for kind in Kind::ALL {
+            *self.lease.of_mut(kind) = self.lease.of(kind).saturating_sub(owed.of(kind));
+        }
+    }
+
+    /// Takes in what the object has granted, of what was asked as `want`. No isolate holds more than a second's worth, however
+    /// many asks are answered at a time.
+    pub fn granted(
+        &mut self,
+        limits: &RateLimits,
+        want: &Amounts,
+        grant: &Grant,
+        month: &str,
+        now: UnixMillis,
+    ) {
         let fresh = !self.is_stale(now);
         let mut lease = Amounts::default();
         for kind in Kind::ALL {
-            // What was left stays ours; what was overdrawn is paid.
-            let left = self.lease.of(kind) - want.of(kind).min(0);
+            let Some(rate) = rate_of(limits, kind) else { continue };
+            let left = self.lease.of(kind);
             let kept = if fresh || left < 0 { left } else { 0 };
-            *lease.of_mut(kind) = kept + grant.granted.of(kind);
+            let second = i64::from(rate.per_second.get());
+            *lease.of_mut(kind) = kept.saturating_add(grant.granted.of(kind)).min(second);
         }
         *self = Self {
             lease,
             leased_at: Some(now),
             spent: Amounts::default(),
             refused_until: None,
-            used: Some((month.to_owned(), grant.usage)),
+            renewing_since: None,
             ..std::mem::take(self)
         };
         let refused = |kind| want.of(kind) > 0 && grant.granted.of(kind) == 0 && lease.of(kind) < 1;
+        self.told(month, grant);
         let wait_ms = grant.retry_after_ms.clamp(1, MAX_REFUSAL_MS);
         self.refused_until = Kind::ALL.into_iter().any(refused).then(|| UnixMillis(now.0 + wait_ms));
     }
@@ -124,11 +159,12 @@ impl Tenant {
     }
 
     fn is_refused(&self, now: UnixMillis) -> bool {
-        self.refused_until.is_some_and(|until| now < until)
+        // A clock that stepped back must not make it last.
+        self.refused_until.is_some_and(|until| now < until && until.0 - now.0 <= MAX_REFUSAL_MS)
     }
 
     fn is_stale(&self, now: UnixMillis) -> bool {
-        self.leased_at.is_none_or(|at| now.0.saturating_sub(at.0) >= LEASE_MS)
+        self.leased_at.is_none_or(|at| now.0.abs_diff(at.0) >= LEASE_MS)
     }
 
     /// What the tenant has used in `month`, as far as this isolate knows; none if the object has never told.
@@ -140,9 +176,12 @@ impl Tenant {
         Some(own.fold(*told, |sum, (_, usage)| sum.plus(usage)))
     }
 
-    /// Takes in what the object says was used.
-    pub fn told(&mut self, month: &str, usage: Usage) {
-        self.used = Some((month.to_owned(), usage));
+    /// Takes in what the object says was used, and which settlement that includes.
+    pub fn told(&mut self, month: &str, grant: &Grant) {
+        if self.in_flight.as_ref().is_some_and(|settlement| settlement.sequence <= grant.settled) {
+            self.in_flight = None;
+        }
+        self.used = Some((month.to_owned(), grant.usage));
     }
 
     /// Counts what was stored.
@@ -154,21 +193,13 @@ impl Tenant {
     }
 
     /// What to tell the object next; the same until it is confirmed.
-    pub fn settlement(&mut self, isolate: &str) -> Option<Settlement> {
+    pub fn settlement(&mut self) -> Option<Settlement> {
         if self.in_flight.is_none() {
             let (month, usage) = self.unsettled.pop_front()?;
             self.sequence += 1;
-            let isolate = isolate.to_owned();
-            self.in_flight = Some(Settlement { isolate, sequence: self.sequence, month, usage });
+            self.in_flight = Some(Settlement { sequence: self.sequence, month, usage });
         }
         self.in_flight.clone()
-    }
-
-    /// The object has counted the settlement.
-    pub fn settled(&mut self, sequence: u64) {
-        if self.in_flight.as_ref().is_some_and(|settlement| settlement.sequence == sequence) {
-            self.in_flight = None;
-        }
     }
 
     /// Whether anything waits to be settled.
@@ -192,6 +223,7 @@ mod tests {
         Grant {
             granted: Amounts { requests, spans, bytes: 0 },
             retry_after_ms: 700,
+            settled: 0,
             usage: Usage { spans: 100, bytes: 0 },
         }
     }
@@ -200,7 +232,8 @@ mod tests {
     fn a_lease_is_spent_and_then_another_is_needed() {
         let (limits, mut tenant) = (RateLimits::default(), Tenant::default());
         assert!(tenant.needs_lease(&limits, MONTH, NOW));
-        tenant.granted(&tenant.want(&limits), &grant(2, 0), MONTH, NOW);
+        let want = tenant.want(&limits);
+        tenant.granted(&limits, &want, &grant(2, 0), MONTH, NOW);
         for _ in 0..2 {
             assert!(!tenant.needs_lease(&limits, MONTH, NOW));
             assert_eq!(tenant.spend(&limits, NOW), Ok(()));
@@ -213,7 +246,8 @@ mod tests {
     #[test]
     fn a_refusal_is_remembered_so_that_a_flood_does_not_reach_the_object() {
         let (limits, mut tenant) = (RateLimits::default(), Tenant::default());
-        tenant.granted(&tenant.want(&limits), &grant(0, 0), MONTH, NOW);
+        let want = tenant.want(&limits);
+        tenant.granted(&limits, &want, &grant(0, 0), MONTH, NOW);
         let later = UnixMillis(NOW.0 + 300);
         assert!(!tenant.needs_lease(&limits, MONTH, later));
         assert_eq!(tenant.spend(&limits, later), Err(LimitMet { kind: Kind::Requests, wait_ms: 400 }));
@@ -224,23 +258,46 @@ mod tests {
     fn a_large_request_passes_whole_and_the_next_one_waits() {
         let limits = limits(r#"{"spans":{"per_second":10}}"#);
         let mut tenant = Tenant::default();
-        tenant.granted(&tenant.want(&limits), &grant(9, 1), MONTH, NOW);
+        let want = tenant.want(&limits);
+        tenant.granted(&limits, &want, &grant(9, 1), MONTH, NOW);
         assert_eq!(tenant.spend(&limits, NOW), Ok(()));
         tenant.charge(Amounts { spans: 500, ..Amounts::default() });
         let want = tenant.want(&limits);
-        assert_eq!(want.spans, -499);
-        tenant.granted(&want, &grant(0, 0), MONTH, NOW);
+        assert_eq!((tenant.owed().spans, tenant.owed().spans), (499, 0), "it is told once");
+        tenant.granted(&limits, &want, &grant(0, 0), MONTH, NOW);
         assert_eq!(tenant.spend(&limits, NOW).unwrap_err().kind, Kind::Spans);
         assert!(tenant.want(&limits).spans > 0);
     }
 
     #[test]
+    fn many_answers_at_a_time_are_no_more_than_a_second() {
+        let (limits, mut tenant) = (RateLimits::default(), Tenant::default());
+        for _ in 0..50 {
+            let want = tenant.want(&limits);
+            tenant.granted(&limits, &want, &grant(90, 0), MONTH, NOW);
+        }
+        let passed = (0..1_000).filter(|_| tenant.spend(&limits, NOW).is_ok()).count();
+        assert_eq!(passed, 100);
+    }
+
+    #[test]
+    fn a_debt_that_nobody_heard_of_is_still_owed() {
+        let mut tenant = Tenant::default();
+        tenant.charge(Amounts { spans: 7, ..Amounts::default() });
+        let owed = tenant.owed();
+        tenant.unanswered(&owed);
+        assert_eq!(tenant.owed().spans, 7);
+    }
+
+    #[test]
     fn an_old_lease_is_not_added_to_a_new_one() {
         let (limits, mut tenant) = (RateLimits::default(), Tenant::default());
-        tenant.granted(&tenant.want(&limits), &grant(50, 0), MONTH, NOW);
+        let want = tenant.want(&limits);
+        tenant.granted(&limits, &want, &grant(50, 0), MONTH, NOW);
         let later = UnixMillis(NOW.0 + LEASE_MS);
         assert!(tenant.needs_lease(&limits, MONTH, later));
-        tenant.granted(&tenant.want(&limits), &grant(1, 0), MONTH, later);
+        let want = tenant.want(&limits);
+        tenant.granted(&limits, &want, &grant(1, 0), MONTH, later);
         assert_eq!(tenant.spend(&limits, later), Ok(()));
         assert!(tenant.spend(&limits, later).is_err());
     }
@@ -252,25 +309,25 @@ mod tests {
         tenant.stored("2026-11", spans(3));
         tenant.stored("2026-11", spans(4));
         tenant.stored("2026-12", spans(5));
-        let first = tenant.settlement("i").unwrap();
+        let first = tenant.settlement().unwrap();
         assert_eq!((first.sequence, first.month.as_str(), first.usage.spans), (1, "2026-11", 7));
         tenant.stored("2026-11", spans(1));
-        assert_eq!(tenant.settlement("i"), Some(first), "the same until it is confirmed");
-        tenant.settled(1);
-        assert_eq!(tenant.settlement("i").unwrap().month, "2026-12");
-        tenant.settled(2);
-        assert_eq!(tenant.settlement("i").unwrap().usage.spans, 1);
-        tenant.settled(3);
-        assert!(!tenant.is_unsettled() && tenant.settlement("i").is_none());
+        assert_eq!(tenant.settlement(), Some(first), "the same until it is confirmed");
+        tenant.told(MONTH, &Grant { settled: 1, ..grant(0, 0) });
+        assert_eq!(tenant.settlement().unwrap().month, "2026-12");
+        tenant.told(MONTH, &Grant { settled: 2, ..grant(0, 0) });
+        assert_eq!(tenant.settlement().unwrap().usage.spans, 1);
+        tenant.told(MONTH, &Grant { settled: 3, ..grant(0, 0) });
+        assert!(!tenant.is_unsettled() && tenant.settlement().is_none());
     }
 
     #[test]
     fn usage_is_what_was_told_and_what_is_not_settled() {
         let mut tenant = Tenant::default();
         assert_eq!(tenant.usage(MONTH), None);
-        tenant.granted(&Amounts::default(), &grant(1, 0), MONTH, NOW);
+        tenant.granted(&RateLimits::default(), &Amounts::default(), &grant(1, 0), MONTH, NOW);
         tenant.stored(MONTH, Usage { spans: 5, bytes: 9 });
-        tenant.settlement("i");
+        tenant.settlement();
         tenant.stored(MONTH, Usage { spans: 2, bytes: 1 });
         assert_eq!(tenant.usage(MONTH), Some(Usage { spans: 107, bytes: 10 }));
     }

@@ -53,6 +53,8 @@ pub struct BodyConfig {
     pub max_bytes: usize,
     /// `BODY_TIMEOUT_MS`: how long a client may take to send it. Default 30000.
     pub timeout: Duration,
+    /// `MAX_BODIES_BYTES`: what an isolate holds of all bodies at a time, as sent. More are told to come back. Default 32 MiB.
+    pub max_in_hand: usize,
     /// `MAX_DECOMPRESSED_BYTES` (default 16 MiB) and `MAX_DECOMPRESSION_RATIO` (default 100).
     pub decompress: DecompressLimits,
     /// `MAX_JSON_BYTES`: the largest JSON after decompression; what it becomes takes several times as much. Default 8 MiB.
@@ -204,6 +206,7 @@ impl Config {
             role: vars.choice("ROLE", &[("ingress", Role::Ingress), ("operator", Role::Operator)])?,
             body: BodyConfig {
                 max_bytes: vars.number("MAX_BODY_BYTES", 8 << 20, 1, 100 << 20)?,
+                max_in_hand: vars.number("MAX_BODIES_BYTES", 32 << 20, 1, 100 << 20)?,
                 timeout: vars.millis("BODY_TIMEOUT_MS", 30_000, 100, 600_000)?,
                 decompress: DecompressLimits {
                     max_bytes: vars.number("MAX_DECOMPRESSED_BYTES", 16 << 20, 1, 100 << 20)?,

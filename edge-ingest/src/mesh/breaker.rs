@@ -98,7 +98,8 @@ impl Breaker {
 }
 
 fn has_passed(since: UnixMillis, duration: Duration, now: UnixMillis) -> bool {
-    u128::from(now.0.saturating_sub(since.0)) >= duration.as_millis()
+    // A clock that stepped back counts as time that has passed.
+    now < since || u128::from(now.0 - since.0) >= duration.as_millis()
 }
 
 #[cfg(test)]

@@ -23,7 +23,6 @@ use http::{HeaderMap, HeaderValue, Response};
 use pollster::block_on;
 use prost::Message;
 use spillway_proto::api_key::{ApiKey, KeyHash};
-use spillway_proto::key_record::KeyRecord;
 use spillway_proto::otlp::{Encoding, answer, decode};
 use spillway_proto::signature::{self, SignatureError};
 use spillway_proto::usage::Usage;
@@ -94,10 +93,15 @@ struct Counted {
 }
 
 impl Ledger for Counted {
-    fn settle(&self, settlement: &Settlement, _: UnixMillis) -> Result<(), PortError> {
+    fn settled(&self, isolate: &str) -> Result<u64, PortError> {
+        let name = format!("{}/{isolate}", self.tenant.borrow());
+        Ok(self.settled.borrow().get(&name).copied().unwrap_or_default())
+    }
+
+    fn settle(&self, isolate: &str, settlement: &Settlement, _: UnixMillis) -> Result<(), PortError> {
         let tenant = self.tenant.borrow();
         let mut settled = self.settled.borrow_mut();
-        let last = settled.entry(format!("{tenant}/{}", settlement.isolate)).or_default();
+        let last = settled.entry(format!("{tenant}/{isolate}")).or_default();
         if settlement.sequence > *last {
             *last = settlement.sequence;
             let mut months = self.months.borrow_mut();
@@ -295,7 +299,7 @@ impl Body for Chunks<'_> {
 }
 
 impl KeyStore for World {
-    async fn find(&self, hash: &KeyHash) -> Result<Option<KeyRecord>, PortError> {
+    async fn find(&self, hash: &KeyHash) -> Result<Option<String>, PortError> {
         self.lookups.set(self.lookups.get() + 1);
         self.fail_if(Fault::Keys)?;
         self.fail_if(Fault::KeysPanic).unwrap();
@@ -309,6 +313,7 @@ impl KeyStore for World {
             ("slow", r#"{"tenant":"slow","key_id":"k7","limits":{"requests":{"per_second":1,"burst":1}}}"#),
             ("few-spans", r#"{"tenant":"few","key_id":"k8","limits":{"spans":{"per_second":5,"burst":5}}}"#),
             ("few-bytes", r#"{"tenant":"few2","key_id":"k9","limits":{"bytes":{"per_second":9,"burst":9}}}"#),
+            ("broken", r#"{"tenant":"acme","key_id":"k12","quota":5}"#),
             ("strict", r#"{"tenant":"strict","key_id":"k10","span_limits":{"max_name_bytes":0}}"#),
             (
                 "busy",
@@ -316,7 +321,7 @@ impl KeyStore for World {
             ),
         ];
         let record = records.iter().find(|(key, _)| ApiKey::presented(key).unwrap().hash() == *hash);
-        Ok(record.map(|(_, record)| serde_json::from_str(record).unwrap()))
+        Ok(record.map(|(_, record)| (*record).to_owned()))
     }
 }
 
@@ -375,7 +380,7 @@ impl Runtime for World {
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {
-        self.random.set(self.random.get().wrapping_add(1));
+        self.random.set(self.random.get().wrapping_add(1).max(1));
         bytes.fill(self.random.get());
     }
 

@@ -1,8 +1,11 @@
 //! From a decompressed body to the request it holds.
 
+use std::borrow::Cow;
+
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 
+use super::filter::keep_valid;
 use super::json;
 use super::judge::judge_each;
 use super::limits::SpanLimits;
@@ -79,7 +82,8 @@ pub fn decode(body: &[u8], encoding: Encoding) -> Result<ExportTraceServiceReque
     }
 }
 
-/// The request that a protobuf `body` holds, without the spans that [`super::judge()`] rejects.
+/// The request that a protobuf `body` holds, without the spans that [`super::judge()`] rejects, and without
+/// resources and scopes that have no others.
 pub fn decode_valid(
     body: &[u8],
     limits: &SpanLimits,
@@ -87,11 +91,12 @@ pub fn decode_valid(
 ) -> Result<(ExportTraceServiceRequest, Verdict), DecodeError> {
     let mut valid = Vec::new();
     let verdict = judge_each(body, limits, received_at, |is_valid| valid.push(is_valid))?;
-    let mut request = ExportTraceServiceRequest::decode(body)?;
     let mut valid = valid.into_iter();
-    for scope in request.resource_spans.iter_mut().flat_map(|resource| &mut resource.scope_spans) {
-        scope.spans.retain(|_| valid.next() == Some(true));
-    }
+    let kept = match verdict.rejected {
+        0 => Cow::Borrowed(body),
+        _ => Cow::Owned(keep_valid(body, || valid.next() == Some(true))?),
+    };
+    let request = ExportTraceServiceRequest::decode(&*kept)?;
     Ok((request, verdict))
 }
 

@@ -59,47 +59,38 @@ impl<F: FnMut(bool)> Pass<F> {
     }
 
     fn resource_spans(&mut self, mut message: Message) -> Read<()> {
+        let shared = resource_of(message)?;
         let mut index = 0;
         while let Some((field, wire_type)) = message.key()? {
             match field {
-                1 => message
-                    .message(wire_type)
-                    .and_then(resource)
-                    .map_err(|error| error.within("resource", None))?,
                 2 => {
                     self.path = SpanPath { scope: index, span: 0, ..self.path };
                     let inner = message.message(wire_type);
                     inner
-                        .and_then(|inner| self.scope_spans(inner))
+                        .and_then(|inner| self.scope_spans(inner, shared))
                         .map_err(|error| error.within("scope_spans", Some(index)))?;
                     index += 1;
                 }
-                3 => message.text(wire_type, "schema_url").map(drop)?,
                 _ => message.skip(field, wire_type)?,
             }
         }
         Ok(())
     }
 
-    fn scope_spans(&mut self, mut message: Message) -> Read<()> {
+    fn scope_spans(&mut self, mut message: Message, of_resource: Shared) -> Read<()> {
+        let shared = of_resource.and(scope_of(message)?);
         while let Some((field, wire_type)) = message.key()? {
             match field {
-                1 => {
-                    message
-                        .message(wire_type)
-                        .and_then(scope)
-                        .map_err(|error| error.within("scope", None))?;
-                }
                 2 => {
                     let inner = message.message(wire_type);
-                    let facts =
+                    let mut facts =
                         inner.and_then(span).map_err(|error| error.within("spans", Some(self.path.span)))?;
+                    facts.share(&shared);
                     let judgement = self.rules.judge(&facts);
                     (self.each)(judgement.is_ok());
                     self.verdict.count(judgement, self.path);
                     self.path.span += 1;
                 }
-                3 => message.text(wire_type, "schema_url").map(drop)?,
                 _ => message.skip(field, wire_type)?,
             }
         }
@@ -107,10 +98,75 @@ impl<F: FnMut(bool)> Pass<F> {
     }
 }
 
-fn resource(mut message: Message) -> Read<()> {
+/// What the spans of a resource, or of a scope, have in common.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Shared {
+    pub(super) bytes: usize,
+    pub(super) longest_name: usize,
+    pub(super) most_attributes: usize,
+    pub(super) largest_value: usize,
+}
+
+impl Shared {
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes.saturating_add(other.bytes),
+            longest_name: self.longest_name.max(other.longest_name),
+            most_attributes: self.most_attributes.max(other.most_attributes),
+            largest_value: self.largest_value.max(other.largest_value),
+        }
+    }
+}
+
+/// Everything of a `ResourceSpans` but its scopes, which may stand before it.
+fn resource_of(mut message: Message) -> Read<Shared> {
+    let (mut attributes, mut schema_url, mut bytes) = (Attributes::default(), 0, 0usize);
     while let Some((field, wire_type)) = message.key()? {
         match field {
-            1 => drop(attribute(&mut message, wire_type)?),
+            1 => {
+                let inner = message.message(wire_type).map_err(|error| error.within("resource", None))?;
+                bytes = bytes.saturating_add(inner.len());
+                resource(inner, &mut attributes).map_err(|error| error.within("resource", None))?;
+            }
+            3 => schema_url = message.text(wire_type, "schema_url")?.len(),
+            _ => message.skip(field, wire_type)?,
+        }
+    }
+    Ok(Shared {
+        bytes: bytes.saturating_add(schema_url),
+        longest_name: attributes.longest_key,
+        most_attributes: attributes.count,
+        largest_value: attributes.largest_value.max(schema_url),
+    })
+}
+
+/// Everything of a `ScopeSpans` but its spans.
+fn scope_of(mut message: Message) -> Read<Shared> {
+    let (mut scope_facts, mut schema_url, mut bytes) = (ScopeFacts::default(), 0, 0usize);
+    while let Some((field, wire_type)) = message.key()? {
+        match field {
+            1 => {
+                let inner = message.message(wire_type).map_err(|error| error.within("scope", None))?;
+                bytes = bytes.saturating_add(inner.len());
+                scope(inner, &mut scope_facts).map_err(|error| error.within("scope", None))?;
+            }
+            3 => schema_url = message.text(wire_type, "schema_url")?.len(),
+            _ => message.skip(field, wire_type)?,
+        }
+    }
+    let ScopeFacts { attributes, name, version } = scope_facts;
+    Ok(Shared {
+        bytes: bytes.saturating_add(schema_url),
+        longest_name: attributes.longest_key.max(name).max(version),
+        most_attributes: attributes.count,
+        largest_value: attributes.largest_value.max(schema_url),
+    })
+}
+
+fn resource(mut message: Message, attributes: &mut Attributes) -> Read<()> {
+    while let Some((field, wire_type)) = message.key()? {
+        match field {
+            1 => attributes.add(attribute(&mut message, wire_type)?),
             2 => drop(message.varint(wire_type)?),
             3 => {
                 entity_ref(message.message(wire_type)?).map_err(|error| error.within("entity_refs", None))?
@@ -134,12 +190,19 @@ fn entity_ref(mut message: Message) -> Read<()> {
     Ok(())
 }
 
-fn scope(mut message: Message) -> Read<()> {
+#[derive(Default)]
+struct ScopeFacts {
+    attributes: Attributes,
+    name: usize,
+    version: usize,
+}
+
+fn scope(mut message: Message, facts: &mut ScopeFacts) -> Read<()> {
     while let Some((field, wire_type)) = message.key()? {
         match field {
-            1 => drop(message.text(wire_type, "name")?),
-            2 => drop(message.text(wire_type, "version")?),
-            3 => drop(attribute(&mut message, wire_type)?),
+            1 => facts.name = message.text(wire_type, "name")?.len(),
+            2 => facts.version = message.text(wire_type, "version")?.len(),
+            3 => facts.attributes.add(attribute(&mut message, wire_type)?),
             4 => drop(message.varint(wire_type)?),
             _ => message.skip(field, wire_type)?,
         }
@@ -147,7 +210,7 @@ fn scope(mut message: Message) -> Read<()> {
     Ok(())
 }
 
-/// The attributes of one span, event or link.
+/// The attributes of one span, event, link, resource or scope.
 #[derive(Default)]
 struct Attributes {
     count: usize,
@@ -165,6 +228,13 @@ impl Attributes {
 }
 
 impl SpanFacts<'_> {
+    pub(super) fn share(&mut self, shared: &Shared) {
+        self.shared_bytes = shared.bytes;
+        self.longest_name = self.longest_name.max(shared.longest_name);
+        self.most_attributes = self.most_attributes.max(shared.most_attributes);
+        self.largest_value = self.largest_value.max(shared.largest_value);
+    }
+
     fn include(&mut self, attributes: &Attributes) {
         self.most_attributes = self.most_attributes.max(attributes.count);
         self.longest_name = self.longest_name.max(attributes.longest_key);

@@ -18,9 +18,12 @@ pub struct SpanLimits {
     pub max_backwards_ms: u64,
     /// On how many UTC days the spans of one request may begin: each day costs a partition's INSERT. Default: 31.
     pub max_days: NonZeroU32,
-    /// The longest name of a span, an event or an attribute, in bytes. Default: 4 KiB.
+    /// What the spans of one request may write of their resources and scopes, in bytes: those stand beside each span in the
+    /// table, and a large one with many small spans would take their product. Default: 256 MiB.
+    pub max_shared_bytes: u64,
+    /// The longest name of a span, an event, a scope or an attribute, in bytes. Default: 4 KiB.
     pub max_name_bytes: u32,
-    /// The most attributes of a span, of an event and of a link. Default: 1,024.
+    /// The most attributes of a span, an event, a link, a resource and a scope. Default: 1,024.
     pub max_attributes: u32,
     /// The largest value of an attribute, in bytes, and the longest status message and trace state. Text and bytes count
     /// by their length, other values 8 bytes each, lists and maps by what they hold, keys included. Default: 256 KiB.
@@ -38,6 +41,7 @@ impl Default for SpanLimits {
             max_future_seconds: 86_400,
             max_backwards_ms: 0,
             max_days: const { NonZeroU32::new(31).unwrap() },
+            max_shared_bytes: 256 << 20,
             max_name_bytes: 4 << 10,
             max_attributes: 1_024,
             max_value_bytes: 256 << 10,

@@ -3,6 +3,7 @@
 pub mod answer;
 mod compression;
 mod decode;
+mod filter;
 mod json;
 mod judge;
 mod limits;

@@ -38,14 +38,21 @@ pub enum SpanRejection {
     /// The spans before it lie on as many days as one request may touch.
     #[error("the request's spans begin on too many days (max_days)")]
     TooManyDays,
+    /// The resources and scopes of the spans before it are as large as they may be.
+    #[error("the request's resources and scopes are too large for so many spans (max_shared_bytes)")]
+    TooMuchShared,
     /// A name is too long.
-    #[error("a span's, event's or attribute's name is too long (max_name_bytes)")]
+    #[error("the name of a span, event, scope or attribute is too long (max_name_bytes)")]
     NameTooLong,
     /// Too many attributes.
-    #[error("the span, one of its events or one of its links has too many attributes (max_attributes)")]
+    #[error(
+        "the span, one of its events or links, its resource or its scope has too many attributes (max_attributes)"
+    )]
     TooManyAttributes,
     /// A value is too large.
-    #[error("an attribute's value, the status message or the trace state is too large (max_value_bytes)")]
+    #[error(
+        "an attribute's value, the status message, the trace state or a schema URL is too large (max_value_bytes)"
+    )]
     ValueTooLarge,
     /// Too many events.
     #[error("the span has too many events (max_events)")]
@@ -68,6 +75,7 @@ impl SpanRejection {
             Self::TimeInFuture => "time_in_future",
             Self::EndBeforeStart => "end_before_start",
             Self::TooManyDays => "too_many_days",
+            Self::TooMuchShared => "too_much_shared",
             Self::NameTooLong => "name_too_long",
             Self::TooManyAttributes => "too_many_attributes",
             Self::ValueTooLarge => "value_too_large",
@@ -89,11 +97,13 @@ pub(super) struct SpanFacts<'a> {
     pub(super) end: u64,
     /// As `start`.
     pub(super) latest_event: u64,
-    /// Of the names of the span, its events and all attributes.
+    /// What the span's resource and scope take on the wire, in bytes.
+    pub(super) shared_bytes: usize,
+    /// Of the names of the span, its events, its scope and all attributes.
     pub(super) longest_name: usize,
-    /// Of the span, of an event, of a link.
+    /// Of the span, of an event, of a link, of the resource, of the scope.
     pub(super) most_attributes: usize,
-    /// Of all attributes, the status message and the trace states.
+    /// Of all attributes, the status message, the trace states and the schema URLs.
     pub(super) largest_value: usize,
     pub(super) events: usize,
     pub(super) links: usize,
@@ -107,6 +117,8 @@ pub(super) struct Rules {
     latest: u64,
     /// Days since the epoch on which spans begin; the last one found is first.
     days: Vec<u64>,
+    /// What the spans so far write of their resources and scopes.
+    shared_bytes: u64,
 }
 
 impl Rules {
@@ -118,7 +130,7 @@ impl Rules {
             seconds => received.saturating_sub(nanos(seconds)),
         };
         let latest = received.saturating_add(nanos(limits.max_future_seconds));
-        Self { limits, earliest_start, latest, days: Vec::new() }
+        Self { limits, earliest_start, latest, days: Vec::new(), shared_bytes: 0 }
     }
 
     pub(super) fn judge(&mut self, span: &SpanFacts) -> Result<(), SpanRejection> {
@@ -143,8 +155,19 @@ impl Rules {
         ];
         match faults.into_iter().find(|(fault, _)| *fault) {
             Some((_, rejection)) => Err(rejection),
-            None => self.begin_on(span.start / NANOS_A_DAY),
+            None => self.admit(span),
         }
+    }
+
+    /// What the spans of a request may take together.
+    fn admit(&mut self, span: &SpanFacts) -> Result<(), SpanRejection> {
+        let shared_bytes = self.shared_bytes.saturating_add(span.shared_bytes as u64);
+        if shared_bytes > self.limits.max_shared_bytes {
+            return Err(SpanRejection::TooMuchShared);
+        }
+        self.begin_on(span.start / NANOS_A_DAY)?;
+        self.shared_bytes = shared_bytes;
+        Ok(())
     }
 
     fn begin_on(&mut self, day: u64) -> Result<(), SpanRejection> {

@@ -101,6 +101,16 @@ impl<'a> Message<'a> {
         Self { rest: bytes, depth: MAX_DEPTH }
     }
 
+    /// How many bytes are left.
+    pub(super) fn len(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// What of `self` lies before `later`, which was read on from it.
+    pub(super) fn until(&self, later: &Message<'a>) -> &'a [u8] {
+        &self.rest[..self.rest.len() - later.rest.len()]
+    }
+
     /// The next field's number and type; none at the end.
     #[inline]
     pub(super) fn key(&mut self) -> Read<Option<(u32, WireType)>> {

@@ -2,8 +2,9 @@
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{
-    AnyValue, ArrayValue, KeyValue, KeyValueList, any_value::Value as AnyValueKind,
+    AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList, any_value::Value as AnyValueKind,
 };
+use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use proptest::prelude::*;
@@ -23,6 +24,39 @@ fn valid() -> Span {
         end_time_unix_nano: START + 1,
         ..Span::default()
     }
+}
+
+/// Resources and scopes with attributes, some of them without a span.
+fn any_request() -> impl Strategy<Value = ExportTraceServiceRequest> {
+    let scope = (attributes(), ".{0,6}", ".{0,6}", proptest::collection::vec(any_span(), 0..3)).prop_map(
+        |(attributes, name, schema_url, spans)| ScopeSpans {
+            scope: Some(InstrumentationScope { name, attributes, ..InstrumentationScope::default() }),
+            spans,
+            schema_url,
+        },
+    );
+    let resource = (attributes(), ".{0,6}", proptest::collection::vec(scope, 0..3)).prop_map(
+        |(attributes, schema_url, scope_spans)| ResourceSpans {
+            resource: Some(Resource { attributes, ..Resource::default() }),
+            scope_spans,
+            schema_url,
+        },
+    );
+    proptest::collection::vec(resource, 0..3)
+        .prop_map(|resource_spans| ExportTraceServiceRequest { resource_spans })
+}
+
+/// What is left of a request without the spans that are not valid.
+fn retained(mut request: ExportTraceServiceRequest, valid: Vec<bool>) -> ExportTraceServiceRequest {
+    let mut valid = valid.into_iter();
+    for scope in request.resource_spans.iter_mut().flat_map(|resource| &mut resource.scope_spans) {
+        scope.spans.retain(|_| valid.next().unwrap());
+    }
+    for resource in &mut request.resource_spans {
+        resource.scope_spans.retain(|scope| !scope.spans.is_empty());
+    }
+    request.resource_spans.retain(|resource| !resource.scope_spans.is_empty());
+    request
 }
 
 fn request_of(spans: Vec<Span>) -> ExportTraceServiceRequest {
@@ -59,6 +93,7 @@ fn facts_of(span: &Span) -> SpanFacts<'_> {
     let texts = [&span.trace_state].into_iter().chain(span.links.iter().map(|link| &link.trace_state));
     let status = span.status.as_ref().map_or(0, |status| status.message.len());
     SpanFacts {
+        shared_bytes: 0,
         trace_id: &span.trace_id,
         span_id: &span.span_id,
         parent_span_id: &span.parent_span_id,
@@ -91,6 +126,31 @@ fn size(value: &AnyValue) -> usize {
     }
 }
 
+fn shared_of(resource: &ResourceSpans, scope: &ScopeSpans) -> Shared {
+    let of = |attributes: &[KeyValue], bytes: usize, names: &[&String], schema_url: &String| {
+        let sizes =
+            || attributes.iter().map(|pair| (pair.key.len(), pair.value.as_ref().map_or(SCALAR_BYTES, size)));
+        Shared {
+            bytes: bytes + schema_url.len(),
+            longest_name: sizes()
+                .map(|(key, _)| key)
+                .chain(names.iter().map(|name| name.len()))
+                .max()
+                .unwrap_or(0),
+            most_attributes: attributes.len(),
+            largest_value: sizes().map(|(_, value)| value).chain([schema_url.len()]).max().unwrap_or(0),
+        }
+    };
+    let of_resource = resource.resource.clone().unwrap_or_default();
+    let of_scope = scope.scope.clone().unwrap_or_default();
+    of(&of_resource.attributes, of_resource.encoded_len(), &[], &resource.schema_url).and(of(
+        &of_scope.attributes,
+        of_scope.encoded_len(),
+        &[&of_scope.name, &of_scope.version],
+        &scope.schema_url,
+    ))
+}
+
 /// What [`judge`] must answer, by way of `prost`.
 fn reference(body: &[u8], limits: &SpanLimits) -> Result<(Verdict, Vec<bool>), prost::DecodeError> {
     let request = ExportTraceServiceRequest::decode(body)?;
@@ -99,7 +159,9 @@ fn reference(body: &[u8], limits: &SpanLimits) -> Result<(Verdict, Vec<bool>), p
     for (resource, of_resource) in (0..).zip(&request.resource_spans) {
         for (scope, of_scope) in (0..).zip(&of_resource.scope_spans) {
             for (span, message) in (0..).zip(&of_scope.spans) {
-                let judgement = rules.judge(&facts_of(message));
+                let mut facts = facts_of(message);
+                facts.share(&shared_of(of_resource, of_scope));
+                let judgement = rules.judge(&facts);
                 valid.push(judgement.is_ok());
                 verdict.count(judgement, SpanPath { resource, scope, span });
             }
@@ -184,6 +246,19 @@ fn a_request_touches_so_many_days_and_no_more() {
     assert_eq!((verdict.accepted, verdict.rejected), (62, 18));
     assert_eq!(verdict.reasons[0].rejection, SpanRejection::TooManyDays);
     assert_eq!(verdict.reasons[0].first.span, 31);
+}
+
+#[test]
+fn a_large_resource_takes_so_many_spans_and_no_more() {
+    let mut request = request_of(vec![valid(); 5]);
+    let large = vec![attribute(1, text(100_000))];
+    request.resource_spans[0].resource = Some(Resource { attributes: large, ..Resource::default() });
+    let limits = SpanLimits { max_shared_bytes: 320_000, ..SpanLimits::default() };
+    let verdict = judge(&request.encode_to_vec(), &limits, NOW).unwrap();
+    assert_eq!((verdict.accepted, verdict.reasons[0].rejection), (3, SpanRejection::TooMuchShared));
+    let limits = SpanLimits { max_value_bytes: 99_999, ..SpanLimits::default() };
+    let verdict = judge(&request.encode_to_vec(), &limits, NOW).unwrap();
+    assert_eq!((verdict.accepted, verdict.reasons[0].rejection), (0, SpanRejection::ValueTooLarge));
 }
 
 #[test]
@@ -351,12 +426,26 @@ fn any_limits() -> impl Strategy<Value = SpanLimits> {
             max_value_bytes,
             max_events,
             max_links,
+            max_shared_bytes: u64::from(max_value_bytes) * 3,
             ..SpanLimits::default()
         },
     )
 }
 
 proptest! {
+    #[test]
+    fn agrees_on_resources_and_scopes_and_keeps_what_is_valid(
+        request in any_request(),
+        limits in prop_oneof![Just(SpanLimits::default()), any_limits()],
+    ) {
+        let body = request.encode_to_vec();
+        assert_agrees(&body, &limits);
+        let (_, valid) = reference(&body, &limits).unwrap();
+        let (decoded, verdict) = crate::otlp::decode_valid(&body, &limits, NOW).unwrap();
+        let expected = if verdict.rejected == 0 { request } else { retained(request, valid) };
+        prop_assert_eq!(format!("{decoded:?}"), format!("{expected:?}"), "NaN is not equal to itself");
+    }
+
     #[test]
     fn agrees_on_requests(
         spans in proptest::collection::vec(any_span(), 0..6),
