@@ -311,7 +311,7 @@ fn a_tenant_that_was_forgotten_still_counts() {
     let send = || world.send_and_settle(Sent { key: Some("metered"), ..Sent::spans(2, "application/json") });
     send();
     send();
-    let again = World { isolate: Default::default(), ..world };
+    let again = world.forgetful();
     again.send_and_settle(Sent { key: Some("metered"), ..Sent::spans(2, "application/json") });
     assert_eq!(again.counted("metered"), 6);
 }

@@ -10,7 +10,7 @@ use spillway_proto::key_record::{KeyRecord, RateLimits, Shards};
 use spillway_proto::usage::Usage;
 
 use super::tenant::Tenant;
-use super::{Amounts, Ask, Grant, Settlement, Shard};
+use super::{Amounts, Ask, Settlement, Shard};
 use crate::config::AllowanceConfig;
 use crate::mesh::link::Link;
 use crate::ports::{AllowanceStore, PortError, Runtime, random};

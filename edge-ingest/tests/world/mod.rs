@@ -203,6 +203,11 @@ impl World {
         Self { allowances: Rc::clone(&self.allowances), random, now: self.now.clone(), ..Self::default() }
     }
 
+    /// The same isolate, which has forgotten all tenants.
+    pub fn forgetful(self) -> Self {
+        Self { isolate: Isolate::default(), ..self }
+    }
+
     pub fn send(&self, sent: Sent) -> Outcome {
         let config = self.config();
         let mut body =

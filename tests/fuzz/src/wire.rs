@@ -54,6 +54,7 @@ const NOTHING: SpanLimits = SpanLimits {
     max_future_seconds: 0,
     max_backwards_ms: 0,
     max_days: NonZeroU32::MIN,
+    max_shared_bytes: u64::MAX,
     max_name_bytes: 0,
     max_attributes: 0,
     max_value_bytes: 0,
@@ -76,6 +77,8 @@ fn some_of(body: &[u8]) -> SpanLimits {
         max_future_seconds: [0, 86_400, u64::MAX][below(3) as usize],
         max_backwards_ms: [0, 1, u64::MAX][below(3) as usize],
         max_days: NonZeroU32::MIN.saturating_add(below(4)),
+        // Counted on the wire, where the same message can be written in more ways than one.
+        max_shared_bytes: u64::MAX,
         max_name_bytes: below(24),
         max_attributes: below(6),
         max_value_bytes: below(64),
