@@ -148,7 +148,7 @@ impl<K: KeyStore, A: AllowanceStore, O: ObjectStore, R: Runtime> Edge<'_, K, A, 
         // 3, 4
         let tenant = steps.step("allowance", runtime, self.admit(&key, found)).await?;
         // 5
-        let mut in_hand = self.isolate.bodies.begin();
+        let mut in_hand = self.isolate.bodies.begin(&tenant.bodies);
         let reading = request::read(body, announced.bytes, &mut in_hand, &self.config.body, runtime);
         let body = steps.step("read", runtime, reading).await?;
         let received_at = runtime.now();

@@ -81,14 +81,19 @@ pub fn announced(head: &Head, config: &BodyConfig) -> Result<Announced, Rejectio
 /// How long the rest of a refused body is read, so that its client comes to read the answer.
 const DISCARD_TIME: Duration = Duration::from_secs(2);
 
+/// How much of it is read, in bytes; the batches of exporters are smaller.
+const DISCARD_BYTES: usize = 2 << 20;
+
 /// Reads what a refused request has left of its body, within bounds: the runtime closes a connection whose upload nobody
 /// takes, and the client would see a broken pipe instead of the answer.
-pub async fn discard(body: &mut impl Body, config: &BodyConfig, runtime: &impl Runtime) {
+pub async fn discard(body: &mut impl Body, status: u16, config: &BodyConfig, runtime: &impl Runtime) {
+    // Whoever sends too much has to hear that, else it sends the same again.
+    let max_bytes = if status == 413 { 2 * config.max_bytes } else { DISCARD_BYTES };
     let mut discarded = 0;
     let reading = async {
         while let Ok(Some(chunk)) = body.next_chunk().await {
             discarded += chunk.len();
-            if discarded > 2 * config.max_bytes {
+            if discarded > max_bytes {
                 break;
             }
         }

@@ -22,7 +22,9 @@ pub async fn report(
     runtime: &impl Runtime,
 ) -> Result<Vec<u8>, Rejection> {
     let small = BodyConfig { max_bytes: MAX_REQUEST_BYTES, ..config.body };
-    let body = request::read(body, None, &mut BodyBudget::default().begin(), &small, runtime).await?;
+    let body =
+        request::read(body, None, &mut BodyBudget::default().begin(&BodyBudget::default()), &small, runtime)
+            .await?;
     let signed = head.header(signature::HEADER).unwrap_or_default();
     let key = config.notify.signing_key.expose();
     signature::verify([key], runtime.now(), MAX_AGE_SECONDS, signed, &body)

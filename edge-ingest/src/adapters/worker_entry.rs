@@ -18,6 +18,7 @@ use super::r2::R2Objects;
 use super::runtime::WorkerRuntime;
 use super::{binding, fault};
 use crate::background::Report;
+use crate::body_budget::BodyBudget;
 use crate::config::Config;
 use crate::guard::guarded;
 use crate::ingest::{Edge, Outcome, Summary, ingest_own};
@@ -66,8 +67,9 @@ async fn serve(
     let config = config(&env).map_err(Rejection::Fault)?;
     let mut body = WorkerBody::of(request, head, &config);
     let served = handle(head, &mut body, Rc::clone(&config), env, ctx).await;
-    if !matches!(&served, Ok(answer) if answer.status().is_success()) {
-        request::discard(&mut body.in_chunks(), &config.body, &WorkerRuntime).await;
+    let status = served.as_ref().map_or_else(Rejection::status, |answer| answer.status().as_u16());
+    if status >= 400 {
+        request::discard(&mut body.in_chunks(), status, &config.body, &WorkerRuntime).await;
     }
     served
 }
@@ -162,7 +164,14 @@ async fn telemetry(
     ctx: &Context,
 ) -> Result<HttpResponse<Vec<u8>>, Rejection> {
     let isolate = ISOLATE.with(Rc::clone);
-    let body = request::read(body, None, &mut isolate.bodies.begin(), &config.body, &WorkerRuntime).await?;
+    let body = request::read(
+        body,
+        None,
+        &mut isolate.bodies.begin(&BodyBudget::default()),
+        &config.body,
+        &WorkerRuntime,
+    )
+    .await?;
     let batch: Batch = serde_json::from_slice(&body)
         .map_err(|error| Rejection::BodyUnreadable(fault("telemetry")(error)))?;
     let export = operator::export_of(batch);

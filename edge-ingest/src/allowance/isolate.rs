@@ -11,6 +11,7 @@ use spillway_proto::usage::Usage;
 
 use super::tenant::Tenant;
 use super::{Amounts, Ask, Settlement, Shard};
+use crate::body_budget::BodyBudget;
 use crate::config::AllowanceConfig;
 use crate::mesh::link::Link;
 use crate::ports::{AllowanceStore, PortError, Runtime, random};
@@ -27,6 +28,8 @@ pub struct Known {
     pub tenant: RefCell<Tenant>,
     /// Names it to the tenant's objects. One that was forgotten and begins anew has another name, and its settlements count.
     name: String,
+    /// The bodies that its requests have in hand.
+    pub bodies: BodyBudget,
     /// How the tenant's object fares: one that is overloaded must not stand for those of others.
     link: Link,
 }
@@ -161,7 +164,12 @@ impl Allowances {
         let known = || {
             let (isolate, nonce) = (self.isolate(runtime), u32::from_le_bytes(random(runtime)));
             let name = format!("{isolate}-{nonce:08x}");
-            Rc::new(Known { tenant: RefCell::default(), name, link: Link::new("allowance") })
+            Rc::new(Known {
+                tenant: RefCell::default(),
+                bodies: BodyBudget::default(),
+                name,
+                link: Link::new("allowance"),
+            })
         };
         Rc::clone(self.tenants.borrow_mut().get_or_insert(tenant.clone(), known))
     }
