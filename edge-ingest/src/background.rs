@@ -10,9 +10,8 @@ use crate::config::Config;
 use crate::ingest::{Edge, Outcome};
 use crate::isolate::Isolate;
 use crate::notify::{Notified, notify};
-use crate::ports::{
-    AllowanceStore, KeyStore, MetricsSink, Notifier, ObjectStore, PortError, Runtime, random,
-};
+use crate::ports::{AllowanceStore, KeyStore, MetricsSink, Notifier, ObjectStore, PortError, Runtime};
+use crate::steps::Step;
 use crate::telemetry::StepSpan;
 
 /// The world that the background works on.
@@ -90,18 +89,12 @@ impl<A: AllowanceStore, N: Notifier, M: MetricsSink, R: Runtime> Background<'_, 
         }
         let by = notified.by.unwrap_or("nobody");
         self.isolate.telemetry.count(format!("notifications.{by}"), 1);
-        let context = notification.trace_context;
-        if context.sampled && notification.tenant != self.config.telemetry.operator {
-            self.isolate.telemetry.span(StepSpan {
-                context: context.child(random(self.runtime)),
-                parent_span_id: Some(context.span_id_hex()),
-                name: "notify".to_owned(),
-                is_request: false,
-                began,
-                ended: self.runtime.now(),
-                failed: notified.by.is_none(),
-                attributes: [("spillway.transport".to_owned(), by.to_owned())].into(),
-            });
+        if self.config.telemetry.traces(&notification.trace_context, &notification.tenant) {
+            let step =
+                Step { name: "notify", began, ended: self.runtime.now(), failed: notified.by.is_none() };
+            let span = StepSpan::below(notification.trace_context, &step, self.runtime);
+            let attributes = [("spillway.transport".to_owned(), by.to_owned())].into();
+            self.isolate.telemetry.span(StepSpan { attributes, ..span });
         }
     }
 

@@ -276,10 +276,10 @@ impl<K: KeyStore, A: AllowanceStore, O: ObjectStore, R: Runtime> Edge<'_, K, A, 
         if let (Some(metric), Some((tenant, ..))) = (quota.warning_metric(), &summary.key) {
             telemetry.count(format!("{metric}.{tenant}"), 1);
         }
-        // Nobody without a key writes to the operator's tenant, and what tells of the operator is not told of.
-        let tenant = summary.key.as_ref().map(|(tenant, ..)| tenant);
-        let is_told = tenant.is_some_and(|tenant| *tenant != self.config.telemetry.operator);
-        if let Some(context) = summary.context.filter(|context| context.sampled && is_told) {
+        // Nobody without a key writes to the operator's tenant.
+        if let (Some(context), Some((tenant, ..))) = (summary.context, &summary.key)
+            && self.config.telemetry.traces(&context, tenant)
+        {
             let request = StepSpan {
                 context,
                 parent_span_id: caller.map(|caller| caller.span_id_hex()),

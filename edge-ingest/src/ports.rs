@@ -8,7 +8,7 @@ use std::time::Duration;
 use spillway_proto::api_key::KeyHash;
 use spillway_proto::{ObjectKey, Sha256Digest, UnixMillis};
 
-use crate::allowance::{Ask, Grant, Shard};
+use crate::allowance::{Ask, Grant};
 use crate::config::Destination;
 
 /// Something outside did not do what it should have. The detail is for the log, never for an answer.
@@ -36,8 +36,8 @@ pub trait KeyStore {
 
 /// The Durable Objects that hold what tenants may still send, and count what they have stored.
 pub trait AllowanceStore {
-    /// Asks the tenant's object.
-    async fn ask(&self, shard: &Shard, ask: &Ask) -> Result<Grant, PortError>;
+    /// Asks the object that `ask` names.
+    async fn ask(&self, ask: &Ask) -> Result<Grant, PortError>;
 }
 
 /// An object on its way into R2.

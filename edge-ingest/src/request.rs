@@ -42,6 +42,11 @@ impl Head {
         self.header(HeaderName::from_static(TRACEPARENT)).and_then(|header| header.parse().ok())
     }
 
+    /// The body's size, where it is said.
+    pub fn announced_bytes(&self) -> Option<u64> {
+        self.header(CONTENT_LENGTH)?.parse().ok()
+    }
+
     /// The web origin of the page that a browser sends from.
     pub fn origin(&self) -> Option<&str> {
         self.header(ORIGIN)
@@ -65,7 +70,7 @@ pub fn announced(head: &Head, config: &BodyConfig) -> Result<Announced, Rejectio
     let encoding = Encoding::from_header(content_type).ok_or(Rejection::UnsupportedType)?;
     let compression =
         Compression::from_header(head.header(CONTENT_ENCODING)).ok_or(Rejection::UnsupportedEncoding)?;
-    let length = head.header(CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+    let length = head.announced_bytes();
     match length {
         Some(bytes) if bytes > config.max_bytes as u64 => {
             Err(Rejection::BodyTooLarge { max_bytes: config.max_bytes })

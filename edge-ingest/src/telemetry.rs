@@ -57,6 +57,22 @@ pub struct StepSpan {
     pub attributes: BTreeMap<String, String>,
 }
 
+impl StepSpan {
+    /// The span of a step of the request whose span is `request`.
+    pub fn below(request: TraceContext, step: &Step, runtime: &impl Runtime) -> Self {
+        Self {
+            context: request.child(random(runtime)),
+            parent_span_id: Some(request.span_id_hex()),
+            name: step.name.to_owned(),
+            is_request: false,
+            began: step.began,
+            ended: step.ended,
+            failed: step.failed,
+            attributes: BTreeMap::new(),
+        }
+    }
+}
+
 /// What an isolate has gathered.
 pub struct Telemetry {
     began: Cell<Option<UnixMillis>>,
@@ -105,18 +121,8 @@ impl Telemetry {
             return self.count("spans.dropped", steps.len() as u64 + 1);
         }
         let context = request.context;
-        let of_step = |step: &Step| StepSpan {
-            context: context.child(random(runtime)),
-            parent_span_id: Some(context.span_id_hex()),
-            name: step.name.to_owned(),
-            is_request: false,
-            began: step.began,
-            ended: step.ended,
-            failed: step.failed,
-            attributes: BTreeMap::new(),
-        };
         let mut spans = self.spans.borrow_mut();
-        spans.extend(steps.iter().map(of_step));
+        spans.extend(steps.iter().map(|step| StepSpan::below(context, step, runtime)));
         spans.push(request);
     }
 

@@ -5,6 +5,7 @@
 //! with readiness awaited. Every part ends with the process that started it, however that ends: it holds the other end
 //! of a pipe whose closing is their signal.
 
+pub mod command;
 pub mod demo;
 pub mod edge;
 pub mod engine;

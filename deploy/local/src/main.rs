@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
+use local_stack::command::run_to_end;
 use local_stack::edge::write_secret;
 use local_stack::engine::Source;
 use local_stack::keys::{Key, random_key};
@@ -40,15 +41,7 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let runtime = tokio::runtime::Runtime::new().context("no async runtime");
-    match runtime.and_then(|runtime| runtime.block_on(run(&cli))) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("run: stopped: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    run_to_end("run", run(&Cli::parse()))
 }
 
 async fn run(cli: &Cli) -> Result<()> {

@@ -13,12 +13,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use spillway_proto::UnixMillis;
 use spillway_proto::usage::Usage;
-use worker::js_sys::JsString;
 use worker::{
-    Date, DurableObject, Env, Method, ObjectNamespace, Request, RequestInit, Response, SqlStorage,
-    SqlStorageValue, State, durable_object, wasm_bindgen,
+    Date, DurableObject, Env, Method, ObjectNamespace, Request, Response, SqlStorage, SqlStorageValue, State,
+    durable_object, wasm_bindgen,
 };
 
+use super::post::{JSON, Post};
 use super::{binding, fault};
 use crate::allowance::object::{Buckets, Ledger};
 use crate::allowance::{Ask, Grant, Settlement, Shard};
@@ -55,6 +55,7 @@ impl DurableObject for TenantAllowance {
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
+        self.counts.create_tables().map_err(to_error)?;
         let path = request.path();
         match (request.method(), path.trim_start_matches('/').split_once('/')) {
             (Method::Post, None) if path == "/ask" => {
@@ -91,10 +92,10 @@ impl TenantAllowance {
         }
         let namespace = self.env.durable_object(binding::ALLOWANCE).map_err(fault(WHAT))?;
         let path = format!("counted/{}", ask.month);
-        let siblings = (0..ask.limits.shards.count()).filter(|index| *index != ask.shard);
+        let siblings = (0..ask.limits.shards.count()).filter(|index| *index != ask.shard.index);
         let counts = siblings.map(async |index| {
-            let shard = Shard { tenant: ask.tenant.clone(), index, of: ask.limits.shards };
-            post::<Usage>(&namespace, &shard, &path, "").await
+            let shard = Shard { tenant: ask.shard.tenant.clone(), index };
+            post::<Usage>(&namespace, &shard, &path, &[]).await
         });
         let counts: Vec<Usage> = try_join_all(counts).await?;
         let sum = counts.into_iter().fold(Usage::default(), Usage::plus);
@@ -158,14 +159,12 @@ impl Ledger for Counts {
     }
 
     fn settled(&self, isolate: &str) -> Result<u64, PortError> {
-        self.create_tables()?;
         let statement = "SELECT sequence FROM settled WHERE isolate = ?";
         let rows: Vec<Sequence> = self.rows(statement, vec![SqlStorageValue::from(isolate)])?;
         Ok(rows.first().map_or(0, |row| row.sequence))
     }
 
     fn usage(&self, month: &str) -> Result<Usage, PortError> {
-        self.create_tables()?;
         let statement = "SELECT spans, bytes FROM counted WHERE month = ?";
         let rows: Vec<Usage> = self.rows(statement, vec![SqlStorageValue::from(month)])?;
         Ok(rows.first().copied().unwrap_or_default())
@@ -186,9 +185,9 @@ impl DurableAllowances {
 }
 
 impl AllowanceStore for DurableAllowances {
-    async fn ask(&self, shard: &Shard, ask: &Ask) -> Result<Grant, PortError> {
-        let ask = serde_json::to_string(ask).map_err(fault(WHAT))?;
-        post(&self.0, shard, "ask", &ask).await
+    async fn ask(&self, ask: &Ask) -> Result<Grant, PortError> {
+        let body = serde_json::to_vec(ask).map_err(fault(WHAT))?;
+        post(&self.0, &ask.shard, "ask", &body).await
     }
 }
 
@@ -196,12 +195,11 @@ async fn post<T: DeserializeOwned>(
     namespace: &ObjectNamespace,
     shard: &Shard,
     path: &str,
-    body: &str,
+    body: &[u8],
 ) -> Result<T, PortError> {
     let ask = async {
-        let mut init = RequestInit::new();
-        init.with_method(Method::Post).with_body(Some(JsString::from(body).into()));
-        let request = Request::new_with_init(&format!("https://allowance/{path}"), &init)?;
+        let url = format!("https://allowance/{path}");
+        let request = Post { url: &url, headers: &[("content-type", JSON)], body }.request()?;
         let mut response = namespace.get_by_name(&shard.name())?.fetch_with_request(request).await?;
         match response.status_code() {
             200 => response.json().await,

@@ -4,7 +4,6 @@ use std::cell::OnceCell;
 use std::rc::Rc;
 
 use futures_util::StreamExt;
-use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue, Response as HttpResponse};
 use serde_json::json;
 use spillway_proto::otlp::Encoding;
@@ -295,8 +294,7 @@ enum WorkerBody<'a> {
 
 impl<'a> WorkerBody<'a> {
     fn of(request: &'a mut Request, head: &Head, config: &Config) -> Self {
-        let announced = head.header(CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
-        if announced.is_some_and(|bytes| bytes <= config.body.max_bytes) {
+        if head.announced_bytes().is_some_and(|bytes| bytes <= config.body.max_bytes as u64) {
             return Self::Announced(request);
         }
         request.stream().map_or(Self::AtEnd, Self::Chunked)

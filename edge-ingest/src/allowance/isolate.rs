@@ -139,18 +139,16 @@ impl Allowances {
             false => Amounts::default(),
         };
         let owed = known.tenant.borrow_mut().owed();
-        let shard = self.shard(key, runtime);
         let ask = Ask {
             limits: key.limits,
-            shard: shard.index,
-            tenant: key.tenant.clone(),
+            shard: self.shard(key, runtime),
             want,
             owed,
             month: month.clone(),
             isolate: known.name.clone(),
             settlement,
         };
-        let answer = known.link.call(&config.link, runtime, async || store.ask(&shard, &ask).await).await;
+        let answer = known.link.call(&config.link, runtime, async || store.ask(&ask).await).await;
         let mut tenant = known.tenant.borrow_mut();
         match (&answer, for_lease) {
             (Ok(grant), true) => tenant.granted(&key.limits, &want, grant, &month, runtime.now()),
@@ -176,10 +174,9 @@ impl Allowances {
 
     /// An isolate asks one of the tenant's objects, always the same.
     fn shard(&self, key: &KeyRecord, runtime: &impl Runtime) -> Shard {
-        let of = key.limits.shards;
         let index =
             self.isolate(runtime).bytes().fold(0u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
-        Shard { tenant: key.tenant.clone(), index: index % of.count(), of }
+        Shard { tenant: key.tenant.clone(), index: index % key.limits.shards.count() }
     }
 
     /// The isolate's name: made at its first request, since a Worker has no randomness before.
@@ -201,14 +198,13 @@ pub async fn usage_of(
 ) -> Result<Usage, PortError> {
     let ask = Ask {
         limits: RateLimits { shards, ..RateLimits::default() },
-        shard: 0,
-        tenant: tenant.clone(),
+        // Each object answers with the counts of all of them.
+        shard: Shard { tenant: tenant.clone(), index: 0 },
         want: Amounts::default(),
         owed: Amounts::default(),
         month: month.to_owned(),
         isolate: String::new(),
         settlement: None,
     };
-    // Each object answers with the counts of all of them.
-    store.ask(&Shard { tenant: tenant.clone(), index: 0, of: shards }, &ask).await.map(|grant| grant.usage)
+    store.ask(&ask).await.map(|grant| grant.usage)
 }

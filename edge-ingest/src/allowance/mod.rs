@@ -14,7 +14,7 @@ pub mod tenant;
 
 use serde::{Deserialize, Serialize};
 use spillway_proto::TenantId;
-use spillway_proto::key_record::{RateLimits, Shards};
+use spillway_proto::key_record::RateLimits;
 use spillway_proto::usage::Usage;
 
 /// Something for each kind of limit. What is spent beyond a lease is negative.
@@ -75,14 +75,12 @@ impl Amounts {
 }
 
 /// One of a tenant's objects.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shard {
     /// Whose.
     pub tenant: TenantId,
     /// Which, from 0.
     pub index: u8,
-    /// Of how many.
-    pub of: Shards,
 }
 
 impl Shard {
@@ -100,10 +98,8 @@ impl Shard {
 pub struct Ask {
     /// The tenant's limits, as the key's record says.
     pub limits: RateLimits,
-    /// Which object is asked, and whose it is.
-    pub shard: u8,
-    /// The tenant.
-    pub tenant: TenantId,
+    /// Which object is asked.
+    pub shard: Shard,
     /// What it would like to hold.
     pub want: Amounts,
     /// What it has spent beyond its leases: it is taken from the bucket first.

@@ -89,6 +89,7 @@ mod tests {
     use std::cell::RefCell;
     use std::collections::BTreeMap;
 
+    use super::super::Shard;
     use super::*;
 
     /// Counts in memory.
@@ -123,8 +124,7 @@ mod tests {
     fn ask(limits: &str, want: Amounts) -> Ask {
         Ask {
             limits: serde_json::from_str(limits).unwrap(),
-            shard: 0,
-            tenant: "acme".parse().unwrap(),
+            shard: Shard { tenant: "acme".parse().unwrap(), index: 0 },
             want,
             owed: Amounts::default(),
             isolate: "i".to_owned(),

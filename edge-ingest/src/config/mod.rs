@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use spillway_proto::TenantId;
 use spillway_proto::otlp::{DecompressLimits, Encoding};
+use spillway_proto::trace_context::TraceContext;
 
 pub use self::variables::ConfigError;
 use self::variables::{Variables, wrong};
@@ -163,6 +164,13 @@ pub struct TelemetryConfig {
     pub operator: TenantId,
     /// What the Worker behind the binding may take.
     pub link: LinkPolicy,
+}
+
+impl TelemetryConfig {
+    /// Whether a request of `tenant` is traced: what tells of the operator is not told of.
+    pub fn traces(&self, context: &TraceContext, tenant: &TenantId) -> bool {
+        context.sampled && *tenant != self.operator
+    }
 }
 
 /// A secret that does not print itself.

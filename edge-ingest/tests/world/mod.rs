@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use edge_ingest::allowance::object::{Buckets, Ledger};
-use edge_ingest::allowance::{Ask, Grant, Settlement, Shard};
+use edge_ingest::allowance::{Ask, Grant, Settlement};
 use edge_ingest::background::Report;
 use edge_ingest::config::{Config, Destination};
 use edge_ingest::ingest::{Edge, Outcome};
@@ -331,12 +331,13 @@ impl KeyStore for World {
 }
 
 impl AllowanceStore for World {
-    async fn ask(&self, shard: &Shard, ask: &Ask) -> Result<Grant, PortError> {
+    async fn ask(&self, ask: &Ask) -> Result<Grant, PortError> {
         self.asks.set(self.asks.get() + 1);
         self.fail_if(Fault::Allowance)?;
         let Allowances { buckets, counted } = &*self.allowances;
-        *counted.tenant.borrow_mut() = shard.tenant.to_string();
-        let grant = buckets.borrow_mut().entry(shard.name()).or_default().answer(ask, counted, self.now())?;
+        *counted.tenant.borrow_mut() = ask.shard.tenant.to_string();
+        let grant =
+            buckets.borrow_mut().entry(ask.shard.name()).or_default().answer(ask, counted, self.now())?;
         if ask.settlement.is_some() {
             self.fail_if(Fault::AllowanceAfterSettling)?;
         }

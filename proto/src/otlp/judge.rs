@@ -59,7 +59,7 @@ impl<F: FnMut(bool)> Pass<F> {
     }
 
     fn resource_spans(&mut self, mut message: Message) -> Read<()> {
-        let shared = resource_of(message)?;
+        let shared = shared_of(message, "resource", resource)?;
         let mut index = 0;
         while let Some((field, wire_type)) = message.key()? {
             match field {
@@ -78,7 +78,7 @@ impl<F: FnMut(bool)> Pass<F> {
     }
 
     fn scope_spans(&mut self, mut message: Message, of_resource: Shared) -> Read<()> {
-        let shared = of_resource.and(scope_of(message)?);
+        let shared = of_resource.and(shared_of(message, "scope", scope)?);
         while let Some((field, wire_type)) = message.key()? {
             match field {
                 2 => {
@@ -118,43 +118,26 @@ impl Shared {
     }
 }
 
-/// Everything of a `ResourceSpans` but its scopes, which may stand before it.
-fn resource_of(mut message: Message) -> Read<Shared> {
-    let (mut attributes, mut schema_url, mut bytes) = (Attributes::default(), 0, 0usize);
+/// Everything of a `ResourceSpans` but its scopes, or of a `ScopeSpans` but its spans: those may stand before it. Both have
+/// what is shared, called `name`, as field 1, and the schema URL as field 3.
+fn shared_of(
+    mut message: Message,
+    name: &'static str,
+    read: fn(Message, &mut SharedFacts) -> Read<()>,
+) -> Read<Shared> {
+    let (mut facts, mut schema_url, mut bytes) = (SharedFacts::default(), 0, 0usize);
     while let Some((field, wire_type)) = message.key()? {
         match field {
             1 => {
-                let inner = message.message(wire_type).map_err(|error| error.within("resource", None))?;
+                let inner = message.message(wire_type).map_err(|error| error.within(name, None))?;
                 bytes = bytes.saturating_add(inner.len());
-                resource(inner, &mut attributes).map_err(|error| error.within("resource", None))?;
+                read(inner, &mut facts).map_err(|error| error.within(name, None))?;
             }
             3 => schema_url = message.text(wire_type, "schema_url")?.len(),
             _ => message.skip(field, wire_type)?,
         }
     }
-    Ok(Shared {
-        bytes: bytes.saturating_add(schema_url),
-        longest_name: attributes.longest_key,
-        most_attributes: attributes.count,
-        largest_value: attributes.largest_value.max(schema_url),
-    })
-}
-
-/// Everything of a `ScopeSpans` but its spans.
-fn scope_of(mut message: Message) -> Read<Shared> {
-    let (mut scope_facts, mut schema_url, mut bytes) = (ScopeFacts::default(), 0, 0usize);
-    while let Some((field, wire_type)) = message.key()? {
-        match field {
-            1 => {
-                let inner = message.message(wire_type).map_err(|error| error.within("scope", None))?;
-                bytes = bytes.saturating_add(inner.len());
-                scope(inner, &mut scope_facts).map_err(|error| error.within("scope", None))?;
-            }
-            3 => schema_url = message.text(wire_type, "schema_url")?.len(),
-            _ => message.skip(field, wire_type)?,
-        }
-    }
-    let ScopeFacts { attributes, name, version } = scope_facts;
+    let SharedFacts { attributes, name, version } = facts;
     Ok(Shared {
         bytes: bytes.saturating_add(schema_url),
         longest_name: attributes.longest_key.max(name).max(version),
@@ -163,10 +146,18 @@ fn scope_of(mut message: Message) -> Read<Shared> {
     })
 }
 
-fn resource(mut message: Message, attributes: &mut Attributes) -> Read<()> {
+/// What is gathered of a resource, which has attributes only, or of a scope.
+#[derive(Default)]
+struct SharedFacts {
+    attributes: Attributes,
+    name: usize,
+    version: usize,
+}
+
+fn resource(mut message: Message, facts: &mut SharedFacts) -> Read<()> {
     while let Some((field, wire_type)) = message.key()? {
         match field {
-            1 => attributes.add(attribute(&mut message, wire_type)?),
+            1 => facts.attributes.add(attribute(&mut message, wire_type)?),
             2 => drop(message.varint(wire_type)?),
             3 => {
                 entity_ref(message.message(wire_type)?).map_err(|error| error.within("entity_refs", None))?
@@ -190,14 +181,7 @@ fn entity_ref(mut message: Message) -> Read<()> {
     Ok(())
 }
 
-#[derive(Default)]
-struct ScopeFacts {
-    attributes: Attributes,
-    name: usize,
-    version: usize,
-}
-
-fn scope(mut message: Message, facts: &mut ScopeFacts) -> Read<()> {
+fn scope(mut message: Message, facts: &mut SharedFacts) -> Read<()> {
     while let Some((field, wire_type)) = message.key()? {
         match field {
             1 => facts.name = message.text(wire_type, "name")?.len(),

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use local_stack::command::run_to_end;
 use tempfile::TempDir;
 
 use crate::measure::Plan;
@@ -54,15 +55,7 @@ impl Cli {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let runtime = tokio::runtime::Runtime::new().context("no async runtime");
-    match runtime.and_then(|runtime| runtime.block_on(run(&cli))) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("bench-edge: stopped: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    run_to_end("bench-edge", run(&Cli::parse()))
 }
 
 async fn run(cli: &Cli) -> Result<()> {
