@@ -81,6 +81,7 @@ impl Intake {
             }
             Ok(Enqueued::Known) => NotificationOutcome::Known,
             Ok(Enqueued::Resend) => NotificationOutcome::Resend,
+            Ok(Enqueued::Full) => NotificationOutcome::QueueFull,
             Err(error) => {
                 tracing::error!(%error, "the queue did not take a notification");
                 NotificationOutcome::QueueUnavailable

@@ -6,18 +6,25 @@
 //! they name into ClickHouse, in the steps that the picture above letters. Beside them, [`keys`] is what an operator manages
 //! the edge's keys with.
 
+pub mod audit;
 pub mod clickhouse;
 pub mod cloudflare;
 pub mod config;
 pub mod consume;
+pub mod dead_letters;
+pub mod dlq;
 pub mod engine;
+pub mod failpoints;
 pub mod fetch;
 pub mod http;
 pub mod insert;
 pub mod intake;
 pub mod keys;
+pub mod meter;
 pub mod metrics;
 pub mod migrate;
+pub mod objects;
+mod output;
 pub mod queue;
 pub mod queue_pull;
 mod retry;

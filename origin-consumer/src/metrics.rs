@@ -1,5 +1,8 @@
 //! What is counted, as Prometheus reads it. The names and their meanings are listed in the README.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
@@ -8,7 +11,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::queue::Depth;
+use crate::meter::{Alert, Cause, Spans};
+use crate::queue::{Depth, Finding};
 
 /// What brought a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +56,27 @@ pub enum NotificationOutcome {
     NotANotification,
     /// Refused for now: the queue did not take it.
     QueueUnavailable,
+    /// Refused for now: as many objects wait as may.
+    QueueFull,
+}
+
+impl NotificationOutcome {
+    /// Its stable name, in answers and in the ledger.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Enqueued => "enqueued",
+            Self::Known => "known",
+            Self::Resend => "resend",
+            Self::BadSignature => "bad_signature",
+            Self::Expired => "expired",
+            Self::Malformed => "malformed",
+            Self::TooLarge => "too_large",
+            Self::Unreadable => "unreadable",
+            Self::NotANotification => "not_a_notification",
+            Self::QueueUnavailable => "queue_unavailable",
+            Self::QueueFull => "queue_full",
+        }
+    }
 }
 
 /// What became of a pull from the Cloudflare Queue.
@@ -78,8 +103,10 @@ pub enum PullOutcome {
 pub enum BatchOutcome {
     /// In ClickHouse, and acknowledged.
     Stored,
-    /// Objects of it were set aside; the others wait again.
-    Poisoned,
+    /// Objects of it were taken out: to be tried again later, or dead.
+    SetBack,
+    /// It was made two: one of its objects may be what kept all of it from being stored.
+    Split,
     /// Something outside failed; it is tried again.
     Failed,
     /// Another consumer has it by now.
@@ -103,6 +130,21 @@ struct OfBatch {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfAudit {
+    finding: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfAlert {
+    cause: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfMinute {
+    kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct State {
     state: &'static str,
 }
@@ -110,6 +152,8 @@ struct State {
 /// All of them; cheap to share behind an `Arc`.
 pub struct Metrics {
     registry: Registry,
+    /// Notifications by outcome that were not yet noted in the ledger.
+    unnoted: Mutex<BTreeMap<&'static str, u64>>,
     notifications: Family<OfNotification, Counter>,
     queue_pulls: Family<OfPull, Counter>,
     queue_pull_backlog: Gauge,
@@ -117,6 +161,10 @@ pub struct Metrics {
     objects_swept: Counter,
     spans_stored: Counter,
     objects_dead: Counter,
+    objects_audited: Family<OfAudit, Counter>,
+    objects_expired: Counter,
+    notifications_missing: Family<OfAlert, Gauge>,
+    minutes: Family<OfMinute, Gauge>,
     insert_seconds: Histogram,
     delay_seconds: Histogram,
     queue_objects: Family<State, Gauge>,
@@ -135,6 +183,11 @@ impl Default for Metrics {
             objects_swept: Counter::default(),
             spans_stored: Counter::default(),
             objects_dead: Counter::default(),
+            objects_audited: Family::default(),
+            objects_expired: Counter::default(),
+            notifications_missing: Family::default(),
+            minutes: Family::default(),
+            unnoted: Mutex::default(),
             insert_seconds: buckets(),
             delay_seconds: buckets(),
             queue_objects: Family::default(),
@@ -168,6 +221,26 @@ impl Default for Metrics {
         );
         registry.register("spans_stored", "Spans stored in ClickHouse", metrics.spans_stored.clone());
         registry.register("objects_dead", "Objects that were set aside", metrics.objects_dead.clone());
+        registry.register(
+            "objects_audited",
+            "Objects that were looked for in ClickHouse once more, by what was found",
+            metrics.objects_audited.clone(),
+        );
+        registry.register(
+            "objects_expired",
+            "Audited objects that were deleted from the bucket",
+            metrics.objects_expired.clone(),
+        );
+        registry.register(
+            "notifications_missing",
+            "The alert: objects of the last five minutes that were accepted without a notification, by the likely cause",
+            metrics.notifications_missing.clone(),
+        );
+        registry.register(
+            "meter_spans",
+            "The loss meter: spans that were received in the last hour, by what became of them",
+            metrics.minutes.clone(),
+        );
         registry.register_with_unit(
             "insert",
             "Time of storing a batch in ClickHouse",
@@ -193,6 +266,24 @@ impl Default for Metrics {
 impl Metrics {
     pub(crate) fn notification(&self, transport: Transport, outcome: NotificationOutcome) {
         self.notifications.get_or_create(&OfNotification { outcome, transport: transport.name() }).inc();
+        *self.unnoted().entry(outcome.code()).or_default() += 1;
+    }
+
+    /// What became of the notifications since this was last asked.
+    pub(crate) fn take_unnoted(&self) -> BTreeMap<&'static str, u64> {
+        std::mem::take(&mut *self.unnoted())
+    }
+
+    /// The ledger did not take them.
+    pub(crate) fn give_back_unnoted(&self, counts: BTreeMap<&'static str, u64>) {
+        let mut unnoted = self.unnoted();
+        for (outcome, count) in counts {
+            *unnoted.entry(outcome).or_default() += count;
+        }
+    }
+
+    fn unnoted(&self) -> MutexGuard<'_, BTreeMap<&'static str, u64>> {
+        self.unnoted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn queue_pull(&self, outcome: PullOutcome) {
@@ -200,7 +291,7 @@ impl Metrics {
     }
 
     pub(crate) fn queue_pull_backlog(&self, messages: u64) {
-        self.queue_pull_backlog.set(i64::try_from(messages).unwrap_or(i64::MAX));
+        self.queue_pull_backlog.set(gauge_of(messages));
     }
 
     pub(crate) fn batch(&self, outcome: BatchOutcome) {
@@ -216,8 +307,42 @@ impl Metrics {
         self.delay_seconds.observe(seconds);
     }
 
-    pub(crate) fn swept(&self) {
-        self.objects_swept.inc();
+    pub(crate) fn swept(&self, objects: usize) {
+        self.objects_swept.inc_by(objects as u64);
+    }
+
+    pub(crate) fn audited(&self, finding: Finding) {
+        self.objects_audited.get_or_create(&OfAudit { finding: finding.name() }).inc();
+    }
+
+    pub(crate) fn expired(&self, objects: usize) {
+        self.objects_expired.inc_by(objects as u64);
+    }
+
+    /// Shows the alert, and no other: a cause that has passed is 0.
+    pub(crate) fn notifications_missing(&self, alert: Option<&Alert>) {
+        for cause in Cause::ALL {
+            let missing = alert.filter(|alert| alert.cause == cause).map_or(0, |alert| alert.not_notified);
+            let gauge = self.notifications_missing.get_or_create(&OfAlert { cause: cause.code() });
+            gauge.set(gauge_of(missing));
+        }
+    }
+
+    pub(crate) fn meter(&self, spans: &Spans) {
+        let counts = &spans.counts;
+        for (kind, spans) in [
+            ("accepted", counts.accepted),
+            ("in_ledger", counts.in_ledger),
+            ("stored", counts.stored),
+            ("audited", counts.audited),
+            ("duplicate", counts.duplicate),
+            ("dead", counts.dead),
+            ("discarded", counts.discarded),
+            ("not_notified", counts.not_notified),
+            ("outstanding", spans.outstanding),
+        ] {
+            self.minutes.get_or_create(&OfMinute { kind }).set(gauge_of(spans));
+        }
     }
 
     pub(crate) fn dead(&self, objects: usize) {
@@ -231,9 +356,7 @@ impl Metrics {
     pub(crate) fn queue_depth(&self, depth: Depth) {
         for (state, objects) in [("pending", depth.pending), ("batched", depth.batched), ("dead", depth.dead)]
         {
-            self.queue_objects
-                .get_or_create(&State { state })
-                .set(i64::try_from(objects).unwrap_or(i64::MAX));
+            self.queue_objects.get_or_create(&State { state }).set(gauge_of(objects));
         }
     }
 
@@ -244,4 +367,8 @@ impl Metrics {
         let _ = encode(&mut text, &self.registry);
         text
     }
+}
+
+fn gauge_of(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }

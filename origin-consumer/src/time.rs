@@ -3,6 +3,9 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use spillway_proto::UnixMillis;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use ulid::Ulid;
 
 /// The wait after the first failure; it doubles with each further one.
 const BACKOFF: Duration = Duration::from_millis(500);
@@ -20,6 +23,25 @@ pub(crate) fn jittered(wait: Duration, random: u64) -> Duration {
     half + half.mul_f64(random as f64 / u64::MAX as f64)
 }
 
+/// For [`jittered`]: nothing secret rests on it.
+pub(crate) fn random() -> u64 {
+    // A ULID's low half is random.
+    Ulid::generate().0 as u64
+}
+
+/// Calls `work` at once, and then every `interval`, until `stop`; it is broken off then.
+pub(crate) async fn every(interval: Duration, stop: &CancellationToken, mut work: impl AsyncFnMut()) {
+    let mut interval = tokio::time::interval(interval);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let forever = async {
+        loop {
+            interval.tick().await;
+            work().await;
+        }
+    };
+    stop.run_until_cancelled(forever).await;
+}
+
 /// The time of day.
 pub(crate) fn now() -> UnixMillis {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -29,6 +51,11 @@ pub(crate) fn now() -> UnixMillis {
 /// A moment as the standard library has it.
 pub(crate) fn system_time(at: UnixMillis) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(at.0)
+}
+
+/// Earlier by `duration`.
+pub(crate) fn before(at: UnixMillis, duration: Duration) -> UnixMillis {
+    UnixMillis(at.0.saturating_sub(millis(duration)))
 }
 
 /// Later by `duration`.

@@ -64,6 +64,7 @@ fn answer(outcome: NotificationOutcome) -> Response {
         // 503, so that an exporter which ends up here (a route that fails open) keeps its batch.
         NotANotification => later("not_a_notification", "traces are taken at the edge, not here"),
         QueueUnavailable => later("queue_unavailable", "the queue did not take the notification; try again"),
+        QueueFull => later("queue_full", "as many objects wait as may (queue.max_pending); try again"),
     }
 }
 

@@ -8,7 +8,8 @@ use spillway_proto::key_record::KeyRecord;
 use super::arguments::CreateArgs;
 use super::record::of_arguments;
 use super::store::{KeyStore, Listing};
-use super::{KeysError, new_key, output, times};
+use super::{KeysError, new_key, times};
+use crate::output;
 use crate::time::now;
 
 /// A new key, as `--json` shows it.

@@ -5,7 +5,8 @@ use serde::Serialize;
 use super::arguments::ListArgs;
 use super::store::{Entry, KeyStore, State, Summary};
 use super::times::shown;
-use super::{KeysError, output};
+use super::KeysError;
+use crate::output;
 use crate::time::now;
 
 /// A key, as `--json` shows it.

@@ -6,7 +6,6 @@
 mod arguments;
 mod create;
 mod list;
-mod output;
 mod record;
 mod revoke;
 mod rotate;

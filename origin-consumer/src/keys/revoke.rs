@@ -4,7 +4,8 @@ use spillway_proto::key_record::{KeyRecord, KeyStatus};
 
 use super::arguments::RevokeArgs;
 use super::store::KeyStore;
-use super::{KeysError, called, output};
+use super::{KeysError, called};
+use crate::output;
 
 pub(super) async fn run(store: &KeyStore, arguments: &RevokeArgs) -> Result<(), KeysError> {
     let called = called(&arguments.tenant, &arguments.key_id);

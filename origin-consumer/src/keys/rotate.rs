@@ -9,7 +9,8 @@ use super::create::{NewKey, check_free};
 use super::record::{Rotation, new_key_id, rotation};
 use super::store::{Entry, KeyStore, Listing};
 use super::times::Expires;
-use super::{KeysError, called, new_key, output, times};
+use super::{KeysError, called, new_key, times};
+use crate::output;
 use crate::time::now;
 
 /// Both keys, as `--json` shows them.

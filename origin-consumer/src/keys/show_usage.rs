@@ -9,7 +9,8 @@ use spillway_proto::{KeyId, TenantId};
 use super::arguments::UsageArgs;
 use super::store::{KeyStore, Summary};
 use super::times::Month;
-use super::{KeysError, output, usage};
+use super::{KeysError, usage};
+use crate::output;
 use crate::config::Config;
 use crate::time::now;
 

@@ -1,40 +1,107 @@
--- The queue and the ledger are one store: an object is never in the one and not in the other.
+-- The queue and the ledger are one store: an object is never in the one and not in the other. Both SQLite and PostgreSQL
+-- read this file. Times are milliseconds since the Unix epoch.
 
 CREATE TABLE objects (
-    object_key     TEXT PRIMARY KEY,
-    object_id      TEXT NOT NULL,
-    notification   TEXT NOT NULL,     -- JSON, as it came
-    tenant         TEXT NOT NULL,
-    spans          INTEGER NOT NULL,
-    payload_bytes  INTEGER NOT NULL,
-    -- pending: waits; batched: in a manifest; stored: acknowledged; duplicate: a resend of another object; dead: set aside
-    state          TEXT NOT NULL CHECK (state IN ('pending', 'batched', 'stored', 'duplicate', 'dead')),
-    batch_id       TEXT REFERENCES batches (batch_id),
-    enqueued_at_ms INTEGER NOT NULL,
-    ended_at_ms    INTEGER,
-    reason         TEXT               -- why it is dead
-) STRICT;
+    object_key         TEXT PRIMARY KEY,
+    object_id          TEXT NOT NULL,
+    tenant             TEXT NOT NULL,
+    spans              BIGINT NOT NULL,
+    payload_bytes      BIGINT NOT NULL,
+    received_at_ms     BIGINT NOT NULL,
+    received_minute_ms BIGINT NOT NULL,
+    notification       TEXT NOT NULL,     -- JSON: what is needed to fetch and check it
+    -- pending: waits; batched: in a manifest; stored: acknowledged; audited: found in ClickHouse once more, later;
+    -- expired: audited, and then deleted from the bucket; duplicate: a resend of another object; dead: set aside, and
+    -- waits for somebody; discarded: dead, and somebody said so
+    state              TEXT NOT NULL CHECK (state IN
+        ('pending', 'batched', 'stored', 'audited', 'expired', 'duplicate', 'dead', 'discarded')),
+    source             TEXT NOT NULL CHECK (source IN ('notified', 'swept', 'replayed')),
+    notified_at_ms     BIGINT,            -- when its notification came, if it did
+    priority           BIGINT NOT NULL,   -- 0: live; 1: replayed, or tried again by hand
+    look_first         BIGINT NOT NULL,   -- 1: its rows may be in ClickHouse though no batch of this ledger tells
+    failures           BIGINT NOT NULL DEFAULT 0, -- tries that failed by its own fault
+    not_before_ms      BIGINT NOT NULL,
+    enqueued_at_ms     BIGINT NOT NULL,
+    ended_at_ms        BIGINT,
+    batch_id           TEXT,
+    reason             TEXT,              -- why it is dead, or what the audit has found
+    copied             BIGINT NOT NULL DEFAULT 0  -- 1: dead, and its copy lies under dlq/
+);
 
-CREATE INDEX objects_by_id ON objects (object_id);
-CREATE INDEX objects_pending ON objects (enqueued_at_ms) WHERE state = 'pending';
-CREATE INDEX objects_unfinished ON objects (state) WHERE state IN ('pending', 'batched', 'dead');
+CREATE INDEX objects_pending ON objects (priority, tenant, enqueued_at_ms) WHERE state = 'pending';
 CREATE INDEX objects_of_batch ON objects (batch_id) WHERE batch_id IS NOT NULL;
+CREATE INDEX objects_stored ON objects (ended_at_ms) WHERE state = 'stored';
+CREATE INDEX objects_audited ON objects (received_at_ms) WHERE state = 'audited';
+CREATE INDEX objects_set_aside ON objects (object_key) WHERE state IN ('dead', 'discarded');
+CREATE INDEX objects_duplicate ON objects (object_id) WHERE state = 'duplicate';
+CREATE INDEX objects_by_minute ON objects (received_minute_ms, tenant);
 
--- A manifest: its objects, in the order of their keys, never change while it is open.
+-- Which object holds a request; its resends are those that were received within a window after it.
+CREATE TABLE requests (
+    object_id      TEXT PRIMARY KEY,
+    object_key     TEXT NOT NULL,
+    received_at_ms BIGINT NOT NULL
+);
+
+CREATE INDEX requests_by_time ON requests (received_at_ms);
+
+-- A manifest: its objects, in the order of their keys. None is ever added.
 CREATE TABLE batches (
-    batch_id       TEXT PRIMARY KEY,  -- a ULID
-    state          TEXT NOT NULL CHECK (state IN ('open', 'stored')),
-    lease_id       TEXT NOT NULL,     -- the fence: whoever holds another lease may not write
-    leased_until_ms INTEGER NOT NULL,
-    inserts        INTEGER NOT NULL DEFAULT 0,  -- tries that may have reached ClickHouse
-    failures       INTEGER NOT NULL DEFAULT 0,
-    last_error     TEXT
-) STRICT;
+    batch_id        TEXT PRIMARY KEY,     -- a ULID
+    state           TEXT NOT NULL CHECK (state IN ('open', 'stored')),
+    priority        BIGINT NOT NULL,
+    lease_id        TEXT NOT NULL,        -- the fence: whoever holds another lease may not write
+    leased_until_ms BIGINT NOT NULL,      -- where it was given back: when it is tried again
+    given_back      BIGINT NOT NULL DEFAULT 0, -- 1: nobody works on it
+    look_first      BIGINT NOT NULL,
+    inserts         BIGINT NOT NULL DEFAULT 0, -- tries that may have reached ClickHouse
+    failures        BIGINT NOT NULL DEFAULT 0,
+    abandoned       BIGINT NOT NULL DEFAULT 0, -- leases that ran out: a consumer died, or stood still
+    ended_at_ms     BIGINT,
+    last_error      TEXT
+);
 
-CREATE INDEX batches_open ON batches (leased_until_ms) WHERE state = 'open';
+CREATE INDEX batches_open ON batches (priority, leased_until_ms) WHERE state = 'open';
+CREATE INDEX batches_ended ON batches (ended_at_ms) WHERE state = 'stored';
 
--- How far the sweep has come.
-CREATE TABLE sweep_watermark (
-    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
-    unix_ms  INTEGER NOT NULL
-) STRICT;
+-- A minute of the bucket, until the last pass of the sweep over it is done.
+CREATE TABLE sweep_minutes (
+    minute_ms       BIGINT PRIMARY KEY,
+    passes_done     BIGINT NOT NULL,
+    due_at_ms       BIGINT NOT NULL,
+    lease_id        TEXT NOT NULL,
+    leased_until_ms BIGINT NOT NULL
+);
+
+CREATE INDEX sweep_minutes_due ON sweep_minutes (due_at_ms);
+
+-- What listings of the bucket have shown of a minute: what the edge has accepted.
+CREATE TABLE listed_minutes (
+    minute_ms    BIGINT NOT NULL,
+    tenant       TEXT NOT NULL,           -- empty where the object does not tell
+    objects      BIGINT NOT NULL,
+    spans        BIGINT NOT NULL,
+    listed_at_ms BIGINT NOT NULL,
+    PRIMARY KEY (minute_ms, tenant)
+);
+
+-- What became of the notifications that reached this origin, by the minute of their arrival.
+CREATE TABLE intake_minutes (
+    minute_ms     BIGINT NOT NULL,
+    outcome       TEXT NOT NULL,
+    notifications BIGINT NOT NULL,
+    PRIMARY KEY (minute_ms, outcome)
+);
+
+-- Work that one process does at a time.
+CREATE TABLE chores (
+    chore           TEXT PRIMARY KEY,
+    lease_id        TEXT NOT NULL,
+    leased_until_ms BIGINT NOT NULL
+);
+
+-- Single numbers: the schema's version, from when on the ledger is whole, how far the sweep has come.
+CREATE TABLE marks (
+    mark  TEXT PRIMARY KEY,
+    value BIGINT NOT NULL
+);

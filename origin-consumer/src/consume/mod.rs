@@ -1,0 +1,246 @@
+//! The consumer: what happens to the objects that wait in the queue, step by step.
+
+mod config;
+mod outage;
+mod worker;
+
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+use spillway_proto::notification::Notification;
+use spillway_proto::{ObjectKey, UnixMillis};
+
+pub use config::ConsumerConfig;
+
+use crate::failpoints;
+use crate::insert::{self, BatchRows, Before, SpanSink, SpanTable, StoreError, TableError};
+use crate::metrics::Metrics;
+use crate::objects::{ObjectError, Objects};
+use crate::queue::{Batch, Fault, Queue, QueueError, Setback};
+use crate::rows::{SpanRow, rows_of};
+use crate::telemetry::Telemetry;
+use crate::telemetry::hop::{self, StepTimes};
+use crate::time::now;
+use outage::Outage;
+
+/// The consumer: its configuration and what it works on.
+pub struct Consumer {
+    config: ConsumerConfig,
+    queue: Arc<Queue>,
+    objects: Objects,
+    table: SpanTable,
+    metrics: Arc<Metrics>,
+    telemetry: Telemetry,
+    outage: Outage,
+    replaces: bool,
+}
+
+/// Why a batch was not stored.
+#[derive(Debug, thiserror::Error)]
+enum BatchError {
+    /// These objects keep the others from being stored.
+    #[error("{} objects cannot be stored", .0.len())]
+    Objects(Vec<Setback>),
+    /// One of its objects will never be stored, and it is not known which.
+    #[error("{0}")]
+    Suspect(String),
+    /// Another try may succeed; so may one with fewer rows.
+    #[error("{0}")]
+    TooMany(String),
+    /// Another try may succeed.
+    #[error("{0}")]
+    Transient(String),
+    /// The queue failed, or the batch is no longer ours.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+impl From<TableError> for BatchError {
+    fn from(error: TableError) -> Self {
+        let text = error.to_string();
+        match error {
+            error if error.is_of_the_rows() => Self::Suspect(text),
+            error if error.is_of_their_number() => Self::TooMany(text),
+            _ => Self::Transient(text),
+        }
+    }
+}
+
+impl From<StoreError<TableError>> for BatchError {
+    fn from(error: StoreError<TableError>) -> Self {
+        match error {
+            StoreError::Sink(error) => error.into(),
+            StoreError::NotThere(_) => Self::Transient(error.to_string()),
+        }
+    }
+}
+
+impl Consumer {
+    /// A consumer that does nothing yet.
+    pub fn new(
+        config: ConsumerConfig,
+        queue: Arc<Queue>,
+        objects: Objects,
+        table: SpanTable,
+        metrics: Arc<Metrics>,
+        telemetry: Telemetry,
+    ) -> Self {
+        let (outage, replaces) = (Outage::default(), false);
+        Self { config, queue, objects, table, metrics, telemetry, outage, replaces }
+    }
+
+    /// One that deletes what the table holds of an object before it stores it.
+    pub fn replacing(self) -> Self {
+        Self { replaces: true, ..self }
+    }
+
+    /// Takes a claimed batch through steps d to g:
+    ///
+    /// * d: fetch its objects from R2, and check their digests
+    /// * e: decode them to rows
+    /// * f: insert the rows into ClickHouse, and verify where an earlier try may have done so
+    /// * g: acknowledge
+    async fn store(&self, batch: &Batch) -> Result<(), BatchError> {
+        let claimed = now();
+        failpoints::pass("consume::claimed");
+        // d
+        let fetched = self.fetch_all(batch).await?;
+        let fetched_at = now();
+        failpoints::pass("consume::fetched");
+        // e
+        let rows = self.decode_all(batch, fetched).await?;
+        let decoded_at = now();
+        failpoints::pass("consume::decoded");
+        // f
+        self.queue.begin_insert(batch).await?;
+        failpoints::pass("consume::insert_begun");
+        if self.replaces {
+            self.delete(&rows).await?;
+        }
+        let began = Instant::now();
+        let before = Before { inserts: batch.inserts, look_first: batch.look_first };
+        insert::store(&self.table, &rows, before).await?;
+        let insert_seconds = began.elapsed().as_secs_f64();
+        let inserted_at = now();
+        failpoints::pass("consume::inserted");
+        // g
+        self.queue.ack(batch, inserted_at).await?;
+        failpoints::pass("consume::acknowledged");
+        self.metrics.stored(batch.spans(), insert_seconds);
+        self.report(
+            batch,
+            &StepTimes {
+                claimed,
+                fetched: fetched_at,
+                decoded: decoded_at,
+                inserted: inserted_at,
+                acked: now(),
+            },
+        );
+        Ok(())
+    }
+
+    /// Every object of the batch that has to be inserted.
+    async fn fetch_all(&self, batch: &Batch) -> Result<Vec<(Notification, Bytes)>, BatchError> {
+        let fetches = batch.objects.iter().map(|object| {
+            let (objects, notification) = (self.objects.clone(), object.notification.clone());
+            async move {
+                let object = objects.fetch(&notification).await;
+                (notification, object)
+            }
+        });
+        let fetches: Vec<_> = fetches.collect();
+        let mut fetches = stream::iter(fetches).buffered(self.config.fetches);
+        let (mut fetched, mut setbacks) = (Vec::with_capacity(batch.objects.len()), Vec::new());
+        while let Some((notification, object)) = fetches.next().await {
+            let (fault, reason) = match object {
+                Ok(bytes) => {
+                    fetched.push((notification, bytes));
+                    continue;
+                }
+                Err(ObjectError::Poison(reason)) => (Fault::Poison, reason),
+                Err(ObjectError::Transient(reason)) => (Fault::Passing, reason),
+            };
+            setbacks.push(Setback { object_key: notification.object_key, fault, reason });
+            // Where nothing can be had, the bucket is away, and the rest need not be tried.
+            if fetched.is_empty() && setbacks.iter().all(|setback| setback.fault == Fault::Passing) {
+                if let Some(Setback { reason, .. }) = setbacks.get(self.config.fetches - 1) {
+                    return Err(BatchError::Transient(reason.clone()));
+                }
+            }
+        }
+        match setbacks.as_slice() {
+            [Setback { fault: Fault::Passing, reason, .. }, ..] if fetched.is_empty() => {
+                Err(BatchError::Transient(reason.clone()))
+            }
+            _ => self.spare(batch, setbacks).await.map(|()| fetched),
+        }
+    }
+
+    /// Decoding is work for a processor, so it has a thread of its own.
+    async fn decode_all(
+        &self,
+        batch: &Batch,
+        fetched: Vec<(Notification, Bytes)>,
+    ) -> Result<BatchRows, BatchError> {
+        let limits = self.config.decompress_limits();
+        let decoded = tokio::task::spawn_blocking(move || {
+            let decode = |(object, bytes): (Notification, _)| {
+                // No input is known that makes it panic; should there be one, it is this object that pays for it.
+                let rows = catch_unwind(AssertUnwindSafe(|| rows_of(&object, bytes, limits)));
+                let rows = match rows {
+                    Ok(rows) => rows.map_err(|error| error.to_string()),
+                    Err(_) => Err("decoding it panicked".to_owned()),
+                };
+                (object.object_key, rows)
+            };
+            fetched.into_iter().map(decode).collect::<Vec<(ObjectKey, Result<Vec<SpanRow>, String>)>>()
+        });
+        let decoded = decoded.await.map_err(|error| BatchError::Transient(format!("decoding: {error}")))?;
+        let (mut objects, mut setbacks) = (Vec::with_capacity(decoded.len()), Vec::new());
+        for (object_key, rows) in decoded {
+            match rows {
+                Ok(rows) => objects.push((object_key, rows)),
+                Err(reason) => setbacks.push(Setback { object_key, fault: Fault::Poison, reason }),
+            }
+        }
+        self.spare(batch, setbacks).await?;
+        Ok(BatchRows { batch_id: batch.id, objects })
+    }
+
+    /// An error of those that cannot be had, unless an earlier try has stored them whole.
+    async fn spare(&self, batch: &Batch, mut setbacks: Vec<Setback>) -> Result<(), BatchError> {
+        if !setbacks.is_empty() && (batch.inserts > 0 || batch.look_first) {
+            let keys: Vec<_> = setbacks.iter().map(|setback| setback.object_key.clone()).collect();
+            let complete = insert::complete(&self.table, &keys).await?;
+            setbacks.retain(|setback| !complete.contains(&setback.object_key));
+        }
+        if setbacks.is_empty() { Ok(()) } else { Err(BatchError::Objects(setbacks)) }
+    }
+
+    async fn delete(&self, rows: &BatchRows) -> Result<(), BatchError> {
+        let keys: Vec<_> = rows.objects.iter().map(|(key, _)| key.clone()).collect();
+        let there: HashSet<_> = self.table.counts(&keys).await?.into_keys().collect();
+        if there.is_empty() {
+            return Ok(());
+        }
+        Ok(self.table.delete(&there.into_iter().collect::<Vec<_>>()).await?)
+    }
+
+    fn report(&self, batch: &Batch, times: &StepTimes) {
+        tracing::info!(
+            batch = %batch.id, objects = batch.objects.len(), spans = batch.spans(), tries = batch.inserts + 1,
+            fetch_ms = times.fetched.0.saturating_sub(times.claimed.0),
+            insert_ms = times.inserted.0.saturating_sub(times.decoded.0), "stored"
+        );
+        for object in &batch.objects {
+            let UnixMillis(received) = object.notification.received_at_unix_ms;
+            self.metrics.delay(times.acked.0.saturating_sub(received) as f64 / 1000.0);
+            self.telemetry.record(hop::consumed(&object.notification, batch.id, times));
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Objects that were set aside are copied to `dlq/` in the bucket, each with its reason beside it, so that a lifecycle
+//! rule for `v1/` does not take them away before somebody has looked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::json;
+use spillway_proto::ObjectKey;
+use tokio_util::sync::CancellationToken;
+use ulid::Ulid;
+
+use crate::objects::{Bucket, ObjectError};
+use crate::queue::{DeadObject, Queue, QueueError};
+use crate::time::{after, every, now};
+
+const CHORE: &str = "dead-letters";
+const INTERVAL: Duration = Duration::from_secs(10);
+const OBJECTS: u32 = 100;
+const FOLDER: &str = "dlq/";
+
+/// Where the copy of an object lies.
+pub fn copy_of(key: &ObjectKey) -> String {
+    format!("{FOLDER}{key}")
+}
+
+/// Where its reason lies.
+pub fn reason_of(key: &ObjectKey) -> String {
+    format!("{FOLDER}{key}.json")
+}
+
+/// What is known of a dead object, as it lies beside its copy.
+pub fn as_json(dead: &DeadObject) -> serde_json::Value {
+    json!({
+        "object_key": dead.notification.object_key,
+        "tenant": dead.notification.tenant,
+        "spans": dead.notification.object_key.spans(),
+        "bytes": dead.notification.bytes,
+        "received_at": dead.notification.received_at_unix_ms.date().to_rfc3339(),
+        "dead_at": dead.dead_at.date().to_rfc3339(),
+        "tries": dead.failures,
+        "reason": dead.reason,
+    })
+}
+
+#[derive(Debug, thiserror::Error)]
+enum CopyError {
+    #[error("the queue: {0}")]
+    Queue(#[from] QueueError),
+    #[error("{0}")]
+    Bucket(#[from] ObjectError),
+}
+
+/// Copies dead objects; one process at a time does it.
+pub struct DeadLetters {
+    queue: Arc<Queue>,
+    bucket: Bucket,
+    id: Ulid,
+}
+
+impl DeadLetters {
+    /// One that does nothing yet.
+    pub fn new(queue: Arc<Queue>, bucket: Bucket) -> Self {
+        Self { queue, bucket, id: Ulid::generate() }
+    }
+
+    /// Copies until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        every(INTERVAL, &stop, async || {
+            if let Err(error) = self.round().await {
+                tracing::warn!(%error, "a dead object could not be copied to dlq/; it is tried again");
+            }
+        })
+        .await;
+    }
+
+    async fn round(&self) -> Result<(), CopyError> {
+        let now = now();
+        if !self.queue.hold_chore(CHORE, self.id, after(now, INTERVAL * 3), now).await? {
+            return Ok(());
+        }
+        for dead in self.queue.uncopied(OBJECTS).await? {
+            let key = &dead.notification.object_key;
+            match self.bucket.copy(&key.to_string(), &copy_of(key)).await {
+                Ok(()) => {}
+                // There is nothing to copy; the reason says so.
+                Err(ObjectError::Poison(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let reason = Bytes::from(as_json(&dead).to_string());
+            self.bucket.put(&reason_of(key), reason, "application/json").await?;
+            self.queue.copied(key).await?;
+        }
+        Ok(())
+    }
+}

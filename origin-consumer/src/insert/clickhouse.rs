@@ -1,0 +1,224 @@
+//! `otel_traces` in ClickHouse, over HTTP.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use clickhouse::error::Error;
+use clickhouse::{Client, Row};
+use serde::Serialize;
+use spillway_proto::ObjectKey;
+use tokio::time::Instant;
+
+use super::{BatchRows, Insert, SpanSink};
+use crate::clickhouse::ClickHouseConfig;
+use crate::rows::SpanRow;
+
+const NANOS_PER_SECOND: i64 = 1_000_000_000;
+/// How long the server may be silent while it takes rows, and after the last one.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long it may take to answer a question.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Between two looks whether other inserts have ended.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// The ids of our inserts: of a batch, of a try, of a day.
+const OUR_INSERTS: &str = "match(query_id, '^[0-9A-Z]{26}[.]a[0-9]+[.]')";
+
+/// ClickHouse refused, or is away.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// What the server or the way to it said.
+    #[error("clickhouse: {0}")]
+    Server(#[from] Error),
+    /// It took too long.
+    #[error("clickhouse: {0} took longer than {} s", .1.as_secs())]
+    Timeout(&'static str, Duration),
+}
+
+/// Codes of errors that are about the rows: the same rows will always meet them.
+/// <https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp>
+const OF_THE_ROWS: [(u32, &str); 5] = [
+    (117, "INCORRECT_DATA"),
+    (128, "TOO_LARGE_ARRAY_SIZE"),
+    (131, "TOO_LARGE_STRING_SIZE"),
+    (321, "VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE"),
+    (469, "VIOLATED_CONSTRAINT"),
+];
+const MEMORY_LIMIT_EXCEEDED: u32 = 241;
+
+impl TableError {
+    /// Whether the rows themselves are what the server refuses.
+    pub fn is_of_the_rows(&self) -> bool {
+        self.code().is_some_and(|code| OF_THE_ROWS.iter().any(|(known, _)| *known == code))
+    }
+
+    /// Whether fewer rows at once may be taken.
+    pub fn is_of_their_number(&self) -> bool {
+        self.code() == Some(MEMORY_LIMIT_EXCEEDED)
+    }
+
+    fn code(&self) -> Option<u32> {
+        let Self::Server(Error::BadResponse(text)) = self else { return None };
+        let (_, rest) = text.split_once("Code: ")?;
+        rest.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
+    }
+}
+
+/// A row of `otel_traces_trace_id_ts`; the times are seconds since the Unix epoch.
+#[derive(Row, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct TraceTime<'a> {
+    trace_id: &'a str,
+    start: u32,
+    end: u32,
+}
+
+/// `otel_traces`, or a table of the same columns.
+#[derive(Clone)]
+pub struct SpanTable {
+    client: Client,
+    table: String,
+    end_timeout: Duration,
+}
+
+impl SpanTable {
+    /// The table on the configured server. An insert that is not confirmed after `timeout` counts as failed.
+    pub fn new(config: &ClickHouseConfig, timeout: Duration) -> Self {
+        // Asynchronous inserts answer before the rows are there, and lose rows under tokens.
+        let client = config.client().with_setting("async_insert", "0");
+        Self { client, table: config.table.clone(), end_timeout: timeout }
+    }
+
+    /// Whether the server answers.
+    pub async fn ping(&self) -> Result<(), TableError> {
+        in_time("an answer", QUERY_TIMEOUT, self.client.query("SELECT 1").fetch_one::<u8>()).await.map(drop)
+    }
+
+    /// How many rows of each object are visible, and whether their numbers are those from 0 on, each once.
+    pub async fn audit(&self, keys: &[ObjectKey]) -> Result<HashMap<ObjectKey, (u64, bool)>, TableError> {
+        // Answered by the projection `by_object`.
+        let sql = format!(
+            "SELECT ObjectKey, rows, hash = arraySum(number -> cityHash64(toUInt32(number)), range(toUInt32(rows)))
+             FROM (SELECT ObjectKey, count() AS rows, sum(cityHash64(RowNo)) AS hash FROM {} WHERE ObjectKey IN ?
+                   GROUP BY ObjectKey)",
+            self.table
+        );
+        let texts: Vec<String> = keys.iter().map(ObjectKey::to_string).collect();
+        let query = self.client.query(&sql).bind(&texts).fetch_all::<(String, u64, bool)>();
+        let rows = in_time("the audit", QUERY_TIMEOUT, query).await?;
+        Ok(rows.into_iter().filter_map(|(key, rows, exact)| Some((key.parse().ok()?, (rows, exact)))).collect())
+    }
+
+    /// Deletes the rows of these objects; returns once they are gone.
+    pub async fn delete(&self, keys: &[ObjectKey]) -> Result<(), TableError> {
+        let texts: Vec<String> = keys.iter().map(ObjectKey::to_string).collect();
+        let sql = format!("ALTER TABLE {} DELETE WHERE ObjectKey IN ?", self.table);
+        let delete = self.client.query(&sql).bind(&texts).with_setting("mutations_sync", "2");
+        in_time("the deletion", self.end_timeout, delete.execute()).await
+    }
+
+    /// The table's columns, by name.
+    pub async fn columns(&self) -> Result<BTreeMap<String, String>, TableError> {
+        let sql = "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = ?";
+        let query = self.client.query(sql).bind(&self.table).fetch_all::<(String, String)>();
+        Ok(in_time("the list of columns", QUERY_TIMEOUT, query).await?.into_iter().collect())
+    }
+
+    fn trace_times(&self) -> String {
+        format!("{}_trace_id_ts", self.table)
+    }
+
+    async fn has_trace_times(&self) -> Result<bool, TableError> {
+        let sql = "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = ?";
+        let query = self.client.query(sql).bind(self.trace_times()).fetch_one::<u64>();
+        Ok(in_time("the list of tables", QUERY_TIMEOUT, query).await? > 0)
+    }
+}
+
+impl SpanSink for SpanTable {
+    type Error = TableError;
+
+    async fn insert(&self, insert: Insert<'_>) -> Result<(), TableError> {
+        let client = self
+            .client
+            .clone()
+            .with_setting("insert_deduplication_token", insert.token)
+            .with_setting("query_id", insert.query_id);
+        let into = client.insert::<SpanRow>(&self.table).await?;
+        let mut into = into.with_timeouts(Some(SEND_TIMEOUT), Some(self.end_timeout));
+        for row in insert.rows {
+            into.write(row).await?;
+        }
+        Ok(into.end().await?)
+    }
+
+    async fn end_inserts(&self, query_ids: &str) -> Result<(), TableError> {
+        let kill = format!("KILL QUERY WHERE query_id LIKE '{query_ids}%' SYNC");
+        in_time("the end of an insert", self.end_timeout, self.client.query_raw(&kill).execute()).await
+    }
+
+    async fn await_inserts(&self) -> Result<(), TableError> {
+        let deadline = Instant::now() + self.end_timeout;
+        let running = format!("SELECT query_id FROM system.processes WHERE {OUR_INSERTS}");
+        let query = self.client.query_raw(&running).fetch_all::<String>();
+        let mut awaited: HashSet<String> = in_time("a look", QUERY_TIMEOUT, query).await?.into_iter().collect();
+        while !awaited.is_empty() {
+            if Instant::now() > deadline {
+                return Err(TableError::Timeout("the end of other inserts", self.end_timeout));
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            let query = self.client.query_raw(&running).fetch_all::<String>();
+            let running: HashSet<String> = in_time("a look", QUERY_TIMEOUT, query).await?.into_iter().collect();
+            awaited.retain(|query_id| running.contains(query_id));
+        }
+        Ok(())
+    }
+
+    async fn counts(&self, keys: &[ObjectKey]) -> Result<HashMap<ObjectKey, u64>, TableError> {
+        // Answered by the projection `by_object`, which commits together with the rows.
+        let sql =
+            format!("SELECT ObjectKey, count() FROM {} WHERE ObjectKey IN ? GROUP BY ObjectKey", self.table);
+        let texts: Vec<String> = keys.iter().map(ObjectKey::to_string).collect();
+        let query = self.client.query(&sql).bind(&texts).fetch_all::<(String, u64)>();
+        let rows = in_time("a look", QUERY_TIMEOUT, query).await?;
+        Ok(rows.into_iter().filter_map(|(key, rows)| Some((key.parse().ok()?, rows))).collect())
+    }
+
+    async fn row_numbers(&self, key: &ObjectKey) -> Result<HashSet<u32>, TableError> {
+        let sql = format!("SELECT RowNo FROM {} WHERE ObjectKey = ?", self.table);
+        let query = self.client.query(&sql).bind(key.to_string()).fetch_all::<u32>();
+        Ok(in_time("a look", QUERY_TIMEOUT, query).await?.into_iter().collect())
+    }
+
+    /// What the view makes of the rows. To write the same once more changes nothing, since the table keeps the first and the
+    /// last moment of a trace.
+    async fn derive(&self, batch: &BatchRows) -> Result<(), TableError> {
+        if !self.has_trace_times().await? {
+            return Ok(());
+        }
+        let mut times: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
+        for row in batch.rows() {
+            let second = u32::try_from(row.timestamp / NANOS_PER_SECOND).unwrap_or(u32::MAX);
+            let (start, end) = times.entry(&row.trace_id).or_insert((second, second));
+            (*start, *end) = ((*start).min(second), (*end).max(second));
+        }
+        // Any number of days at once: what is written twice here counts once.
+        let client = self.client.clone().with_setting("max_partitions_per_insert_block", "0");
+        let insert = client.insert::<TraceTime<'_>>(&self.trace_times()).await?;
+        let mut insert = insert.with_timeouts(Some(SEND_TIMEOUT), Some(self.end_timeout));
+        for (trace_id, (start, end)) in times {
+            insert.write(&TraceTime { trace_id, start, end }).await?;
+        }
+        Ok(insert.end().await?)
+    }
+}
+
+async fn in_time<T>(
+    what: &'static str,
+    at_most: Duration,
+    answer: impl Future<Output = Result<T, Error>>,
+) -> Result<T, TableError> {
+    match tokio::time::timeout(at_most, answer).await {
+        Ok(answered) => Ok(answered?),
+        Err(_) => Err(TableError::Timeout(what, at_most)),
+    }
+}

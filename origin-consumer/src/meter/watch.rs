@@ -1,0 +1,76 @@
+//! Watches for missing notifications, and says so: in the log, and as a metric.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use spillway_proto::UnixMillis;
+use tokio_util::sync::CancellationToken;
+
+use super::{Alert, Cause};
+use crate::metrics::Metrics;
+use crate::queue::{IntakeCount, Queue, QueueError};
+use crate::time::{every, now};
+
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// The watch; each origin has one.
+pub struct Watch {
+    /// The ledger.
+    pub queue: Arc<Queue>,
+    /// Which notifications have reached this origin, and where the alert is shown.
+    pub metrics: Arc<Metrics>,
+    /// How long a notification may take (`sweep.grace_seconds`).
+    pub grace: Duration,
+}
+
+impl Watch {
+    /// Watches until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut said = None;
+        every(INTERVAL, &stop, async || {
+            if let Err(error) = self.round(&mut said).await {
+                tracing::warn!(%error, "the loss meter cannot be read");
+            }
+        })
+        .await;
+    }
+
+    async fn round(&self, said: &mut Option<Cause>) -> Result<(), QueueError> {
+        let now = now();
+        self.note_arrivals(now).await?;
+        let alert = Alert::read(&self.queue, self.grace, now).await?;
+        self.metrics.notifications_missing(alert.as_ref());
+        let cause = alert.as_ref().map(|alert| alert.cause);
+        match &alert {
+            Some(alert) if cause != *said => tracing::error!(
+                objects = alert.objects,
+                not_notified = alert.not_notified,
+                since = alert.since,
+                cause = ?alert.cause,
+                "notifications are missing: {}",
+                alert.meaning
+            ),
+            None if said.is_some() => tracing::info!("notifications arrive again"),
+            _ => {}
+        }
+        *said = cause;
+        Ok(())
+    }
+
+    /// For the other processes that ask for the cause.
+    async fn note_arrivals(&self, now: UnixMillis) -> Result<(), QueueError> {
+        let unnoted = self.metrics.take_unnoted();
+        if unnoted.is_empty() {
+            return Ok(());
+        }
+        let count = |(outcome, notifications): (&&str, &u64)| IntakeCount {
+            outcome: (*outcome).to_owned(),
+            notifications: *notifications,
+        };
+        let noted = self.queue.count_intake(now, unnoted.iter().map(count).collect()).await;
+        if noted.is_err() {
+            self.metrics.give_back_unnoted(unnoted);
+        }
+        noted
+    }
+}

@@ -1,0 +1,372 @@
+//! How objects come in. Those that arrive while a commit is under way share the next one.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use spillway_proto::UnixMillis;
+use spillway_proto::notification::Notification;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::config::QueueConfig;
+use super::session::{Session, Value, in_powers, placeholders, rows_of_placeholders};
+use super::store::Store;
+use super::{QueueError, session};
+
+/// Notifications that share a statement at most.
+const GROUP: usize = 512;
+/// Notifications that wait for the next group; more of them make the callers wait.
+const CAPACITY: usize = 4096;
+/// For so long, what was counted of the waiting objects is relied on.
+const COUNT_AGE: Duration = Duration::from_secs(1);
+const MINUTE_MS: u64 = 60_000;
+
+/// What became of an object that was brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enqueued {
+    /// It waits to be stored.
+    New,
+    /// It is known already.
+    Known,
+    /// Another object holds the same request.
+    Resend,
+    /// Not taken: `queue.max_pending` objects wait already.
+    Full,
+}
+
+/// How the ledger came to know of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// By its notification.
+    Notified,
+    /// The sweep found it in the bucket.
+    Swept,
+    /// Somebody asked for it.
+    Replayed,
+}
+
+impl Source {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Notified => "notified",
+            Self::Swept => "swept",
+            Self::Replayed => "replayed",
+        }
+    }
+
+    /// Live ones come first.
+    pub(super) fn priority(self) -> u64 {
+        match self {
+            Self::Notified | Self::Swept => 0,
+            Self::Replayed => 1,
+        }
+    }
+}
+
+/// An object and when it was brought.
+#[derive(Debug, Clone)]
+pub(super) struct Arrival {
+    pub(super) notification: Notification,
+    pub(super) at: UnixMillis,
+}
+
+/// What decides about an arrival.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules {
+    pub(super) source: Source,
+    pub(super) resend_window_ms: u64,
+    pub(super) whole_since: UnixMillis,
+}
+
+type Waiting = (Arrival, oneshot::Sender<Result<Enqueued, QueueError>>);
+
+#[derive(Clone)]
+pub(super) struct Intake {
+    store: Store,
+    resend_window_ms: u64,
+    room: Arc<Room>,
+    arrived: Arc<Notify>,
+    waiting: mpsc::Sender<Waiting>,
+}
+
+impl Intake {
+    pub(super) fn start(store: Store, config: &QueueConfig, arrived: Arc<Notify>) -> Self {
+        let (waiting, groups) = mpsc::channel(CAPACITY);
+        let room = Arc::new(Room::new(config.max_pending));
+        let resend_window_ms = config.resend_window_seconds.saturating_mul(1000);
+        let intake = Self { store, resend_window_ms, room, arrived, waiting };
+        // Ends when the last `Intake` but its own is gone: it must not hold a sender itself.
+        let (sender, _) = mpsc::channel(1);
+        tokio::spawn(Self { waiting: sender, ..intake.clone() }.take_groups(groups));
+        intake
+    }
+
+    pub(super) async fn enqueue(
+        &self,
+        notification: Notification,
+        at: UnixMillis,
+    ) -> Result<Enqueued, QueueError> {
+        let (caller, answer) = oneshot::channel();
+        let waiting = (Arrival { notification, at }, caller);
+        self.waiting.send(waiting).await.map_err(|_| QueueError::Closed)?;
+        answer.await.map_err(|_| QueueError::Closed)?
+    }
+
+    pub(super) fn resend_window_ms(&self) -> u64 {
+        self.resend_window_ms
+    }
+
+    pub(super) async fn take_all(
+        &self,
+        notifications: Vec<Notification>,
+        source: Source,
+        at: UnixMillis,
+    ) -> Result<Vec<Enqueued>, QueueError> {
+        let arrivals = notifications.into_iter().map(|notification| Arrival { notification, at });
+        self.take(arrivals.collect(), source).await
+    }
+
+    async fn take_groups(self, mut groups: mpsc::Receiver<Waiting>) {
+        let mut group = Vec::with_capacity(GROUP);
+        while groups.recv_many(&mut group, GROUP).await > 0 {
+            let (arrivals, callers): (Vec<_>, Vec<_>) = group.drain(..).unzip();
+            match self.take(arrivals, Source::Notified).await {
+                // A caller that went away has its object taken all the same.
+                Ok(enqueued) => callers.into_iter().zip(enqueued).for_each(|(caller, enqueued)| {
+                    let _ = caller.send(Ok(enqueued));
+                }),
+                Err(error) => callers.into_iter().for_each(|caller| {
+                    let _ = caller.send(Err(QueueError::Store(error.to_string())));
+                }),
+            }
+        }
+    }
+
+    async fn take(&self, arrivals: Vec<Arrival>, source: Source) -> Result<Vec<Enqueued>, QueueError> {
+        if arrivals.is_empty() {
+            return Ok(Vec::new());
+        }
+        if !self.room.is_there_for(arrivals.len(), &self.store).await? {
+            return Ok(vec![Enqueued::Full; arrivals.len()]);
+        }
+        let resend_window_ms = self.resend_window_ms;
+        let rules = Rules { source, resend_window_ms, whole_since: self.store.whole_since() };
+        let enqueued = self.store.writer.run(move |session| enqueue(session, &arrivals, rules)).await?;
+        let new = enqueued.iter().filter(|enqueued| **enqueued == Enqueued::New).count();
+        if new > 0 {
+            self.room.taken(new);
+            self.arrived.notify_one();
+        }
+        Ok(enqueued)
+    }
+}
+
+/// How many objects may still come in.
+struct Room {
+    most: u64,
+    waiting: AtomicU64,
+    counted: Mutex<Option<Instant>>,
+}
+
+impl Room {
+    fn new(most: u64) -> Self {
+        Self { most, waiting: AtomicU64::new(0), counted: Mutex::new(None) }
+    }
+
+    async fn is_there_for(&self, objects: usize, store: &Store) -> Result<bool, QueueError> {
+        let counted = *self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.most < u64::MAX && counted.is_none_or(|at| at.elapsed() > COUNT_AGE) {
+            let most = self.most;
+            // No further than it matters.
+            let count = "SELECT count(*) FROM (SELECT 1 FROM objects WHERE state = 'pending' LIMIT $1) AS waiting";
+            let row = store.reader.run(move |session| session.query_one(count, session::values![most])).await?;
+            self.waiting.store(row.map_or(Ok(0), |row| row.number(0))?, Ordering::Relaxed);
+            store.read_whole_since().await?;
+            *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+        Ok(self.waiting.load(Ordering::Relaxed).saturating_add(objects as u64) <= self.most)
+    }
+
+    fn taken(&self, objects: usize) {
+        self.waiting.fetch_add(objects as u64, Ordering::Relaxed);
+    }
+}
+
+/// Takes the arrivals in, and says what became of each, in their order.
+pub(super) fn enqueue(
+    session: &mut dyn Session,
+    arrivals: &[Arrival],
+    rules: Rules,
+) -> Result<Vec<Enqueued>, QueueError> {
+    let keys: Vec<String> = arrivals.iter().map(|arrival| arrival.notification.object_key.to_string()).collect();
+    let known = known(session, &keys)?;
+    if rules.source == Source::Notified {
+        note_notified(session, arrivals, &known)?;
+    }
+    // By key: the same object may have been brought twice at once.
+    let new: BTreeMap<&str, &Arrival> = keys
+        .iter()
+        .zip(arrivals)
+        .filter(|(key, _)| !known.contains(*key))
+        .map(|(key, arrival)| (key.as_str(), arrival))
+        .collect();
+    let first = first_of_their_requests(session, &new, rules.resend_window_ms)?;
+    let inserted = insert(session, &new, &first, rules)?;
+    let mut told = HashSet::new();
+    Ok(keys
+        .iter()
+        .map(|key| match key.as_str() {
+            key if !inserted.contains(key) || !told.insert(key) => Enqueued::Known,
+            key if first.contains(key) => Enqueued::New,
+            _ => Enqueued::Resend,
+        })
+        .collect())
+}
+
+/// Those of `keys` that the ledger has.
+pub(super) fn known(session: &mut dyn Session, keys: &[String]) -> Result<HashSet<String>, QueueError> {
+    let mut known = HashSet::new();
+    for keys in in_powers(keys) {
+        let list = placeholders(1, keys.len());
+        let values: Vec<Value> = keys.iter().map(|key| key.as_str().into()).collect();
+        for row in session.query(&format!("SELECT object_key FROM objects WHERE object_key IN {list}"), &values)? {
+            known.insert(row.text(0)?.to_owned());
+        }
+    }
+    Ok(known)
+}
+
+/// What the sweep had found before its notification came was not missed, only late.
+fn note_notified(
+    session: &mut dyn Session,
+    arrivals: &[Arrival],
+    known: &HashSet<String>,
+) -> Result<(), QueueError> {
+    for arrival in arrivals {
+        let key = arrival.notification.object_key.to_string();
+        if known.contains(&key) {
+            let sql = "UPDATE objects SET notified_at_ms = $1 WHERE object_key = $2 AND notified_at_ms IS NULL";
+            session.execute(sql, session::values![arrival.at.0, key])?;
+        }
+    }
+    Ok(())
+}
+
+/// Those of the objects whose requests no other object holds: of an exporter's resends, the first.
+pub(super) fn first_of_their_requests<'k>(
+    session: &mut dyn Session,
+    objects: &BTreeMap<&'k str, &Arrival>,
+    resend_window_ms: u64,
+) -> Result<HashSet<&'k str>, QueueError> {
+    if resend_window_ms == 0 {
+        return Ok(objects.keys().copied().collect());
+    }
+    // By id, so that two transactions lock them in the same order; and an id once, of the object that came first.
+    let mut by_request = BTreeMap::new();
+    for (key, arrival) in objects {
+        by_request.entry(arrival.notification.object_key.object_id().to_string()).or_insert((*key, *arrival));
+    }
+    let by_request: Vec<_> = by_request.into_iter().collect();
+    let mut first = HashSet::new();
+    for rows in in_powers(&by_request) {
+        let sql = format!(
+            "INSERT INTO requests (object_id, object_key, received_at_ms) VALUES {}
+             ON CONFLICT (object_id) DO UPDATE
+             SET object_key = excluded.object_key, received_at_ms = excluded.received_at_ms
+             WHERE requests.received_at_ms + {resend_window_ms} < excluded.received_at_ms
+                OR requests.object_key = excluded.object_key
+             RETURNING object_id",
+            rows_of_placeholders(rows.len(), 3)
+        );
+        let values = rows.iter().flat_map(|(id, (key, arrival))| {
+            [id.as_str().into(), (*key).into(), arrival.notification.object_key.received_at().0.into()]
+        });
+        let ours = session.query(&sql, &values.collect::<Vec<Value>>())?;
+        let ours = ours.iter().map(|row| row.text(0)).collect::<Result<HashSet<_>, _>>()?;
+        first.extend(rows.iter().filter(|(id, _)| ours.contains(id.as_str())).map(|(_, (key, _))| *key));
+    }
+    Ok(first)
+}
+
+const COLUMNS: [&str; 15] = [
+    "object_key",
+    "object_id",
+    "tenant",
+    "spans",
+    "payload_bytes",
+    "received_at_ms",
+    "received_minute_ms",
+    "notification",
+    "state",
+    "source",
+    "notified_at_ms",
+    "priority",
+    "look_first",
+    "not_before_ms",
+    "enqueued_at_ms",
+];
+
+/// Returns the keys of those that were not there.
+fn insert<'k>(
+    session: &mut dyn Session,
+    objects: &BTreeMap<&'k str, &Arrival>,
+    first: &HashSet<&str>,
+    rules: Rules,
+) -> Result<HashSet<&'k str>, QueueError> {
+    let objects: Vec<_> = objects.iter().map(|(key, arrival)| (*key, *arrival)).collect();
+    let mut inserted = HashSet::new();
+    for rows in in_powers(&objects) {
+        let sql = format!(
+            "INSERT INTO objects ({}) VALUES {} ON CONFLICT (object_key) DO NOTHING RETURNING object_key",
+            COLUMNS.join(", "),
+            rows_of_placeholders(rows.len(), COLUMNS.len())
+        );
+        let mut values = Vec::with_capacity(rows.len() * COLUMNS.len());
+        for (key, arrival) in rows {
+            values.extend(columns(key, arrival, first.contains(key), rules)?);
+        }
+        let ours = session.query(&sql, &values)?;
+        let ours = ours.iter().map(|row| row.text(0)).collect::<Result<HashSet<_>, _>>()?;
+        inserted.extend(rows.iter().map(|(key, _)| *key).filter(|key| ours.contains(key)));
+    }
+    Ok(inserted)
+}
+
+fn columns(
+    key: &str,
+    arrival: &Arrival,
+    is_first: bool,
+    rules: Rules,
+) -> Result<[Value; COLUMNS.len()], QueueError> {
+    let Arrival { notification, at } = arrival;
+    let received = notification.object_key.received_at();
+    let notified_at = (rules.source == Source::Notified).then_some(at.0);
+    let look_first = rules.source == Source::Replayed || received < rules.whole_since;
+    Ok([
+        key.into(),
+        notification.object_key.object_id().to_string().into(),
+        notification.tenant.as_str().into(),
+        notification.object_key.spans().into(),
+        notification.payload_bytes.into(),
+        received.0.into(),
+        minute_of(received).0.into(),
+        as_json(notification)?.into(),
+        if is_first { "pending" } else { "duplicate" }.into(),
+        rules.source.name().into(),
+        notified_at.into(),
+        rules.source.priority().into(),
+        look_first.into(),
+        0u64.into(),
+        at.0.into(),
+    ])
+}
+
+pub(super) fn as_json(notification: &Notification) -> Result<String, QueueError> {
+    serde_json::to_string(notification).map_err(|error| QueueError::Unreadable(error.to_string()))
+}
+
+/// The minute that `at` is in.
+pub(super) fn minute_of(at: UnixMillis) -> UnixMillis {
+    UnixMillis(at.0 - at.0 % MINUTE_MS)
+}

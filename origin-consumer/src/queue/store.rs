@@ -1,0 +1,110 @@
+//! The database behind the queue: opened, with its schema, for those who write and those who read.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use spillway_proto::UnixMillis;
+
+use super::config::{Place, QueueConfig};
+use super::executor::{Connection, Executor};
+use super::postgres::Postgres;
+use super::session::{Session, values};
+use super::sqlite::Sqlite;
+use super::QueueError;
+
+const SCHEMA: &str = include_str!("schema.sql");
+/// The version of the schema; every change of it is a new one.
+pub(super) const SCHEMA_VERSION: u64 = 2;
+const VERSION: &str = "schema_version";
+const WHOLE_SINCE: &str = "whole_since_ms";
+
+#[derive(Clone)]
+pub(super) struct Store {
+    pub(super) writer: Executor,
+    pub(super) reader: Executor,
+    whole_since_ms: Arc<AtomicU64>,
+}
+
+impl Store {
+    pub(super) async fn open(config: &QueueConfig, now: UnixMillis) -> Result<Self, QueueError> {
+        let (writer, reader) = match config.place()? {
+            Place::File(path) => sqlite(&path)?,
+            Place::Memory => {
+                let only = Executor::start("queue", [Box::new(Sqlite::writer(Path::new(":memory:"))?) as _])?;
+                (only.clone(), only)
+            }
+            Place::Postgres(url) => postgres(url, config.connections)?,
+        };
+        let whole_since = writer.run(move |session| make_tables(session, now)).await?;
+        Ok(Self { writer, reader, whole_since_ms: Arc::new(AtomicU64::new(whole_since)) })
+    }
+
+    /// Objects that were received before may have been stored without this ledger telling: it was made later, or has
+    /// forgotten them.
+    pub(super) fn whole_since(&self) -> UnixMillis {
+        UnixMillis(self.whole_since_ms.load(Ordering::Relaxed))
+    }
+
+    /// Asks for what another process may have said meanwhile.
+    pub(super) async fn read_whole_since(&self) -> Result<(), QueueError> {
+        let since = self.reader.run(|session| mark(session, WHOLE_SINCE)).await?;
+        self.whole_since_ms.fetch_max(since.unwrap_or_default(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Says so of all that was received before `since`. Returns what was said before.
+    pub(super) async fn set_whole_since(&self, since: UnixMillis) -> Result<UnixMillis, QueueError> {
+        let before = self
+            .writer
+            .run(move |session| {
+                let before = mark(session, WHOLE_SINCE)?.unwrap_or_default();
+                set_mark(session, WHOLE_SINCE, before.max(since.0))?;
+                Ok(before)
+            })
+            .await?;
+        self.whole_since_ms.store(before.max(since.0), Ordering::Relaxed);
+        Ok(UnixMillis(before))
+    }
+}
+
+fn sqlite(path: &Path) -> Result<(Executor, Executor), QueueError> {
+    let writer = Executor::start("queue-writer", [Box::new(Sqlite::writer(path)?) as Box<dyn Connection>])?;
+    let reader = Executor::start("queue-reader", [Box::new(Sqlite::reader(path)?) as Box<dyn Connection>])?;
+    Ok((writer, reader))
+}
+
+fn postgres(url: &str, connections: usize) -> Result<(Executor, Executor), QueueError> {
+    let connection = || Ok::<_, QueueError>(Box::new(Postgres::new(url)?) as Box<dyn Connection>);
+    let writers = (0..connections).map(|_| connection()).collect::<Result<Vec<_>, _>>()?;
+    Ok((Executor::start("queue-writer", writers)?, Executor::start("queue-reader", [connection()?])?))
+}
+
+/// Makes the tables where there are none, and refuses those of another version. Returns since when the ledger is whole.
+fn make_tables(session: &mut dyn Session, now: UnixMillis) -> Result<u64, QueueError> {
+    if session.has_table("marks")? {
+        let found = mark(session, VERSION)?.unwrap_or_default();
+        if found != SCHEMA_VERSION {
+            return Err(QueueError::Version { found });
+        }
+        return Ok(mark(session, WHOLE_SINCE)?.unwrap_or(now.0));
+    }
+    if session.has_table("objects")? {
+        return Err(QueueError::Version { found: 1 });
+    }
+    session.make_tables(SCHEMA)?;
+    set_mark(session, VERSION, SCHEMA_VERSION)?;
+    set_mark(session, WHOLE_SINCE, now.0)?;
+    Ok(now.0)
+}
+
+pub(super) fn mark(session: &mut dyn Session, mark: &str) -> Result<Option<u64>, QueueError> {
+    let row = session.query_one("SELECT value FROM marks WHERE mark = $1", values![mark])?;
+    row.map(|row| row.number(0)).transpose()
+}
+
+pub(super) fn set_mark(session: &mut dyn Session, mark: &str, value: u64) -> Result<(), QueueError> {
+    let sql = "INSERT INTO marks (mark, value) VALUES ($1, $2)
+               ON CONFLICT (mark) DO UPDATE SET value = excluded.value";
+    session.execute(sql, values![mark, value]).map(drop)
+}
