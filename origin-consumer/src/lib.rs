@@ -18,6 +18,7 @@ pub mod intake;
 pub mod keys;
 pub mod metrics;
 pub mod migrate;
+pub mod objects;
 pub mod queue;
 pub mod queue_pull;
 mod retry;
