@@ -21,6 +21,7 @@ pub mod migrate;
 pub mod objects;
 pub mod queue;
 pub mod queue_pull;
+pub mod replay;
 mod retry;
 pub mod rows;
 pub mod serve;

@@ -6,13 +6,13 @@
 mod arguments;
 mod create;
 mod list;
-mod output;
+pub(crate) mod output;
 mod record;
 mod revoke;
 mod rotate;
 mod show_usage;
 mod store;
-mod times;
+pub(crate) mod times;
 mod usage;
 
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
 //! Objects for the tests of this crate.
 
+use spillway_proto::notification::Notification;
 use spillway_proto::otlp::{Compression, SpanLimits};
 use spillway_proto::record::ObjectRecord;
 use spillway_proto::trace_context::TraceContext;
@@ -29,4 +30,10 @@ pub fn object(tenant: &str, after_millis: u64, spans: u32) -> (ObjectKey, Vec<u8
     let id = ObjectId::of(&name, &Sha256Digest::of(&payload));
     let key = ObjectKey::new(UnixMillis(DAY.0 + after_millis), 7, id, spans);
     (key, record(tenant, &payload).to_object())
+}
+
+/// What is notified of [`object`].
+pub fn notification(tenant: &str, after_millis: u64, spans: u32) -> Notification {
+    let (key, bytes) = object(tenant, after_millis, spans);
+    super::describe::from_content(&key, bytes.into(), usize::MAX).unwrap()
 }
