@@ -137,7 +137,7 @@ impl Audit {
         }
         let keys: Vec<_> = due.iter().map(|audited| audited.object_key.clone()).collect();
         let there = self.table.audit(&keys).await?;
-        let found: Vec<_> = due.iter().map(|audited| {
+        let found = due.iter().map(|audited| {
             let finding = finding(&audited.object_key, &there);
             if finding != Finding::Whole {
                 let (rows, _) = there.get(&audited.object_key).copied().unwrap_or_default();

@@ -14,6 +14,8 @@ pub struct ClickHouseConfig {
     pub url: String,
     /// The database; `migrate` makes it where it is missing.
     pub database: String,
+    /// The table that spans go to; `migrate` makes `otel_traces`.
+    pub table: String,
     /// The user.
     pub user: String,
     /// The user's password.
@@ -25,6 +27,7 @@ impl Default for ClickHouseConfig {
         Self {
             url: String::new(),
             database: "spillway".to_owned(),
+            table: "otel_traces".to_owned(),
             user: "default".to_owned(),
             password: SecretString::default(),
         }
@@ -35,12 +38,8 @@ impl ClickHouseConfig {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         is_url("clickhouse.url", &self.url)?;
         is_set("clickhouse.user", &self.user)?;
-        let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-        if self.database.is_empty() || !self.database.bytes().all(legal) {
-            let expected = "a name of letters, digits and underscores";
-            return Err(wrong("clickhouse.database", expected, format!("`{}`", self.database)));
-        }
-        Ok(())
+        is_identifier("clickhouse.database", &self.database)?;
+        is_identifier("clickhouse.table", &self.table)
     }
 
     /// A client for the server, in no database.
@@ -56,4 +55,12 @@ impl ClickHouseConfig {
     pub(crate) fn client(&self) -> Client {
         self.server().with_database(&self.database)
     }
+}
+
+fn is_identifier(field: &'static str, name: &str) -> Result<(), ConfigError> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if !name.is_empty() && name.bytes().all(legal) {
+        return Ok(());
+    }
+    Err(wrong(field, "a name of letters, digits and underscores", format!("`{name}`")))
 }

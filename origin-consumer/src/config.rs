@@ -10,6 +10,7 @@ use figment::error::Kind;
 use figment::providers::{Env, Format, Toml};
 use serde::Deserialize;
 
+use crate::audit::AuditConfig;
 use crate::clickhouse::ClickHouseConfig;
 use crate::cloudflare::CloudflareConfig;
 use crate::consume::ConsumerConfig;
@@ -45,6 +46,8 @@ pub struct Config {
     pub sweep: SweepConfig,
     /// `[consumer]`
     pub consumer: ConsumerConfig,
+    /// `[audit]`
+    pub audit: AuditConfig,
     /// `[telemetry]`
     pub telemetry: TelemetryConfig,
     /// `[cloudflare]`
@@ -121,7 +124,7 @@ fn read(path: &Path) -> Result<String, ConfigError> {
 
 /// Names of fields that hold text: their values in the environment are taken as they are, where others are read as numbers
 /// or lists.
-const TEXTS: [&str; 17] = [
+const TEXTS: [&str; 18] = [
     "access_key_id",
     "account_id",
     "api_key",
@@ -134,10 +137,11 @@ const TEXTS: [&str; 17] = [
     "listen",
     "own_tenant",
     "password",
-    "path",
     "queue_id",
     "region",
     "secret_access_key",
+    "table",
+    "url",
     "user",
 ];
 
@@ -239,8 +243,15 @@ impl Config {
         self.clickhouse.check()?;
         self.s3.check()?;
         self.consumer.check()?;
-        self.sweep.check()?;
+        self.check_ledger()?;
+        self.audit.check(&self.sweep)?;
         self.telemetry.check()
+    }
+
+    /// Whether the ledger can be read with it.
+    pub fn check_ledger(&self) -> Result<(), ConfigError> {
+        self.queue.check()?;
+        self.sweep.check()
     }
 
     /// Whether the origin can run with it.
@@ -343,6 +354,7 @@ mod tests {
             "sweep",
             "clickhouse",
             "consumer",
+            "audit",
             "telemetry",
             "cloudflare",
             "edge",

@@ -27,6 +27,7 @@ pub mod objects;
 mod output;
 pub mod queue;
 pub mod queue_pull;
+pub mod replay;
 mod retry;
 pub mod rows;
 pub mod serve;

@@ -3,13 +3,18 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use clap::{Args, Parser, Subcommand};
 use origin_consumer::config::{Config, ConfigError};
 use origin_consumer::engine::{self, EngineError, EngineOptions};
+use origin_consumer::dlq::{self, DlqArgs, DlqError};
+use origin_consumer::failpoints;
 use origin_consumer::keys::{self, KeysArgs, KeysError};
+use origin_consumer::meter::{self, MeterArgs, Report};
 use origin_consumer::migrate::{self, MigrateError};
-use origin_consumer::serve::{Parts, ServeError, serve};
+use origin_consumer::queue::QueueError;
+use origin_consumer::serve::{Parts, ServeError, open_queue, serve};
 use origin_consumer::shutdown;
 use tracing_subscriber::EnvFilter;
 
@@ -59,6 +64,18 @@ enum Command {
         config: ConfigFile,
     },
     Keys(KeysArgs),
+    Meter {
+        #[command(flatten)]
+        config: ConfigFile,
+        #[command(flatten)]
+        arguments: MeterArgs,
+    },
+    Dlq {
+        #[command(flatten)]
+        config: ConfigFile,
+        #[command(flatten)]
+        arguments: DlqArgs,
+    },
     /// Serve the embedded ClickHouse engine on loopback, for development and tests
     Clickhouse {
         /// The data folder
@@ -108,6 +125,10 @@ enum Failure {
     #[error(transparent)]
     Keys(#[from] KeysError),
     #[error(transparent)]
+    Dlq(#[from] DlqError),
+    #[error("the ledger: {0}")]
+    Ledger(#[from] QueueError),
+    #[error(transparent)]
     Engine(#[from] EngineError),
     #[error("cannot start: {0}")]
     Start(#[from] std::io::Error),
@@ -118,16 +139,18 @@ impl Failure {
         match self {
             Self::Config(_) => ExitCode::from(2),
             Self::Keys(error) => ExitCode::from(error.exit_code()),
-            Self::Serve(_) | Self::Migrate { .. } | Self::Engine(_) | Self::Start(_) => ExitCode::FAILURE,
+            Self::Dlq(error) => ExitCode::from(error.exit_code()),
+            Self::Ledger(_) | Self::Serve(_) | Self::Migrate { .. } | Self::Engine(_) | Self::Start(_) => ExitCode::FAILURE,
         }
     }
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    failpoints::read_environment();
     start_log(cli.log_format);
     match run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             match &failure {
                 Failure::Keys(error) => keys::report(error),
@@ -138,7 +161,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<(), Failure> {
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Clickhouse { data, http_port, native_port, database, library, create_only } => {
             let exit_on_stdin_eof = cli.exit_on_stdin_eof;
@@ -151,7 +174,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
                 create_only,
                 exit_on_stdin_eof,
             };
-            Ok(engine::run(&options)?)
+            engine::run(&options)?;
+            Ok(ExitCode::SUCCESS)
         }
         Command::Serve { config, without_consumer, no_migrate } => {
             let config = Config::load(config.file.as_deref())?;
@@ -171,23 +195,36 @@ fn run(cli: Cli) -> Result<(), Failure> {
             config.check_clickhouse()?;
             in_runtime(migrate_now(&config))
         }
+        Command::Meter { config, arguments } => {
+            let config = Config::load(config.file.as_deref())?;
+            config.check_ledger()?;
+            in_runtime(show_meter(&config, &arguments))
+        }
+        Command::Dlq { config, arguments } => {
+            let config = Config::load(config.file.as_deref())?;
+            config.check_ledger()?;
+            in_runtime(async {
+                let queue = open_queue(&config.queue).await?;
+                Ok(dlq::run(arguments, &queue).await.map(|()| ExitCode::SUCCESS)?)
+            })
+        }
         Command::Keys(arguments) => {
             choose_tls();
-            in_runtime(async { Ok(keys::run(arguments).await?) })
+            in_runtime(async { Ok(keys::run(arguments).await.map(|()| ExitCode::SUCCESS)?) })
         }
     }
 }
 
-fn in_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+fn in_runtime(work: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
 }
 
-async fn run_services(config: &Config, parts: Parts, exit_on_stdin_eof: bool) -> Result<(), Failure> {
+async fn run_services(config: &Config, parts: Parts, exit_on_stdin_eof: bool) -> Result<ExitCode, Failure> {
     choose_tls();
     let stop = shutdown::requested(exit_on_stdin_eof)?;
     serve(config, parts, stop).await?;
     tracing::info!("ended as asked");
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// reqwest takes whatever the process has chosen; there is one choice, so a second try is harmless.
@@ -195,12 +232,18 @@ fn choose_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-async fn migrate_now(config: &Config) -> Result<(), Failure> {
+async fn migrate_now(config: &Config) -> Result<ExitCode, Failure> {
     let url = config.clickhouse.url.clone();
     let applied =
         migrate::migrate(&config.clickhouse).await.map_err(|source| Failure::Migrate { url, source })?;
     tracing::info!(?applied, database = config.clickhouse.database, "the schema is up to date");
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn show_meter(config: &Config, arguments: &MeterArgs) -> Result<ExitCode, Failure> {
+    let queue = open_queue(&config.queue).await?;
+    let report = Report::read(&queue, &arguments.into(), config.sweep.grace(), SystemTime::now().into()).await?;
+    Ok(ExitCode::from(meter::run(&report, arguments)?))
 }
 
 fn start_log(format: LogFormat) {

@@ -1,22 +1,28 @@
 //! Runs the origin, the consumer, or both, until the process is asked to end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use axum::Router;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::Audit;
 use crate::clickhouse::ClickHouseConfig;
 use crate::config::Config;
 use crate::consume::Consumer;
-use crate::fetch::Objects;
-use crate::http::{Origin, router};
+use crate::dead_letters::DeadLetters;
+use crate::http::{Monitor, Origin, monitor as monitor_paths, origin as origin_paths};
 use crate::insert::SpanTable;
 use crate::intake::Intake;
+use crate::meter::Watch;
 use crate::metrics::Metrics;
 use crate::migrate::migrate;
-use crate::queue::{Queue, QueueError};
+use crate::objects::{Bucket, Objects};
+use crate::queue::{Queue, QueueConfig, QueueError};
 use crate::queue_pull::QueuePull;
 use crate::sweep::Sweep;
 use crate::telemetry::Telemetry;
@@ -28,19 +34,21 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Something that is needed from the start could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The queue's file.
-    #[error("cannot open the queue {path} (queue.path): {source}")]
+    /// The queue's file or database.
+    #[error("cannot open the queue {place} (queue.url): {source}")]
     Queue {
-        /// Its path.
-        path: String,
+        /// Its file, or its server and database.
+        place: String,
         /// Why.
         source: QueueError,
     },
     /// The address.
-    #[error("cannot listen on {address} (http.listen): {source}")]
+    #[error("cannot listen on {address} ({field}): {source}")]
     Listen {
         /// Which.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
+        /// Where it is configured.
+        field: &'static str,
         /// Why.
         source: std::io::Error,
     },
@@ -66,63 +74,117 @@ pub struct Parts {
 /// Runs `parts` until `stop`; then takes nothing new, and ends what is in hand. The origin takes notifications at once:
 /// while ClickHouse is away, the queue fills.
 pub async fn serve(config: &Config, parts: Parts, stop: CancellationToken) -> Result<(), ServeError> {
-    let queue_failed = |source| ServeError::Queue { path: config.queue.path.display().to_string(), source };
-    let queue = Arc::new(Queue::open(&config.queue).map_err(queue_failed)?);
+    let queue = Arc::new(open_queue(&config.queue).await?);
     let metrics = Arc::new(Metrics::default());
     let (telemetry, telemetry_task) = Telemetry::start(&config.telemetry, &metrics)?;
-    let table = SpanTable::new(&config.clickhouse, config.consumer.insert_timeout());
-
-    let objects = Objects::new(&config.s3);
     // Without a migration the schema is taken to be there.
     let schema_ready = Arc::new(AtomicBool::new(!parts.migrate));
-    let migration = Migration { config: config.clickhouse.clone(), done: Arc::clone(&schema_ready) };
-    let migrated = tokio::spawn(migration.run(stop.clone()));
-    let consumer = parts.consumer.then(|| {
-        let consumer = Arc::new(Consumer {
-            config: config.consumer.clone(),
-            queue: Arc::clone(&queue),
-            objects: objects.clone(),
-            table: table.clone(),
-            metrics: Arc::clone(&metrics),
-            telemetry: telemetry.clone(),
-        });
-        let stop = stop.clone();
-        tokio::spawn(async move {
-            if matches!(migrated.await, Ok(true)) {
-                tracing::info!(workers = consumer.config.workers, "the consumer works");
-                consumer.run(stop).await;
-            }
-        })
-    });
+    let shared = Shared {
+        table: SpanTable::new(&config.clickhouse, config.consumer.insert_timeout()),
+        objects: Objects::new(&config.s3).decompressing_to(config.consumer.max_decompressed_bytes),
+        queue,
+        metrics,
+        telemetry,
+    };
+    let monitor = Monitor {
+        queue: Arc::clone(&shared.queue),
+        metrics: Arc::clone(&shared.metrics),
+        table: shared.table.clone(),
+        schema_ready: Arc::clone(&schema_ready),
+        grace: config.sweep.grace(),
+    };
+    let mut tasks = JoinSet::new();
+    if parts.consumer {
+        let migration = Migration { config: config.clickhouse.clone(), done: schema_ready };
+        shared.start_consumer(config, migration, &mut tasks, &stop);
+    }
+    let paths = monitor_paths(Arc::new(monitor));
     if parts.origin {
-        // It stands in for notifications, so it runs where they are taken.
-        let sweep = Sweep {
-            config: config.sweep.clone(),
-            queue: Arc::clone(&queue),
-            objects,
-            metrics: Arc::clone(&metrics),
-        };
-        tokio::spawn(sweep.run(stop.clone()));
+        let origin = shared.start_origin(config, &mut tasks, &stop)?;
+        listen(config.http.listen, paths.merge(origin_paths(origin)), "http.listen", stop.clone()).await?;
+    } else if let Some(address) = config.consumer.listen {
+        drop(shared);
+        listen(address, paths, "consumer.listen", stop.clone()).await?;
+    } else {
+        drop(shared);
+        stop.cancelled().await;
+    }
+    // A panic has been logged by its own; there is nothing left to do for it here.
+    while tasks.join_next().await.is_some() {}
+    let _ = telemetry_task.await;
+    Ok(())
+}
+
+/// Opens the queue, for whatever wants it.
+pub async fn open_queue(config: &QueueConfig) -> Result<Queue, ServeError> {
+    Queue::open(config).await.map_err(|source| ServeError::Queue { place: config.shown(), source })
+}
+
+/// What the parts share.
+struct Shared {
+    queue: Arc<Queue>,
+    objects: Objects,
+    table: SpanTable,
+    metrics: Arc<Metrics>,
+    telemetry: Telemetry,
+}
+
+impl Shared {
+    /// The consumer, and what looks after its work.
+    fn start_consumer(
+        &self,
+        config: &Config,
+        migration: Migration,
+        tasks: &mut JoinSet<()>,
+        stop: &CancellationToken,
+    ) {
+        let consumer = Arc::new(Consumer::new(
+            config.consumer.clone(),
+            Arc::clone(&self.queue),
+            self.objects.clone(),
+            self.table.clone(),
+            Arc::clone(&self.metrics),
+            self.telemetry.clone(),
+        ));
+        let bucket = Bucket::new(&config.s3);
+        let audit = Audit::new(
+            config.audit.clone(),
+            Arc::clone(&self.queue),
+            self.table.clone(),
+            bucket.clone(),
+            Arc::clone(&self.metrics),
+        );
+        tasks.spawn(DeadLetters::new(Arc::clone(&self.queue), bucket).run(stop.clone()));
+        let (workers, stop) = (config.consumer.workers, stop.clone());
+        tasks.spawn(async move {
+            if migration.run(stop.clone()).await {
+                tracing::info!(workers, "the consumer works");
+                tokio::join!(consumer.run(stop.clone()), audit.run(stop));
+            }
+        });
+    }
+
+    /// What brings notifications, and what stands in for them: it runs where they are taken.
+    fn start_origin(
+        self,
+        config: &Config,
+        tasks: &mut JoinSet<()>,
+        stop: &CancellationToken,
+    ) -> Result<Arc<Origin>, ServeError> {
+        let Self { queue, objects, metrics, telemetry, .. } = self;
+        let sweep = Sweep::new(config.sweep.clone(), Arc::clone(&queue), objects, Arc::clone(&metrics));
+        tasks.spawn(sweep.run(stop.clone()));
+        let grace = config.sweep.grace();
+        let watch = Watch { queue: Arc::clone(&queue), metrics: Arc::clone(&metrics), grace };
+        tasks.spawn(watch.run(stop.clone()));
         let intake = Arc::new(Intake { notify: config.notify.clone(), queue, telemetry });
         let pull = QueuePull::new(&config.queue_pull, &config.cloudflare, &intake, &metrics)
             .map_err(ServeError::QueuePull)?;
-        let pulling = pull.map(|pull| tokio::spawn(pull.run(stop.clone())));
-        let origin = Origin { intake, metrics, table, schema_ready };
-        listen(config.http.listen, origin, stop.clone()).await?;
-        if let Some(pulling) = pulling {
-            // As with the consumer: a panic has been logged.
-            let _ = pulling.await;
+        if let Some(pull) = pull {
+            tasks.spawn(pull.run(stop.clone()));
         }
-    } else {
-        drop(telemetry);
-        stop.cancelled().await;
+        Ok(Arc::new(Origin { intake, metrics }))
     }
-    if let Some(consumer) = consumer {
-        // A panic of a worker has been logged by its own; there is nothing left to do for it here.
-        let _ = consumer.await;
-    }
-    let _ = telemetry_task.await;
-    Ok(())
 }
 
 /// Brings the database to this version's schema, however long that takes.
@@ -157,16 +219,16 @@ impl Migration {
 }
 
 async fn listen(
-    address: std::net::SocketAddr,
-    origin: Origin,
+    address: SocketAddr,
+    paths: Router,
+    field: &'static str,
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
-    let failed = |source| ServeError::Listen { address, source };
+    let failed = |source| ServeError::Listen { address, field, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
-    tracing::info!(address = %bound, "the origin listens");
-    let server = axum::serve(listener, router(Arc::new(origin)))
-        .with_graceful_shutdown(stop.clone().cancelled_owned());
+    tracing::info!(address = %bound, "listening");
+    let server = axum::serve(listener, paths).with_graceful_shutdown(stop.clone().cancelled_owned());
     tokio::select! {
         served = server => served.map_err(failed),
         () = async { stop.cancelled().await; tokio::time::sleep(CLOSE_TIMEOUT).await } => {

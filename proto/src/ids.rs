@@ -187,7 +187,7 @@ impl UnixMillis {
         }
     }
 
-    pub(crate) fn date(self) -> DateTime<Utc> {
+    pub fn date(self) -> DateTime<Utc> {
         i64::try_from(self.0)
             .ok()
             .and_then(DateTime::from_timestamp_millis)

@@ -4,6 +4,7 @@
 //! shard, so that listings run side by side; the span count in the name, so that a listing alone gives the total of
 //! what was accepted.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -16,8 +17,11 @@ use crate::ids::{ObjectId, UnixMillis};
 /// Listings of one minute can run side by side as often as this: the shard is one hex digit.
 pub const SHARDS: u8 = 16;
 
-/// The key of an object in R2, in its parts.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// What every key begins with.
+pub const ROOT: &str = "v1/";
+
+/// The key of an object in R2, in its parts. Keys are in the order of their texts, which is that of listings.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ObjectKey {
     ulid: Ulid,
     object_id: ObjectId,
@@ -34,6 +38,29 @@ impl ObjectKey {
     /// of one millisecond apart.
     pub fn new(received_at: UnixMillis, random: u128, object_id: ObjectId, spans: u32) -> Self {
         Self { ulid: Ulid::from_parts(received_at.0, random), object_id, spans }
+    }
+
+    /// The key of the object whose file has this name: the name alone tells its folders.
+    pub fn from_file_name(name: &str) -> Result<Self, InvalidObjectKey> {
+        let parts = name.strip_suffix(".otlp").ok_or(InvalidObjectKey("no .otlp at its end"))?;
+        let mut parts = parts.split('-');
+        let (Some(ulid), Some(id), Some(spans), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(InvalidObjectKey("the name has not three parts"));
+        };
+        let key = Self {
+            ulid: Ulid::from_string(ulid).map_err(|_| InvalidObjectKey("the first part is no ULID"))?,
+            object_id: id.parse().map_err(|_| InvalidObjectKey("the second part is not 32 hex digits"))?,
+            spans: spans.parse().map_err(|_| InvalidObjectKey("the third part is no span count"))?,
+        };
+        // One object, one spelling: the ledger compares keys as text.
+        if key.file_name() == name { Ok(key) } else { Err(InvalidObjectKey("the name is spelled otherwise")) }
+    }
+
+    /// What follows the folders.
+    pub fn file_name(&self) -> String {
+        format!("{}-{}-{}.otlp", self.ulid, self.object_id, self.spans)
     }
 
     /// The id of the request body that the object holds.
@@ -55,7 +82,14 @@ impl ObjectKey {
     /// those of earlier minutes.
     pub fn folder_of(at: UnixMillis) -> String {
         let at = at.date();
-        format!("v1/{:04}/{:02}/{:02}/{:02}/{:02}/", at.year(), at.month(), at.day(), at.hour(), at.minute())
+        format!(
+            "{ROOT}{:04}/{:02}/{:02}/{:02}/{:02}/",
+            at.year(),
+            at.month(),
+            at.day(),
+            at.hour(),
+            at.minute()
+        )
     }
 
     /// The shard: 0 to [`SHARDS`] less one.
@@ -64,10 +98,25 @@ impl ObjectKey {
     }
 }
 
+impl Ord for ObjectKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let place = |key: &Self| (key.ulid.timestamp_ms() / 60_000, key.shard(), key.ulid, key.object_id);
+        // Numbers of one and of two digits are not in the order of their texts.
+        let spans = || self.spans.to_string().cmp(&other.spans.to_string());
+        place(self).cmp(&place(other)).then_with(spans)
+    }
+}
+
+impl PartialOrd for ObjectKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let folder = Self::folder_of(self.received_at());
-        write!(f, "{folder}{:x}/{}-{}-{}.otlp", self.shard(), self.ulid, self.object_id, self.spans)
+        write!(f, "{folder}{:x}/{}", self.shard(), self.file_name())
     }
 }
 
@@ -76,19 +125,7 @@ impl FromStr for ObjectKey {
 
     fn from_str(text: &str) -> Result<Self, InvalidObjectKey> {
         let (_, name) = text.rsplit_once('/').ok_or(InvalidObjectKey("no folder"))?;
-        let name = name.strip_suffix(".otlp").ok_or(InvalidObjectKey("no .otlp at its end"))?;
-        let mut parts = name.split('-');
-        let (Some(ulid), Some(id), Some(spans), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(InvalidObjectKey("the name has not three parts"));
-        };
-        let key = Self {
-            ulid: Ulid::from_string(ulid).map_err(|_| InvalidObjectKey("the first part is no ULID"))?,
-            object_id: id.parse().map_err(|_| InvalidObjectKey("the second part is not 32 hex digits"))?,
-            spans: spans.parse().map_err(|_| InvalidObjectKey("the third part is no span count"))?,
-        };
-        // One object, one spelling: the ledger compares keys as text.
+        let key = Self::from_file_name(name)?;
         if key.to_string() == text {
             Ok(key)
         } else {
@@ -154,6 +191,23 @@ mod tests {
         fn comes_back_from_its_text(millis in 0u64..4_102_444_800_000, random: u128, body: Vec<u8>, spans: u32) {
             let key = key(millis, random, &body, spans);
             prop_assert_eq!(key.to_string().parse::<ObjectKey>(), Ok(key));
+        }
+
+        #[test]
+        fn is_in_the_order_of_its_text(
+            (a, b) in (0u64..200_000, 0u64..200_000), random: u128, bodies in proptest::array::uniform2(0u8..3),
+            spans in proptest::array::uniform2(0u32..200),
+        ) {
+            let (a, b) = (key(a, random, &bodies[..1], spans[0]), key(b, random, &bodies[1..], spans[1]));
+            prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
+            let same_moment = ObjectKey { spans: spans[1], ..a.clone() };
+            prop_assert_eq!(a.cmp(&same_moment), a.to_string().cmp(&same_moment.to_string()));
+        }
+
+        #[test]
+        fn comes_back_from_its_file_name(millis in 0u64..4_102_444_800_000, random: u128, body: Vec<u8>) {
+            let key = key(millis, random, &body, 12);
+            prop_assert_eq!(ObjectKey::from_file_name(&key.file_name()), Ok(key));
         }
 
         #[test]

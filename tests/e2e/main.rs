@@ -11,6 +11,7 @@ mod hostile;
 mod insert;
 mod journey;
 mod keys;
+mod objects;
 mod origin;
 mod queue_pull;
 mod refusals;

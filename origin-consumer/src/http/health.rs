@@ -11,10 +11,14 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::Origin;
+use super::Monitor;
+use crate::meter::{Range, Report};
+use crate::time::now;
 
 /// A check that takes longer has failed.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+/// What the meter's metrics cover.
+const METER_MINUTES: u32 = 60;
 
 /// Answers as long as the process runs.
 pub(super) async fn alive() -> &'static str {
@@ -23,15 +27,15 @@ pub(super) async fn alive() -> &'static str {
 
 /// 200 as long as notifications can be taken. ClickHouse and its schema are reported, and do not count: while they are not
 /// there the queue fills, and nobody is turned away.
-pub(super) async fn ready(State(origin): State<Arc<Origin>>) -> Response {
+pub(super) async fn ready(State(monitor): State<Arc<Monitor>>) -> Response {
     let (queue, clickhouse) = tokio::join!(
-        tokio::time::timeout(CHECK_TIMEOUT, origin.intake.queue.depth()),
-        tokio::time::timeout(CHECK_TIMEOUT, origin.table.ping()),
+        tokio::time::timeout(CHECK_TIMEOUT, monitor.queue.depth()),
+        tokio::time::timeout(CHECK_TIMEOUT, monitor.table.ping()),
     );
     let queue_ok = matches!(queue, Ok(Ok(_)));
     let word = |ok| if ok { "ok" } else { "unavailable" };
     let clickhouse_ok = matches!(clickhouse, Ok(Ok(())));
-    let schema_ok = origin.schema_ready.load(Ordering::Relaxed);
+    let schema_ok = monitor.schema_ready.load(Ordering::Relaxed);
     let checks =
         json!({ "queue": word(queue_ok), "clickhouse": word(clickhouse_ok), "schema": word(schema_ok) });
     let status = if queue_ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -39,11 +43,16 @@ pub(super) async fn ready(State(origin): State<Arc<Origin>>) -> Response {
 }
 
 /// The metrics, in the OpenMetrics text format.
-pub(super) async fn metrics(State(origin): State<Arc<Origin>>) -> Response {
-    match origin.intake.queue.depth().await {
-        Ok(depth) => origin.metrics.queue_depth(depth),
+pub(super) async fn metrics(State(monitor): State<Arc<Monitor>>) -> Response {
+    match monitor.queue.depth().await {
+        Ok(depth) => monitor.metrics.queue_depth(depth),
         Err(error) => tracing::warn!(%error, "the queue's depth cannot be read"),
     }
+    let last_hour = Range { minutes: METER_MINUTES, tenant: None };
+    match Report::read(&monitor.queue, &last_hour, monitor.grace, now()).await {
+        Ok(report) => monitor.metrics.meter(&report.total),
+        Err(error) => tracing::warn!(%error, "the loss meter cannot be read"),
+    }
     let openmetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(CONTENT_TYPE, openmetrics)], origin.metrics.text()).into_response()
+    ([(CONTENT_TYPE, openmetrics)], monitor.metrics.text()).into_response()
 }

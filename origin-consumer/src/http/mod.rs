@@ -1,14 +1,18 @@
-//! The origin: what it listens on, and what it answers.
+//! What is listened on, and what is answered: notifications by the origin, and what watches a process by each.
 
 mod health;
+mod meter;
 mod notify;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::http::StatusCode;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
@@ -16,6 +20,10 @@ use serde::Deserialize;
 use crate::insert::SpanTable;
 use crate::intake::Intake;
 use crate::metrics::Metrics;
+use crate::queue::Queue;
+
+/// What Cloudflare adds to every request that comes through it.
+const CF_RAY: &str = "cf-ray";
 
 /// `[http]`
 #[derive(Debug, Clone, Deserialize)]
@@ -31,27 +39,51 @@ impl Default for HttpConfig {
     }
 }
 
-/// What the handlers share.
+/// What the handlers of notifications share.
 pub struct Origin {
     /// Where notifications go.
     pub intake: Arc<Intake>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// What those share that watch a process.
+pub struct Monitor {
+    /// The ledger.
+    pub queue: Arc<Queue>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Asked for by `/readyz` only.
     pub table: SpanTable,
     /// Whether the database has this version's schema, as far as is known.
     pub schema_ready: Arc<AtomicBool>,
+    /// How long a notification may take (`sweep.grace_seconds`).
+    pub grace: Duration,
 }
 
 /// The paths of the origin.
-pub fn router(origin: Arc<Origin>) -> Router {
-    Router::new()
-        // The path that the Worker is routed on, so that a rule which lets the one through lets the other through.
-        .route("/v1/traces", post(notify::take))
-        .route("/healthz", get(health::alive))
+pub fn origin(origin: Arc<Origin>) -> Router {
+    // The path that the Worker is routed on, so that a rule which lets the one through lets the other through.
+    Router::new().route("/v1/traces", post(notify::take)).with_state(origin)
+}
+
+/// The paths for those who watch. They are not there for requests that came through Cloudflare: tenants' names and numbers
+/// are nobody's business outside.
+pub fn monitor(monitor: Arc<Monitor>) -> Router {
+    let inside = Router::new()
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
-        .with_state(origin)
+        .route("/api/meter", get(meter::report))
+        .route_layer(middleware::from_fn(only_from_inside))
+        .with_state(monitor);
+    Router::new().route("/healthz", get(health::alive)).merge(inside)
+}
+
+async fn only_from_inside(request: Request, next: Next) -> Response {
+    if request.headers().contains_key(CF_RAY) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    next.run(request).await
 }
 
 /// A refusal: a stable code and a message, as JSON.

@@ -30,8 +30,13 @@ pub enum TableError {
     #[error("clickhouse: {0}")]
     Server(#[from] Error),
     /// It took too long.
-    #[error("clickhouse: {0} took longer than {} s", .1.as_secs())]
-    Timeout(&'static str, Duration),
+    #[error("clickhouse: {what} took longer than {} s", at_most.as_secs())]
+    Timeout {
+        /// What did.
+        what: &'static str,
+        /// Than this.
+        at_most: Duration,
+    },
 }
 
 /// Codes of errors that are about the rows: the same rows will always meet them.
@@ -163,7 +168,7 @@ impl SpanSink for SpanTable {
         let mut awaited: HashSet<String> = in_time("a look", QUERY_TIMEOUT, query).await?.into_iter().collect();
         while !awaited.is_empty() {
             if Instant::now() > deadline {
-                return Err(TableError::Timeout("the end of other inserts", self.end_timeout));
+                return Err(TableError::Timeout { what: "the end of other inserts", at_most: self.end_timeout });
             }
             tokio::time::sleep(LOOK_INTERVAL).await;
             let query = self.client.query_raw(&running).fetch_all::<String>();
@@ -219,6 +224,6 @@ async fn in_time<T>(
 ) -> Result<T, TableError> {
     match tokio::time::timeout(at_most, answer).await {
         Ok(answered) => Ok(answered?),
-        Err(_) => Err(TableError::Timeout(what, at_most)),
+        Err(_) => Err(TableError::Timeout { what, at_most }),
     }
 }

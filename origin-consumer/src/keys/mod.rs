@@ -11,7 +11,7 @@ mod revoke;
 mod rotate;
 mod show_usage;
 mod store;
-mod times;
+pub(crate) mod times;
 mod usage;
 
 use std::path::PathBuf;
@@ -27,6 +27,7 @@ pub use usage::{EdgeConfig, UsageError};
 use arguments::KeysCommand;
 use store::KeyStore;
 
+use crate::output;
 use crate::config::{Config, ConfigError};
 
 /// A command did not do what it was asked for.

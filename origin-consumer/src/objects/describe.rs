@@ -1,0 +1,130 @@
+//! What would have been notified of an object, from what is there of it.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use spillway_proto::notification::Notification;
+use spillway_proto::otlp::{DecompressLimits, decompress};
+use spillway_proto::record::records_of;
+use spillway_proto::trace_context::TraceContext;
+use spillway_proto::{ObjectKey, Sha256Digest, TenantId};
+
+use super::ObjectError;
+
+/// What R2 keeps of an object beside its content.
+pub struct Kept {
+    /// Its size.
+    pub bytes: u64,
+    /// What the edge gave along.
+    pub metadata: HashMap<String, String>,
+}
+
+/// From what the edge gave along; nothing if a part of it is missing or wrong.
+pub fn from_metadata(key: &ObjectKey, kept: &Kept) -> Option<Notification> {
+    let field = |name: &str| kept.metadata.get(name).map(String::as_str);
+    let of = Facts {
+        tenant: field("tenant")?.parse().ok()?,
+        bytes: kept.bytes,
+        payload_bytes: field("payload-bytes")?.parse().ok()?,
+        sha256: field("sha256")?.parse().ok()?,
+        trace_context: field("traceparent")?.parse().ok()?,
+    };
+    Some(notification(key, of))
+}
+
+/// From its content, whose payloads decompress to `max_bytes` together at most.
+pub fn from_content(key: &ObjectKey, object: Bytes, max_bytes: usize) -> Result<Notification, ObjectError> {
+    let poison = |error: &dyn std::error::Error| ObjectError::Poison(error.to_string());
+    let (bytes, sha256) = (object.len() as u64, Sha256Digest::of(&object));
+    let records = records_of(object).map_err(|error| poison(&error))?;
+    let first = records.first().ok_or_else(|| ObjectError::Poison("the object is empty".to_owned()))?;
+    if records.iter().any(|record| record.tenant != first.tenant) {
+        return Err(ObjectError::Poison("the object holds spans of several tenants".to_owned()));
+    }
+    let mut payload_bytes = 0;
+    for record in &records {
+        // The edge has judged the ratio; here only the size counts.
+        let limits = DecompressLimits { max_bytes: max_bytes - payload_bytes, max_ratio: usize::MAX };
+        let payload = decompress(&record.payload, record.compression, limits);
+        payload_bytes += payload.map_err(|error| poison(&error))?.len();
+    }
+    let of = Facts {
+        tenant: first.tenant.clone(),
+        bytes,
+        payload_bytes: payload_bytes as u64,
+        sha256,
+        trace_context: first.trace_context,
+    };
+    Ok(notification(key, of))
+}
+
+struct Facts {
+    tenant: TenantId,
+    bytes: u64,
+    payload_bytes: u64,
+    sha256: Sha256Digest,
+    trace_context: TraceContext,
+}
+
+fn notification(key: &ObjectKey, of: Facts) -> Notification {
+    Notification {
+        object_key: key.clone(),
+        tenant: of.tenant,
+        bytes: of.bytes,
+        payload_bytes: of.payload_bytes,
+        sha256: of.sha256,
+        received_at_unix_ms: key.received_at(),
+        // R2 tells to the second when it had the object; it cannot have been earlier than this.
+        stored_at_unix_ms: key.received_at(),
+        trace_context: of.trace_context,
+        parent_span_id: None,
+        edge_reports_span: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{object, record};
+    use super::*;
+
+    #[test]
+    fn metadata_and_content_tell_the_same() {
+        let (key, bytes) = object("acme", 0, 3);
+        let content = from_content(&key, bytes.clone().into(), 1 << 20).unwrap();
+        assert_eq!((content.tenant.as_str(), content.bytes), ("acme", bytes.len() as u64));
+        let metadata: HashMap<_, _> = [
+            ("tenant", "acme".to_owned()),
+            ("sha256", content.sha256.to_string()),
+            ("payload-bytes", content.payload_bytes.to_string()),
+            ("traceparent", content.trace_context.to_string()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+        let kept = |metadata| Kept { bytes: bytes.len() as u64, metadata };
+        assert_eq!(from_metadata(&key, &kept(metadata.clone())), Some(content));
+        for name in metadata.keys() {
+            let mut wrong = metadata.clone();
+            wrong.insert(name.clone(), "wrong of itself".to_owned());
+            assert_eq!(from_metadata(&key, &kept(wrong.clone())), None, "{name}");
+            wrong.remove(name);
+            assert_eq!(from_metadata(&key, &kept(wrong)), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_of_one_tenant_within_bounds_is_poison() {
+        let (key, good) = object("acme", 0, 3);
+        let two_tenants = [record("acme", b"a").to_object(), record("other", b"b").to_object()].concat();
+        let twice =
+            [record("acme", &[b'x'; 600]).to_object(), record("acme", &[b'x'; 600]).to_object()].concat();
+        for (bytes, named) in [
+            (good[..good.len() - 1].to_vec(), "not a sequence of records"),
+            (Vec::new(), "0 records"),
+            (two_tenants, "several tenants"),
+            (twice, "grows over"),
+        ] {
+            let error = from_content(&key, bytes.into(), 1_000).unwrap_err();
+            assert!(matches!(&error, ObjectError::Poison(reason) if reason.contains(named)), "{error}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What `origin-consumer replay` is told on the command line.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args};
+use spillway_proto::object_key::ROOT;
+use spillway_proto::{ObjectKey, Sha256Digest, TenantId, UnixMillis};
+
+use super::checkpoint::Identity;
+use super::range::{TimeRange, When};
+use super::rate::Rate;
+use super::selection::{Selection, Which};
+
+/// Bring objects that are stored in R2, or were copied from there, into ClickHouse again
+#[derive(Debug, Args)]
+#[command(after_help = REPLAY_HELP, group = ArgGroup::new("which").required(true).multiple(true))]
+pub struct ReplayArgs {
+    /// The configuration file
+    #[arg(long = "config", value_name = "FILE", env = "SPILLWAY_CONFIG")]
+    pub file: Option<PathBuf>,
+    /// Objects received from then on: a time, or how long ago, such as 2h or 1d [default: from the first]
+    #[arg(long, value_name = "TIME|DURATION", group = "which")]
+    pub from: Option<When>,
+    /// Objects received before then: a time, or how long ago [default: now]
+    #[arg(long, value_name = "TIME|DURATION")]
+    pub to: Option<When>,
+    /// Of this tenant only; may be repeated [default: of all]
+    #[arg(long = "tenant", value_name = "TENANT")]
+    pub tenants: Vec<TenantId>,
+    /// Objects whose keys begin so, such as v1/2026/11/20/
+    #[arg(long, group = "which", value_parser = prefix)]
+    pub prefix: Option<String>,
+    /// This object; may be repeated
+    #[arg(long = "object", value_name = "KEY", group = "which", conflicts_with_all = ["from", "to", "prefix"])]
+    pub objects: Vec<ObjectKey>,
+    /// Read objects from this folder instead of R2: a copy of the bucket, or files with the names of objects
+    #[arg(long, value_name = "DIR", group = "which")]
+    pub folder: Option<PathBuf>,
+    /// Show what would be replayed, by tenant and day, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// No faster than this: 5000spans/s or 20objects/s [default: as fast as it goes]
+    #[arg(long, value_name = "RATE")]
+    pub rate: Option<Rate>,
+    /// Objects that are asked for side by side
+    #[arg(long, value_name = "N", default_value = "16")]
+    pub concurrency: NonZeroUsize,
+    /// Note here how far it has come, and go on from there if the file is there
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub checkpoint: Option<PathBuf>,
+}
+
+const REPLAY_HELP: &str = "\
+What is stored already is found there, and is not stored twice. Times are those of receipt at the edge, as the object's key
+has them. The tenant is not in the key, so --tenant asks R2 for every object of the time range (one class B operation each).
+
+Examples:
+  origin-consumer replay --from 2h --dry-run
+  origin-consumer replay --from 2026-11-20T08:00:00Z --to 2026-11-20T12:00:00Z --tenant acme --rate 5000spans/s
+  origin-consumer replay --prefix v1/2026/11/20/ --checkpoint replay.json
+  origin-consumer replay --folder /backup/spillway --checkpoint replay.json
+  origin-consumer replay --object v1/2026/11/21/03/04/6/01M7Y0Z8SE0000000000000007-d60c108ffaa80ca0a4899a8583e9400e-12.otlp
+
+A replay that was interrupted goes on where it was if it is called again with the same arguments: a relative time, and now,
+are then what they were at its start. Its checkpoint is good for no other replay. Besides FILE there is FILE.lock, by which
+two processes do not share one.
+
+Progress goes to standard error, as a bar where that is a terminal, else as a line every 5 s; the totals of --dry-run go to
+standard output.
+
+Exit codes: 0 all is stored, 1 failed (call it again with the same --checkpoint), 2 the command line, the configuration or
+the checkpoint is wrong, 3 ended, but some objects cannot be read, 4 interrupted (as 1).";
+
+impl ReplayArgs {
+    /// What is asked for, at `now`.
+    pub fn selection(&self, now: UnixMillis) -> Selection {
+        let which = if self.objects.is_empty() {
+            let prefix = self.prefix.clone().unwrap_or_default();
+            Which::Received { range: self.range(now), prefix }
+        } else {
+            Which::these(self.objects.clone())
+        };
+        Selection { which, tenants: self.tenants.iter().cloned().collect() }
+    }
+
+    /// What makes it this replay and no other; `source` and `target` hold no secret.
+    pub fn identity(&self, source: String, target: String) -> Identity {
+        let shown = |when: Option<When>| when.map(|when| when.to_string());
+        let objects: BTreeSet<_> = self.objects.iter().map(ToString::to_string).collect();
+        let digest =
+            || Sha256Digest::of(objects.iter().map(String::as_str).collect::<Vec<_>>().join("\n").as_bytes());
+        Identity {
+            source,
+            target,
+            from: shown(self.from),
+            to: shown(self.to),
+            tenants: self.tenants.iter().cloned().collect(),
+            prefix: self.prefix.clone(),
+            objects: (!objects.is_empty()).then(digest),
+        }
+    }
+
+    fn range(&self, now: UnixMillis) -> TimeRange {
+        let moment = |when: Option<When>| when.map(|when| when.moment(now));
+        TimeRange { from: moment(self.from).unwrap_or(UnixMillis(0)), until: moment(self.to).unwrap_or(now) }
+    }
+}
+
+fn prefix(text: &str) -> Result<String, String> {
+    if text.starts_with(ROOT) || ROOT.starts_with(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("keys begin with {ROOT}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        replay: ReplayArgs,
+    }
+
+    fn parsed(arguments: &str) -> Result<ReplayArgs, clap::Error> {
+        let arguments = arguments.split_whitespace();
+        Cli::try_parse_from(["replay"].into_iter().chain(arguments)).map(|cli| cli.replay)
+    }
+
+    const KEY: &str =
+        "v1/2026/11/21/03/04/6/01M7Y0Z8SE0000000000000007-d60c108ffaa80ca0a4899a8583e9400e-12.otlp";
+
+    #[test]
+    fn one_must_say_which_objects() {
+        for good in [
+            "--from 2h",
+            "--from 1d --to 2026-11-21T00:00:00Z --tenant acme --tenant other --dry-run",
+            "--prefix v1/2026/ --rate 20objects/s --checkpoint replay.json",
+            "--folder /backup",
+            &format!("--object {KEY} --folder /backup"),
+        ] {
+            parsed(good).unwrap();
+        }
+        for bad in [
+            "",
+            "--to 2h",
+            "--tenant acme",
+            "--prefix dlq/",
+            "--object v1/x",
+            &format!("--object {KEY} --from 2h"),
+            "--from 2h --concurrency 0",
+            "--from 2h --rate 0spans/s",
+            "--from 2h --dry-run --checkpoint replay.json",
+        ] {
+            assert!(parsed(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_same_arguments_are_the_same_replay_whenever_they_are_given() {
+        let identity =
+            |arguments: &str| parsed(arguments).unwrap().identity("r2".to_owned(), "ch".to_owned());
+        let one = identity("--from 2h --tenant b --tenant a");
+        assert_eq!(one, identity("--tenant a --from 120m --tenant b --rate 5spans/s"));
+        for other in
+            ["--from 3h --tenant a --tenant b", "--from 2h --tenant a", "--from 2h --to 1h", "--prefix v1/"]
+        {
+            assert_ne!(one, identity(other), "{other}");
+        }
+        assert_ne!(identity("--folder x"), identity(&format!("--folder x --object {KEY}")));
+    }
+
+    #[test]
+    fn the_help_names_every_option_and_exit_code() {
+        use clap::CommandFactory;
+        let help = Cli::command().render_long_help().to_string();
+        for named in
+            ["--from", "--tenant", "--object", "--folder", "--checkpoint", "Exit codes: 0", "3 ended"]
+        {
+            assert!(help.contains(named), "{named}: {help}");
+        }
+    }
+}
