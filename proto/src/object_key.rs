@@ -20,7 +20,8 @@ pub const SHARDS: u8 = 16;
 /// What every key begins with.
 pub const ROOT: &str = "v1/";
 
-/// The key of an object in R2, in its parts. Keys are in the order of their texts, which is that of listings.
+/// The key of an object in R2, in its parts. Keys are in the order of their texts, which is that of
+/// listings, up to the year 9999.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ObjectKey {
     ulid: Ulid,

@@ -152,7 +152,7 @@ impl Bucket {
     /// Copies an object within the bucket, with what is kept beside it.
     pub async fn copy(&self, from: &str, to: &str) -> Result<(), ObjectError> {
         let copy = self.client.copy_object().bucket(&self.name).key(to);
-        copy.copy_source(format!("{}/{from}", self.name)).send().await.map_err(failed)?;
+        copy.copy_source(encoded(&format!("{}/{from}", self.name))).send().await.map_err(failed)?;
         Ok(())
     }
 
@@ -172,6 +172,19 @@ impl Bucket {
         }
         Ok(())
     }
+}
+
+/// As the header of a copy wants it, which the SDK takes as it is.
+fn encoded(path: &str) -> String {
+    let mut encoded = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            encoded.push(byte.into());
+        } else {
+            encoded += &format!("%{byte:02X}");
+        }
+    }
+    encoded
 }
 
 fn unbuilt(error: BuildError) -> ObjectError {

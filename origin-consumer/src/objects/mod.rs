@@ -111,6 +111,9 @@ impl Objects {
             if let Some(notification) = describe::from_metadata(key, &kept) {
                 return Ok(notification);
             }
+            if kept.bytes > self.max_object_bytes {
+                return Err(too_large(self.max_object_bytes));
+            }
         }
         let bytes = self.read(key, self.max_object_bytes).await?;
         let (key, max_decompressed_bytes) = (key.clone(), self.max_decompressed_bytes);

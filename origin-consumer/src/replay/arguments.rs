@@ -75,14 +75,14 @@ the checkpoint is wrong, 3 ended, but some objects cannot be read, 4 interrupted
 
 impl ReplayArgs {
     /// What is asked for, at `now`.
-    pub fn selection(&self, now: UnixMillis) -> Selection {
+    pub fn selection(&self, now: UnixMillis) -> Result<Selection, EmptyRange> {
         let which = if self.objects.is_empty() {
             let prefix = self.prefix.clone().unwrap_or_default();
-            Which::Received { range: self.range(now), prefix }
+            Which::Received { range: self.range(now)?, prefix }
         } else {
             Which::these(self.objects.clone())
         };
-        Selection { which, tenants: self.tenants.iter().cloned().collect() }
+        Ok(Selection { which, tenants: self.tenants.iter().cloned().collect() })
     }
 
     /// What makes it this replay and no other; `source` and `target` hold no secret.
@@ -102,11 +102,18 @@ impl ReplayArgs {
         }
     }
 
-    fn range(&self, now: UnixMillis) -> TimeRange {
+    fn range(&self, now: UnixMillis) -> Result<TimeRange, EmptyRange> {
         let moment = |when: Option<When>| when.map(|when| when.moment(now));
-        TimeRange { from: moment(self.from).unwrap_or(UnixMillis(0)), until: moment(self.to).unwrap_or(now) }
+        let from = moment(self.from).unwrap_or(UnixMillis(0));
+        let range = TimeRange { from, until: moment(self.to).unwrap_or(now) };
+        if range.is_empty() { Err(EmptyRange) } else { Ok(range) }
     }
 }
+
+/// Nothing can have been received in the time that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("--from must be before --to, which is now if it is not given")]
+pub struct EmptyRange;
 
 fn prefix(text: &str) -> Result<String, String> {
     if text.starts_with(ROOT) || ROOT.starts_with(text) {
@@ -159,6 +166,26 @@ mod tests {
         ] {
             assert!(parsed(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn times_are_counted_from_now_and_must_not_be_the_wrong_way_round() {
+        let now = UnixMillis(1_795_230_245_678);
+        let which =
+            |arguments: &str| parsed(arguments).unwrap().selection(now).map(|selection| selection.which);
+        let received = |from: u64, until: u64| {
+            let range = TimeRange { from: UnixMillis(from), until: UnixMillis(until) };
+            Ok(Which::Received { range, prefix: String::new() })
+        };
+        assert_eq!(which("--from 2h"), received(now.0 - 7_200_000, now.0));
+        assert_eq!(which("--from 2h --to 1h"), received(now.0 - 7_200_000, now.0 - 3_600_000));
+        assert_eq!(which("--folder x --to 1h"), received(0, now.0 - 3_600_000));
+        assert_eq!(which("--from 1h --to 2h"), Err(EmptyRange));
+        assert_eq!(which("--from 2999-01-01T00:00:00Z"), Err(EmptyRange));
+        assert_eq!(
+            which(&format!("--object {KEY} --object {KEY}")),
+            Ok(Which::These(vec![KEY.parse().unwrap()]))
+        );
     }
 
     #[test]
