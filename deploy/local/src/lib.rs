@@ -7,6 +7,7 @@
 
 pub mod command;
 pub mod demo;
+mod descendants;
 pub mod edge;
 pub mod engine;
 pub mod http;
