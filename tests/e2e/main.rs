@@ -12,6 +12,7 @@ mod insert;
 mod journey;
 mod keys;
 mod origin;
+mod postgres;
 mod queue_pull;
 mod refusals;
 mod wire;
