@@ -34,7 +34,7 @@ run: build ## start everything and send one trace
 	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/debug/local-stack" $(if $(ONCE),--once)
 
 test: export SPILLWAY_WITH_ENGINE := 1
-test: setup_options := --with-exporters
+test: setup_options := --for-tests
 test: build ## run all tests
 	@$(with_tools) cargo test --workspace
 

@@ -5,12 +5,13 @@
 #   deploy/local/setup.sh                        set up what is missing
 #   deploy/local/setup.sh --with-checkers        the same, and what `make deny` runs
 #   deploy/local/setup.sh --with-fuzzer          the same, and cargo-fuzz, which `make fuzz` runs
-#   deploy/local/setup.sh --with-exporters       the same, and the exporters of Python and Node, which `make test` drives
+#   deploy/local/setup.sh --for-tests            the same, and PostgreSQL and the exporters of Python and Node for `make test`
 #   deploy/local/setup.sh --with-all-exporters   the same, and all that `make interop` drives
 #   deploy/local/setup.sh --print-env-file       print the path of the file of shell exports that it writes
 #
 # SPILLWAY_CACHE            where the tools live (default: ~/.cache/spillway)
 # SPILLWAY_WASM_TOOLCHAIN   rustup, debian or auto: where the wasm target comes from (see setup/wasm-target.sh)
+# SPILLWAY_POSTGRES         machine, npm or auto: where PostgreSQL comes from (see setup/postgres.sh)
 # CLICKHOUSE_URL            a ClickHouse server to use; the engine is then not downloaded
 # shellcheck source-path=SCRIPTDIR
 set -euo pipefail
@@ -26,6 +27,7 @@ tools=$here/tools
 . "$here/setup/cargo-tools.sh"
 . "$here/setup/wasm-target.sh"
 . "$here/setup/interop-tools.sh"
+. "$here/setup/postgres.sh"
 
 check_machine() {
     [[ $(uname -sm) == "Linux x86_64" ]] || die "this set-up knows Linux on x86_64 only, this machine is $(uname -sm)"
@@ -61,6 +63,7 @@ write_env_file() {
         [[ -z $interop_python ]] || export_line SPILLWAY_INTEROP_PYTHON "$interop_python"
         [[ -z $interop_node_modules ]] || export_line SPILLWAY_INTEROP_NODE_MODULES "$interop_node_modules"
         [[ -z $telemetrygen ]] || export_line SPILLWAY_INTEROP_TELEMETRYGEN "$telemetrygen"
+        [[ -z $postgres_bin ]] || export_line SPILLWAY_POSTGRES_BIN "$postgres_bin"
         export_line SPILLWAY_CARGO_DENY "${cargo_deny-}"
         export_line SPILLWAY_CARGO_MACHETE "${cargo_machete-}"
         export_line SPILLWAY_WASM_SYSROOT "$wasm_sysroot"
@@ -71,9 +74,9 @@ write_env_file() {
 }
 
 case "${1-}" in
-    "" | --with-checkers | --with-fuzzer | --with-exporters | --with-all-exporters) extras=${1-} ;;
+    "" | --with-checkers | --with-fuzzer | --for-tests | --with-all-exporters) extras=${1-} ;;
     --print-env-file) echo "$env_file"; exit ;;
-    *) die "unknown argument $1; usage: setup.sh [--with-checkers | --with-fuzzer | --with-exporters | --with-all-exporters | --print-env-file]" ;;
+    *) die "unknown argument $1; usage: setup.sh [--with-checkers | --with-fuzzer | --for-tests | --with-all-exporters | --print-env-file]" ;;
 esac
 
 check_machine
@@ -92,12 +95,16 @@ set_up_wasm_bindgen
 case $extras in
     --with-checkers) set_up_checkers ;;
     --with-fuzzer) set_up_fuzzer ;;
-    --with-exporters) set_up_exporters ;;
+    --for-tests)
+        set_up_postgres
+        set_up_exporters
+        ;;
     --with-all-exporters)
         set_up_exporters
         set_up_telemetrygen
         ;;
 esac
 find_exporters
+find_postgres
 write_env_file
 say "everything is in place in $cache"

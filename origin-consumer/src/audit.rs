@@ -17,7 +17,7 @@ use crate::metrics::Metrics;
 use crate::objects::{Bucket, ObjectError};
 use crate::queue::{Finding, Queue, QueueError};
 use crate::sweep::SweepConfig;
-use crate::time::{after, before, every, now};
+use crate::time::{after, before, ticks, now};
 
 const CHORE: &str = "audit";
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -104,12 +104,16 @@ impl Audit {
 
     /// Audits until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        every(INTERVAL, &stop, async || {
-            if let Err(error) = self.round().await {
-                tracing::warn!(%error, "the audit could not go on");
+        let mut ticks = ticks(INTERVAL);
+        let forever = async {
+            loop {
+                ticks.tick().await;
+                if let Err(error) = self.round().await {
+                    tracing::warn!(%error, "the audit could not go on");
+                }
             }
-        })
-        .await;
+        };
+        stop.run_until_cancelled(forever).await;
     }
 
     async fn round(&self) -> Result<(), AuditError> {

@@ -12,7 +12,7 @@ use ulid::Ulid;
 
 use crate::objects::{Bucket, ObjectError};
 use crate::queue::{DeadObject, Queue, QueueError};
-use crate::time::{after, every, now};
+use crate::time::{after, ticks, now};
 
 const CHORE: &str = "dead-letters";
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -66,12 +66,16 @@ impl DeadLetters {
 
     /// Copies until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        every(INTERVAL, &stop, async || {
-            if let Err(error) = self.round().await {
-                tracing::warn!(%error, "a dead object could not be copied to dlq/; it is tried again");
+        let mut ticks = ticks(INTERVAL);
+        let forever = async {
+            loop {
+                ticks.tick().await;
+                if let Err(error) = self.round().await {
+                    tracing::warn!(%error, "a dead object could not be copied to dlq/; it is tried again");
+                }
             }
-        })
-        .await;
+        };
+        stop.run_until_cancelled(forever).await;
     }
 
     async fn round(&self) -> Result<(), CopyError> {

@@ -3,7 +3,6 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 use clap::{Args, Parser, Subcommand};
 use origin_consumer::config::{Config, ConfigError};
@@ -11,9 +10,8 @@ use origin_consumer::engine::{self, EngineError, EngineOptions};
 use origin_consumer::dlq::{self, DlqArgs, DlqError};
 use origin_consumer::failpoints;
 use origin_consumer::keys::{self, KeysArgs, KeysError};
-use origin_consumer::meter::{self, MeterArgs, Report};
+use origin_consumer::meter::{self, MeterArgs, MeterError};
 use origin_consumer::migrate::{self, MigrateError};
-use origin_consumer::queue::QueueError;
 use origin_consumer::serve::{Parts, ServeError, open_queue, serve};
 use origin_consumer::shutdown;
 use tracing_subscriber::EnvFilter;
@@ -126,8 +124,8 @@ enum Failure {
     Keys(#[from] KeysError),
     #[error(transparent)]
     Dlq(#[from] DlqError),
-    #[error("the ledger: {0}")]
-    Ledger(#[from] QueueError),
+    #[error(transparent)]
+    Meter(#[from] MeterError),
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error("cannot start: {0}")]
@@ -140,7 +138,7 @@ impl Failure {
             Self::Config(_) => ExitCode::from(2),
             Self::Keys(error) => ExitCode::from(error.exit_code()),
             Self::Dlq(error) => ExitCode::from(error.exit_code()),
-            Self::Ledger(_) | Self::Serve(_) | Self::Migrate { .. } | Self::Engine(_) | Self::Start(_) => ExitCode::FAILURE,
+            Self::Meter(_) | Self::Serve(_) | Self::Migrate { .. } | Self::Engine(_) | Self::Start(_) => ExitCode::FAILURE,
         }
     }
 }
@@ -242,8 +240,7 @@ async fn migrate_now(config: &Config) -> Result<ExitCode, Failure> {
 
 async fn show_meter(config: &Config, arguments: &MeterArgs) -> Result<ExitCode, Failure> {
     let queue = open_queue(&config.queue).await?;
-    let report = Report::read(&queue, &arguments.into(), config.sweep.grace(), SystemTime::now().into()).await?;
-    Ok(ExitCode::from(meter::run(&report, arguments)?))
+    Ok(ExitCode::from(meter::run(&queue, config.sweep.grace(), arguments).await?))
 }
 
 fn start_log(format: LogFormat) {

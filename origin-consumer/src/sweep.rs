@@ -21,7 +21,7 @@ use crate::failpoints;
 use crate::metrics::Metrics;
 use crate::objects::{ObjectError, Objects};
 use crate::queue::{Enqueued, Listed, Queue, QueueError, SweepMinute};
-use crate::time::{after, before, every, now};
+use crate::time::{after, before, ticks, now};
 
 const LOOK: &str = "look";
 const MINUTE: Duration = Duration::from_secs(60);
@@ -154,29 +154,37 @@ impl Sweep {
         let mut clock = Clock::started();
         // The first one reaches as far back as the passes have not come yet.
         let mut window = self.config.pass(0).unwrap_or_default() + MINUTE;
-        every(self.interval(), stop, async || {
-            if let Some(jump_ms) = clock.jumped() {
-                tracing::error!(jump_ms, "the clock was set: leases and passes may come early or late, and nothing is lost");
-            }
-            match self.look(now(), window).await {
-                Ok(0) => window = LOOK_WINDOW,
-                Ok(found) => {
-                    window = LOOK_WINDOW;
-                    tracing::warn!(found, "objects had been stored without a notification");
+        let mut ticks = ticks(self.interval());
+        let forever = async {
+            loop {
+                ticks.tick().await;
+                if let Some(jump_ms) = clock.jumped() {
+                    tracing::error!(jump_ms, "the clock was set: leases and passes may come early or late, and nothing is lost");
                 }
-                Err(error) => tracing::warn!(%error, "the sweep could not look"),
+                match self.look(now(), window).await {
+                    Ok(0) => window = LOOK_WINDOW,
+                    Ok(found) => {
+                        window = LOOK_WINDOW;
+                        tracing::warn!(found, "objects had been stored without a notification");
+                    }
+                    Err(error) => tracing::warn!(%error, "the sweep could not look"),
+                }
             }
-        })
-        .await;
+        };
+        stop.run_until_cancelled(forever).await;
     }
 
     async fn pass_until(&self, stop: &CancellationToken) {
-        every(self.interval(), stop, async || {
-            if let Err(error) = self.passes().await {
-                tracing::warn!(%error, "the sweep could not finish a pass");
+        let mut ticks = ticks(self.interval());
+        let forever = async {
+            loop {
+                ticks.tick().await;
+                if let Err(error) = self.passes().await {
+                    tracing::warn!(%error, "the sweep could not finish a pass");
+                }
             }
-        })
-        .await;
+        };
+        stop.run_until_cancelled(forever).await;
     }
 
     fn interval(&self) -> Duration {

@@ -3,8 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use spillway_proto::UnixMillis;
-use tokio::time::MissedTickBehavior;
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Interval, MissedTickBehavior};
 use ulid::Ulid;
 
 /// The wait after the first failure; it doubles with each further one.
@@ -29,17 +28,11 @@ pub(crate) fn random() -> u64 {
     Ulid::generate().0 as u64
 }
 
-/// Calls `work` at once, and then every `interval`, until `stop`; it is broken off then.
-pub(crate) async fn every(interval: Duration, stop: &CancellationToken, mut work: impl AsyncFnMut()) {
-    let mut interval = tokio::time::interval(interval);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let forever = async {
-        loop {
-            interval.tick().await;
-            work().await;
-        }
-    };
-    stop.run_until_cancelled(forever).await;
+/// Ticks at once, and then every `interval`; what takes longer than that puts the next one off.
+pub(crate) fn ticks(interval: Duration) -> Interval {
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 /// The time of day.

@@ -187,6 +187,7 @@ impl UnixMillis {
         }
     }
 
+    /// As a date of the calendar.
     pub fn date(self) -> DateTime<Utc> {
         i64::try_from(self.0)
             .ok()

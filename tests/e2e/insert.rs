@@ -6,7 +6,7 @@ use anyhow::Result;
 use clickhouse::Client;
 use local_stack::engine::{Engine, Source};
 use origin_consumer::clickhouse::ClickHouseConfig;
-use origin_consumer::insert::{BatchRows, SpanTable};
+use origin_consumer::insert::{self, BatchRows, Before, SpanTable};
 use origin_consumer::migrate::migrate;
 use origin_consumer::rows::{SpanRow, rows_of};
 use spillway_proto::ObjectKey;
@@ -42,6 +42,11 @@ impl Bench {
         Ok(Self { table, client: engine.client(), batch, _engine: engine, _folder: folder })
     }
 
+    async fn store(&self, earlier_tries: u32) -> Result<()> {
+        let before = Before { inserts: earlier_tries, look_first: false };
+        Ok(insert::store(&self.table, &self.batch, before).await?)
+    }
+
     async fn count(&self, query: &str) -> Result<u64> {
         Ok(self.client.query_raw(query).fetch_one().await?)
     }
@@ -70,14 +75,14 @@ fn object(spans: usize) -> Result<(ObjectKey, Vec<SpanRow>)> {
 #[tokio::test]
 async fn a_first_try_stores_every_row() -> Result<()> {
     let bench = Bench::start().await?;
-    bench.table.store(&bench.batch, 0).await?;
+    bench.store(0).await?;
     bench.assert_every_row_once().await
 }
 
 #[tokio::test]
 async fn after_a_try_that_left_nothing_every_row_is_stored() -> Result<()> {
     let bench = Bench::start().await?;
-    bench.table.store(&bench.batch, 1).await?;
+    bench.store(1).await?;
     bench.assert_every_row_once().await
 }
 
@@ -85,7 +90,7 @@ async fn after_a_try_that_left_nothing_every_row_is_stored() -> Result<()> {
 async fn after_a_try_that_stored_all_nothing_is_doubled() -> Result<()> {
     let bench = Bench::start().await?;
     for earlier_tries in 0..4 {
-        bench.table.store(&bench.batch, earlier_tries).await?;
+        bench.store(earlier_tries).await?;
     }
     bench.assert_every_row_once().await
 }
@@ -93,12 +98,12 @@ async fn after_a_try_that_stored_all_nothing_is_doubled() -> Result<()> {
 #[tokio::test]
 async fn a_token_without_its_rows_is_healed() -> Result<()> {
     let bench = Bench::start().await?;
-    bench.table.store(&bench.batch, 0).await?;
+    bench.store(0).await?;
     bench.execute("ALTER TABLE otel_traces DELETE WHERE 1").await?;
-    bench.table.store(&bench.batch, 0).await?;
+    bench.store(0).await?;
     // The failure that tokens alone would hide: the insert succeeded, and nothing is there.
     assert_eq!(bench.count("SELECT count() FROM otel_traces").await?, 0);
-    bench.table.store(&bench.batch, 1).await?;
+    bench.store(1).await?;
     bench.assert_every_row_once().await
 }
 
@@ -110,24 +115,24 @@ async fn a_batch_over_more_days_than_an_insert_may_touch_is_stored_also_after_a_
         row.timestamp = 1_700_000_000_000_000_000 + day as i64 * 3 * 86_400_000_000_000;
         row.trace_id = format!("{:032x}", day % 2);
     }
-    bench.table.store(&bench.batch, 1).await?;
+    bench.store(1).await?;
     bench.assert_every_row_once().await
 }
 
 #[tokio::test]
 async fn the_missing_part_of_an_object_is_filled_in() -> Result<()> {
     let bench = Bench::start().await?;
-    bench.table.store(&bench.batch, 0).await?;
+    bench.store(0).await?;
     bench.execute("ALTER TABLE otel_traces DELETE WHERE RowNo % 3 = 1").await?;
-    bench.table.store(&bench.batch, 1).await?;
+    bench.store(1).await?;
     bench.assert_every_row_once().await
 }
 
 #[tokio::test]
 async fn the_times_of_traces_are_written_again_where_the_view_was_not_reached() -> Result<()> {
     let bench = Bench::start().await?;
-    bench.table.store(&bench.batch, 0).await?;
+    bench.store(0).await?;
     bench.execute("TRUNCATE TABLE otel_traces_trace_id_ts").await?;
-    bench.table.store(&bench.batch, 1).await?;
+    bench.store(1).await?;
     bench.assert_every_row_once().await
 }

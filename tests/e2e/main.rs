@@ -13,6 +13,7 @@ mod journey;
 mod keys;
 mod objects;
 mod origin;
+mod postgres;
 mod queue_pull;
 mod refusals;
 mod wire;

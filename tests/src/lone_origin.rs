@@ -36,7 +36,7 @@ impl LoneOrigin {
             ("S3__ACCESS_KEY_ID", "id".to_owned()),
             ("S3__SECRET_ACCESS_KEY", "secret".to_owned()),
             ("CLICKHOUSE__URL", NOWHERE.to_owned()),
-            ("QUEUE__PATH", queue_path(&folder).display().to_string()),
+            ("QUEUE__URL", queue_url(&folder)),
         ];
         let variables: BTreeMap<_, _> = usual
             .iter()
@@ -62,15 +62,20 @@ impl LoneOrigin {
     pub async fn stop(mut self) -> Result<Vec<Notification>> {
         let status = self.origin.process.stop().await?;
         anyhow::ensure!(status.success(), "the origin ended with {status}\n{}", self.log()?);
-        let queue = Queue::open(&QueueConfig { path: self.queue_path(), ..QueueConfig::default() })?;
+        let config = QueueConfig { url: queue_url(&self.folder).into(), ..QueueConfig::default() };
+        let queue = Queue::open(&config).await?;
         let limits =
             ClaimLimits { objects: 10_000, spans: 10_000, bytes: 1 << 30, lease: Duration::from_secs(9) };
         let batch = queue.claim(limits, now()).await?;
         let objects = batch.into_iter().flat_map(|batch| batch.objects);
-        Ok(objects.map(|(notification, _)| notification).collect())
+        Ok(objects.map(|object| object.notification).collect())
     }
 }
 
 fn queue_path(folder: &TempDir) -> PathBuf {
     folder.path().join("queue.sqlite")
+}
+
+fn queue_url(folder: &TempDir) -> String {
+    format!("sqlite:{}", queue_path(folder).display())
 }

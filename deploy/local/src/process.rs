@@ -7,19 +7,24 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-/// How long a part may take to end after SIGTERM.
+use crate::descendants;
+
+/// How long a part may take to end after its signal.
 const END_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often to look whether it has ended.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// How much of its log is shown when a part fails, in lines.
 const LOG_TAIL_LINES: usize = 15;
 
-/// A child process in a process group of its own. When it is dropped, the whole group is killed; should the owner be
-/// killed before it can do that, the child sees the end of its standard input.
+/// A child process in a process group of its own. When it is dropped, the group is killed with all that left it; should the
+/// owner be killed before it can do that, the child sees the end of its standard input.
 pub struct Process {
     name: &'static str,
     child: Child,
     log: PathBuf,
+    stop_signal: Signal,
 }
 
 impl Process {
@@ -30,7 +35,14 @@ impl Process {
         let output = File::options().create(true).append(true).open(&log)?;
         command.stdin(Stdio::piped()).stdout(output.try_clone()?).stderr(output).process_group(0);
         let child = command.spawn().with_context(|| format!("cannot start {name}: {command:?}"))?;
-        Ok(Self { name, child, log })
+        Ok(Self { name, child, log, stop_signal: Signal::TERM })
+    }
+
+    /// The same process, which is asked to end by another signal than SIGTERM.
+    #[must_use]
+    pub fn stopped_by(mut self, signal: Signal) -> Self {
+        self.stop_signal = signal;
+        self
     }
 
     /// Waits until `is_ready`; an error if the process ends before that, or takes longer than `at_most`.
@@ -67,22 +79,77 @@ impl Process {
 
     /// Asks the process to end, and waits for that.
     pub async fn stop(&mut self) -> Result<ExitStatus> {
-        self.signal(Signal::TERM);
+        self.signal(self.stop_signal);
         self.wait(END_TIMEOUT).await
     }
 
-    /// `kill -9`.
+    /// `kill -9`, to all that it started as well.
     pub async fn kill(&mut self) -> Result<ExitStatus> {
-        self.signal(Signal::KILL);
-        self.wait(END_TIMEOUT).await
+        let killed = self.kill_all();
+        let status = self.wait(END_TIMEOUT).await?;
+        let deadline = Instant::now() + END_TIMEOUT;
+        while killed.iter().any(|&pid| descendants::is_alive(pid)) {
+            if Instant::now() > deadline {
+                bail!("what {} started did not end within {END_TIMEOUT:?}", self.name);
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+        Ok(status)
     }
 
-    /// Sends a signal to the process and to what it started.
+    /// Sends a signal to the process and to what it started. What left its group, as PostgreSQL's backends do, is killed,
+    /// halted and continued with it; of other signals it hears by the process, if at all.
     pub fn signal(&self, signal: Signal) {
-        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+        match signal {
+            Signal::KILL => {
+                self.kill_all();
+            }
+            Signal::STOP => {
+                self.stop_all();
+            }
+            Signal::CONT => {
+                send(&self.outside_of_group(), signal);
+                self.signal_group(signal);
+            }
+            _ => self.signal_group(signal),
+        }
+    }
+
+    /// Kills all; the answer is who was outside of the group. Halted first: a killed parent is no longer known as one.
+    fn kill_all(&self) -> Vec<Pid> {
+        let outside = self.stop_all();
+        send(&outside, Signal::KILL);
+        self.signal_group(Signal::KILL);
+        outside
+    }
+
+    /// Halts all; the answer is who is outside of the group. One that was seen running may have started others since.
+    fn stop_all(&self) -> Vec<Pid> {
+        self.signal_group(Signal::STOP);
+        let mut stopped = Vec::new();
+        loop {
+            let outside = self.outside_of_group();
+            if outside.iter().all(|pid| stopped.contains(pid)) {
+                return outside;
+            }
+            send(&outside, Signal::STOP);
+            stopped = outside;
+        }
+    }
+
+    fn outside_of_group(&self) -> Vec<Pid> {
+        self.group().map(descendants::outside_of_group).unwrap_or_default()
+    }
+
+    fn signal_group(&self, signal: Signal) {
+        if let Some(group) = self.group() {
             // An error means that nobody is left in the group.
             let _ = kill_process_group(group, signal);
         }
+    }
+
+    fn group(&self) -> Option<Pid> {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
     }
 
     async fn wait(&mut self, at_most: Duration) -> Result<ExitStatus> {
@@ -94,7 +161,7 @@ impl Process {
             if Instant::now() > deadline {
                 bail!("{} did not end within {at_most:?}\n{}", self.name, self.log_tail());
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -106,9 +173,20 @@ impl Process {
     }
 }
 
+fn send(to: &[Pid], signal: Signal) {
+    for &pid in to {
+        // An error means that it has ended.
+        let _ = kill_process(pid, signal);
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
-        self.signal(Signal::KILL);
+        let killed = self.kill_all();
         let _ = self.child.wait();
+        let deadline = Instant::now() + END_TIMEOUT;
+        while killed.iter().any(|&pid| descendants::is_alive(pid)) && Instant::now() < deadline {
+            std::thread::sleep(POLL_INTERVAL);
+        }
     }
 }

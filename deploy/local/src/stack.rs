@@ -243,7 +243,7 @@ fn origin_variables(
         ("SWEEP__INTERVAL_SECONDS", "5".to_owned()),
         // A consumer that was killed is soon replaced.
         ("CONSUMER__LEASE_SECONDS", "5".to_owned()),
-        ("QUEUE__PATH", folder.join("queue.sqlite").display().to_string()),
+        ("QUEUE__URL", format!("sqlite:{}", folder.join("queue.sqlite").display())),
         ("S3__ENDPOINT", s3_endpoint(&edge.url)),
         ("S3__BUCKET", BUCKET.to_owned()),
         ("S3__ACCESS_KEY_ID", s3.access_key_id.clone()),

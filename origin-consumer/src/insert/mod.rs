@@ -6,10 +6,6 @@
 //! inserts what is missing.
 
 mod clickhouse;
-#[cfg(test)]
-pub(crate) mod model;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -64,6 +60,7 @@ pub struct Insert<'r> {
 }
 
 /// Where rows go.
+#[expect(async_fn_in_trait, reason = "called where the implementation is known")]
 pub trait SpanSink {
     /// Why it failed. Any part of an insert may be there all the same, now or later.
     type Error: std::error::Error;

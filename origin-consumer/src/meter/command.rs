@@ -1,9 +1,12 @@
 //! `origin-consumer meter`
 
 use std::io;
+use std::time::Duration;
 
 use super::{Alert, Range, Report, Spans};
 use crate::output;
+use crate::queue::{Queue, QueueError};
+use crate::time::now;
 
 /// Show what became of the spans that the edge has accepted, by minute and tenant
 ///
@@ -31,12 +34,25 @@ const EXIT_CODES: &str = "\
 Exit codes: 0 nothing is wrong, 1 the ledger cannot be read, 2 the command line or the configuration is wrong,
 3 notifications are missing (the alert), 4 spans are dead: see `origin-consumer dlq list`.";
 
-/// Prints the report, and returns the exit code.
-pub fn run(report: &Report, arguments: &MeterArgs) -> io::Result<u8> {
+/// The meter could not be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum MeterError {
+    /// The ledger failed.
+    #[error("the ledger: {0}")]
+    Queue(#[from] QueueError),
+    /// Nobody reads what it prints.
+    #[error("cannot write to standard output: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// Prints what the meter shows, and returns the exit code. `grace` is how long a notification may take.
+pub async fn run(queue: &Queue, grace: Duration, arguments: &MeterArgs) -> Result<u8, MeterError> {
+    let range = Range { minutes: arguments.minutes, tenant: arguments.tenant.clone() };
+    let report = Report::read(queue, &range, grace, now()).await?;
     if arguments.json {
-        output::text(&(output::json(report)? + "\n"))?;
+        output::text(&(output::json(&report)? + "\n"))?;
     } else {
-        output::text(&shown(report, arguments.total))?;
+        output::text(&shown(&report, arguments.total))?;
     }
     Ok(match &report.alert {
         Some(_) => 3,
@@ -86,10 +102,4 @@ fn row(minute: &str, tenant: &str, spans: &Spans) -> [String; 11] {
         number(counts.not_notified),
         number(spans.outstanding),
     ]
-}
-
-impl From<&MeterArgs> for Range {
-    fn from(arguments: &MeterArgs) -> Self {
-        Self { minutes: arguments.minutes, tenant: arguments.tenant.clone() }
-    }
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use spillway_proto::UnixMillis;
 
 pub use cause::Cause;
-pub use command::{MeterArgs, run};
+pub use command::{MeterArgs, MeterError, run};
 pub use watch::Watch;
 
 use crate::queue::{MinuteCounts, Missing, Queue, QueueError};

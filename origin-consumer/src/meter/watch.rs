@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Alert, Cause};
 use crate::metrics::Metrics;
 use crate::queue::{IntakeCount, Queue, QueueError};
-use crate::time::{every, now};
+use crate::time::{ticks, now};
 
 const INTERVAL: Duration = Duration::from_secs(5);
 
@@ -27,12 +27,16 @@ impl Watch {
     /// Watches until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let mut said = None;
-        every(INTERVAL, &stop, async || {
-            if let Err(error) = self.round(&mut said).await {
-                tracing::warn!(%error, "the loss meter cannot be read");
+        let mut ticks = ticks(INTERVAL);
+        let forever = async {
+            loop {
+                ticks.tick().await;
+                if let Err(error) = self.round(&mut said).await {
+                    tracing::warn!(%error, "the loss meter cannot be read");
+                }
             }
-        })
-        .await;
+        };
+        stop.run_until_cancelled(forever).await;
     }
 
     async fn round(&self, said: &mut Option<Cause>) -> Result<(), QueueError> {

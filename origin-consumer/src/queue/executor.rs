@@ -49,9 +49,9 @@ where
     }
 
     fn tell(self: Box<Self>, committed: Result<(), QueueError>) {
-        let done = committed.and_then(|()| self.done.ok_or(QueueError::Closed));
+        let Self { done, caller, .. } = *self;
         // Nobody waits any more when the caller was cancelled; the work stands all the same.
-        let _ = self.caller.send(done);
+        let _ = caller.send(committed.and_then(|()| done.ok_or(QueueError::Closed)));
     }
 }
 

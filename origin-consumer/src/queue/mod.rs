@@ -119,6 +119,3 @@ impl Queue {
         self.intake.take_all(found, Source::Swept, now).await
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -240,7 +240,7 @@ fn fate(outcome: NotificationOutcome) -> Fate {
     match outcome {
         Enqueued | Known | Resend => Fate::Durable,
         BadSignature | Expired | Malformed | TooLarge | Unreadable | NotANotification => Fate::Hopeless,
-        QueueUnavailable => Fate::Again,
+        QueueUnavailable | QueueFull => Fate::Again,
     }
 }
 
