@@ -17,6 +17,8 @@ pub struct LoneEdge {
     pub edge: Edge,
     /// Variables of `origin-consumer keys`.
     pub variables: BTreeMap<String, String>,
+    /// For R2's S3 interface.
+    pub s3: S3Credentials,
     // Dropped last, after the process that writes there.
     _folder: TempDir,
 }
@@ -45,7 +47,7 @@ impl LoneEdge {
         };
         let edge = Edge::start(folder.path(), free_port()?, options).await?;
         let variables = edge.keys_variables(&signing_key);
-        Ok(Self { edge, variables, _folder: folder })
+        Ok(Self { edge, variables, s3, _folder: folder })
     }
 
     /// Runs `origin-consumer keys` with the arguments, which spaces separate.
