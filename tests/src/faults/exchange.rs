@@ -31,10 +31,11 @@ struct Exchange {
     epoch: u64,
     began: bool,
     to_head: bool,
-    /// How much of the answer has come; kept only where it shall be lost.
-    answered: u64,
-    answer: Vec<u8>,
+    /// How many bytes of the request and of the answer have come.
     requested: u64,
+    answered: u64,
+    /// The answer, where it shall be lost.
+    answer: Vec<u8>,
 }
 
 /// A connection in both directions.
