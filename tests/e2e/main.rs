@@ -3,9 +3,11 @@
 
 mod bindings;
 mod configuration;
+mod dedup_window;
 mod edge;
 mod engine;
 mod exporter;
+mod fault_proxies;
 mod faults;
 mod hostile;
 mod insert;

@@ -4,6 +4,7 @@ use anyhow::Result;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Credentials, Region};
 use aws_smithy_http_client::Builder;
+use local_stack::edge::S3Credentials;
 use local_stack::stack::{BUCKET, Stack};
 
 /// The bucket.
@@ -12,16 +13,25 @@ pub struct Bucket(Client);
 impl Bucket {
     /// The bucket of `stack`.
     pub fn of(stack: &Stack) -> Self {
-        let s3 = &stack.s3;
+        Self::at(&stack.edge.s3_endpoint(), &stack.s3)
+    }
+
+    /// The bucket, by another endpoint.
+    pub fn at(endpoint: &str, s3: &S3Credentials) -> Self {
         let credentials = Credentials::new(&s3.access_key_id, &s3.secret_access_key, None, None, "stack");
         let config = aws_sdk_s3::Config::builder()
             .http_client(Builder::new().build_http())
-            .endpoint_url(format!("{}/", stack.edge.s3_endpoint()))
+            .endpoint_url(format!("{endpoint}/"))
             .region(Region::new("auto"))
             .credentials_provider(credentials)
             .force_path_style(true)
             .build();
         Self(Client::from_conf(config))
+    }
+
+    /// A client for what is not below.
+    pub fn client(&self) -> &Client {
+        &self.0
     }
 
     /// The keys of all objects, in order.

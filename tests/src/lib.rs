@@ -3,6 +3,8 @@
 pub mod bucket;
 pub mod cloudflare_queue;
 pub mod export;
+pub mod faults;
+mod forward;
 pub mod lone_edge;
 pub mod lone_origin;
 pub mod metrics;

@@ -17,7 +17,7 @@ pub struct LoneEdge {
     pub edge: Edge,
     /// Variables of `origin-consumer keys`.
     pub variables: BTreeMap<String, String>,
-    /// Who may do anything in its bucket.
+    /// For R2's S3 interface.
     pub s3: S3Credentials,
     // Dropped last, after the process that writes there.
     _folder: TempDir,

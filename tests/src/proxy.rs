@@ -1,21 +1,16 @@
 //! A proxy in front of the edge: it forwards what exporters send, and notes how each try was answered.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::HeaderName;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use axum::http::{HeaderName, StatusCode};
-use axum::response::{IntoResponse, Response};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use axum::response::Response;
 
+use crate::forward::{Server, Upstream, locked};
 use crate::stack::ARRIVAL;
 
 /// One try of an exporter.
@@ -34,37 +29,26 @@ pub struct Proxy {
     /// Where it listens.
     pub url: String,
     shared: Arc<Shared>,
-    server: JoinHandle<()>,
+    _server: Server,
 }
 
 struct Shared {
-    client: Client<HttpConnector, Body>,
-    upstream: Mutex<String>,
+    upstream: Upstream,
     tries: Mutex<Vec<Try>>,
 }
 
 impl Proxy {
     /// A proxy on a free port that forwards to the edge at `upstream`.
     pub async fn start(upstream: &str) -> Result<Self> {
-        let shared = Arc::new(Shared {
-            client: Client::builder(TokioExecutor::new()).build_http(),
-            upstream: Mutex::new(upstream.to_owned()),
-            tries: Mutex::default(),
-        });
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}", listener.local_addr()?);
+        let shared = Arc::new(Shared { upstream: Upstream::new(upstream), tries: Mutex::default() });
         let router = Router::new().fallback(note_and_forward).with_state(Arc::clone(&shared));
-        let server = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router).await {
-                eprintln!("the proxy ended: {error}");
-            }
-        });
-        Ok(Self { url, shared, server })
+        let (url, server) = Server::start(router).await?;
+        Ok(Self { url, shared, _server: server })
     }
 
     /// From now on, forwards to another edge.
     pub fn forward_to(&self, upstream: &str) {
-        upstream.clone_into(&mut locked(&self.shared.upstream));
+        self.shared.upstream.change(upstream);
     }
 
     /// The tries since this was last called.
@@ -83,36 +67,16 @@ impl Proxy {
     }
 }
 
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
-}
-
 async fn note_and_forward(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let content_type = header(&request, CONTENT_TYPE);
     let content_encoding = header(&request, CONTENT_ENCODING);
-    let response = forward(&shared, request)
-        .await
-        .unwrap_or_else(|error| (StatusCode::BAD_GATEWAY, format!("{error:#}")).into_response());
+    let response = shared.upstream.forward(request).await;
     let status = response.status().as_u16();
     locked(&shared.tries).push(Try { content_type, content_encoding, status });
     response
 }
 
-/// The body is handed through as it comes, so that its framing stays the exporter's own.
-async fn forward(shared: &Shared, mut request: Request) -> Result<Response> {
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    let uri = format!("{}{path}", locked(&shared.upstream)).parse()?;
-    *request.uri_mut() = uri;
-    Ok(shared.client.request(request).await?.into_response())
-}
-
 fn header(request: &Request, name: HeaderName) -> String {
     let value = request.headers().get(name).and_then(|value| value.to_str().ok());
     value.unwrap_or_default().to_owned()
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

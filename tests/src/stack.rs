@@ -1,5 +1,6 @@
 //! A stack for one test: free ports, a folder of its own, nothing left behind.
 
+use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub struct TestStack {
 pub struct Setup<'a> {
     /// Arguments of `origin-consumer serve`.
     pub origin_arguments: Vec<&'static str>,
+    /// Variables in the environment of ClickHouse, where it is started here.
+    pub engine_vars: BTreeMap<String, String>,
     /// Variables of the Worker.
     pub edge_vars: Vec<(&'a str, &'a str)>,
     /// Variables of the origin.
@@ -63,6 +66,7 @@ impl TestStack {
             edge_port: None,
             notification_queue: setup.notification_queue,
             edge_services: owned(setup.edge_services),
+            engine_vars: setup.engine_vars,
             edge_vars: owned(setup.edge_vars),
             origin_vars: owned(setup.origin_vars),
             origin_arguments: setup.origin_arguments,

@@ -1,5 +1,6 @@
 //! ClickHouse: the server that the environment names, else one that the machine has, else the embedded engine.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -67,12 +68,23 @@ struct Own {
     source: Source,
     folder: PathBuf,
     http_port: u16,
+    vars: BTreeMap<String, String>,
     process: Process,
 }
 
 impl Engine {
     /// Starts ClickHouse with its data in `folder`, or looks for the one that is named.
     pub async fn start(source: &Source, folder: &Path, database: &str) -> Result<Self> {
+        Self::start_with(source, folder, database, BTreeMap::new()).await
+    }
+
+    /// Starts it with further variables in the environment of its process, now and at each restart.
+    pub async fn start_with(
+        source: &Source,
+        folder: &Path,
+        database: &str,
+        vars: BTreeMap<String, String>,
+    ) -> Result<Self> {
         let database = database.to_owned();
         if let Source::Url { url, user, password } = source {
             let engine = Self {
@@ -87,8 +99,8 @@ impl Engine {
             return Ok(engine);
         }
         let http_port = free_port()?;
-        let process = start_process(source, folder, http_port, &database).await?;
-        let own = Own { source: source.clone(), folder: folder.to_owned(), http_port, process };
+        let process = start_process(source, folder, http_port, &database, &vars).await?;
+        let own = Own { source: source.clone(), folder: folder.to_owned(), http_port, vars, process };
         let url = format!("http://127.0.0.1:{http_port}");
         Ok(Self { url, user: "default".to_owned(), password: String::new(), database, own: Some(own) })
     }
@@ -96,7 +108,8 @@ impl Engine {
     /// Starts our own again, after it was stopped or killed, on the same data and port.
     pub async fn restart(&mut self) -> Result<()> {
         let own = self.own.as_mut().context("a server that others run is not ours to restart")?;
-        own.process = start_process(&own.source, &own.folder, own.http_port, &self.database).await?;
+        own.process =
+            start_process(&own.source, &own.folder, own.http_port, &self.database, &own.vars).await?;
         Ok(())
     }
 
@@ -121,11 +134,18 @@ impl Engine {
     }
 }
 
-async fn start_process(source: &Source, folder: &Path, http_port: u16, database: &str) -> Result<Process> {
-    let command = match source {
+async fn start_process(
+    source: &Source,
+    folder: &Path,
+    http_port: u16,
+    database: &str,
+    vars: &BTreeMap<String, String>,
+) -> Result<Process> {
+    let mut command = match source {
         Source::Binary(path) => server_command(path, folder, http_port)?,
         Source::Url { .. } | Source::Embedded => embedded_command(folder, http_port, database)?,
     };
+    command.envs(vars);
     let mut process = Process::start("clickhouse", command, folder)?;
     let (http, ping) = (http::client(), format!("http://127.0.0.1:{http_port}/ping"));
     process.ready(READY_TIMEOUT, async || http.get(&ping).send().await.is_ok()).await?;

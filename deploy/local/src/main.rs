@@ -124,6 +124,7 @@ async fn start(folder: &Path, key: &Key) -> Result<Stack> {
         operator_key: Some(Key::new(OPERATOR, &json!({}))?),
         edge_port: Some(OTLP_PORT),
         notification_queue: None,
+        engine_vars: Default::default(),
         edge_vars: Default::default(),
         edge_services: Default::default(),
         origin_vars: Default::default(),

@@ -35,6 +35,8 @@ pub struct StackOptions {
     pub edge_port: Option<u16>,
     /// Where the Worker's queue leads, if it has one.
     pub notification_queue: Option<NotificationQueue>,
+    /// Further variables in the environment of ClickHouse, where it is started here.
+    pub engine_vars: BTreeMap<String, String>,
     /// Further variables of the Worker.
     pub edge_vars: BTreeMap<String, String>,
     /// Further service bindings of the Worker, and the URLs of what stands behind them.
@@ -93,7 +95,8 @@ impl Stack {
             Source::Binary(_) => "starting the machine's ClickHouse",
             Source::Embedded => "starting the embedded ClickHouse engine",
         });
-        let engine = Engine::start(&options.source, &folder, &options.database).await?;
+        let engine =
+            Engine::start_with(&options.source, &folder, &options.database, options.engine_vars).await?;
 
         say("starting the Worker in workerd");
         let mut edge_vars = BTreeMap::from([
@@ -187,6 +190,16 @@ impl Stack {
     pub async fn edge_without(&self, bindings: &[&str]) -> Result<Edge> {
         let folder = self.folder.join(format!("edge-without-{}", bindings.join("-")));
         Edge::start(&folder, free_port()?, self.edge_options(bindings)).await
+    }
+
+    /// Sets a variable of the origin, from its next start on.
+    pub fn set_origin_var(&mut self, name: &str, value: &str) {
+        self.origin_vars.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Sets a variable of the Worker, from its next start on.
+    pub fn set_edge_var(&mut self, name: &str, value: &str) {
+        self.edge_vars.insert(name.to_owned(), value.to_owned());
     }
 
     /// Starts the origin again, after it was stopped or killed, with other arguments.

@@ -1,0 +1,4 @@
+//! The faults that other tests rely on do what they say.
+
+mod s3;
+mod tcp;
