@@ -4,6 +4,7 @@
 mod bindings;
 mod configuration;
 mod dedup_window;
+mod dead_letters;
 mod edge;
 mod engine;
 mod exporter;
@@ -14,6 +15,7 @@ mod insert;
 mod journey;
 mod keys;
 mod objects;
+mod meter;
 mod origin;
 mod postgres;
 mod queue_pull;
