@@ -31,7 +31,10 @@ async fn a_dead_object_is_copied_listed_mended_and_stored() -> Result<()> {
     let bucket = Bucket::of(&stack);
     let reason = bucket.await_object(&format!("dlq/{key}.json")).await?;
     let reason: Value = serde_json::from_slice(&reason)?;
-    assert_eq!((&reason["tenant"], &reason["spans"], &reason["tries"]), (&"acme".into(), &3.into(), &2.into()));
+    assert_eq!(
+        (&reason["tenant"], &reason["spans"], &reason["tries"]),
+        (&"acme".into(), &3.into(), &2.into())
+    );
     assert!(reason["reason"].as_str().is_some_and(|text| text.contains("digest")), "{reason}");
     assert_eq!(bucket.get(&format!("dlq/{key}")).await?.0, bucket.get(&key).await?.0);
 
@@ -40,9 +43,15 @@ async fn a_dead_object_is_copied_listed_mended_and_stored() -> Result<()> {
     let listed = stack.origin_consumer("dlq list --tenant acme").await?.success()?;
     assert!(listed.contains(&key) && listed.contains("digest"), "{listed}");
     assert_eq!(stack.origin_consumer("dlq list --tenant other").await?.success()?, "");
-    let shown: Value = serde_json::from_str(&stack.origin_consumer(&format!("dlq show {key}")).await?.success()?)?;
+    let shown: Value =
+        serde_json::from_str(&stack.origin_consumer(&format!("dlq show {key}")).await?.success()?)?;
     assert_eq!(shown["spans"], 3);
     assert_eq!(stack.origin_consumer("meter").await?.code, 4);
+
+    bucket.delete(&key).await?;
+    let retried = stack.origin_consumer(&format!("dlq retry {key}")).await?;
+    assert!(retried.code == 0 && retried.said.contains("from its copy"), "{retried:?}");
+    await_metric(&stack.origin.url, "spillway_objects_dead_total 2\n").await?;
 
     bucket.put(&key, good).await?;
     stack.origin_consumer(&format!("dlq retry {key}")).await?.success()?;
@@ -67,7 +76,9 @@ async fn a_discarded_object_is_accounted_for_and_stays_in_the_bucket() -> Result
 #[tokio::test]
 async fn the_command_line_says_what_it_wants() -> Result<()> {
     let stack = TestStack::start().await?;
-    for arguments in ["dlq", "dlq retry", "dlq retry --all not-a-key", "dlq discard --all", "meter --minutes 0"] {
+    for arguments in
+        ["dlq", "dlq retry", "dlq retry --all not-a-key", "dlq discard --all", "meter --minutes 0"]
+    {
         stack.origin_consumer(arguments).await?.failure(2)?;
     }
     stack.stop_now().await

@@ -3,8 +3,8 @@
 
 mod bindings;
 mod configuration;
-mod dedup_window;
 mod dead_letters;
+mod dedup_window;
 mod edge;
 mod engine;
 mod exporter;
@@ -14,8 +14,8 @@ mod hostile;
 mod insert;
 mod journey;
 mod keys;
-mod objects;
 mod meter;
+mod objects;
 mod origin;
 mod postgres;
 mod queue_pull;

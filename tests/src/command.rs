@@ -32,10 +32,7 @@ impl CommandOutput {
 }
 
 /// Runs `origin-consumer` with the arguments, which spaces separate, and with these variables only.
-pub async fn origin_consumer(
-    arguments: &str,
-    variables: &BTreeMap<String, String>,
-) -> Result<CommandOutput> {
+pub async fn origin_consumer(arguments: &str, variables: &BTreeMap<String, String>) -> Result<CommandOutput> {
     let mut command = Command::new(binary("origin-consumer")?);
     command.env_clear().envs(variables).args(arguments.split_whitespace());
     let Output { status, stdout, stderr } = tokio::task::spawn_blocking(move || command.output()).await??;
