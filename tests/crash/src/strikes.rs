@@ -10,6 +10,10 @@ use crate::world::{Part, World};
 
 /// How often to look what is due.
 const TICK: Duration = Duration::from_millis(10);
+/// How long to wait for an insert to strike at: batches that failed often wait for long.
+const AIM: Duration = Duration::from_secs(6);
+/// An insert that was seen may go on for so long before it is struck.
+const WITHIN_INSERT: Duration = Duration::from_millis(60);
 /// A part that ended by itself, as the origin does while its store is away, is started again after that.
 const SERVICE_MANAGER: Duration = Duration::from_millis(300);
 
@@ -18,6 +22,8 @@ const SERVICE_MANAGER: Duration = Duration::from_millis(300);
 pub struct Tally {
     /// `kill -9`, by victim.
     pub kills: BTreeMap<Part, u64>,
+    /// Kills of ClickHouse while an insert was seen to run.
+    pub aimed: u64,
     /// Consumers that were halted for longer than a lease.
     pub pauses: u64,
     /// Consumers that were halted for a moment.
@@ -48,6 +54,7 @@ pub struct Strikes<'w> {
     next: Instant,
     lease: Duration,
     pace: Duration,
+    rename_delay: Duration,
     /// What was done so far.
     pub tally: Tally,
 }
@@ -62,6 +69,7 @@ impl<'w> Strikes<'w> {
             next: Instant::now() + Duration::from_millis(plan.pace),
             lease: plan.lease(),
             pace: Duration::from_millis(plan.pace),
+            rename_delay: plan.rename_delay(),
             tally: Tally::default(),
         }
     }
@@ -133,10 +141,28 @@ impl<'w> Strikes<'w> {
             self.away.insert(victim, Away::Halted(Instant::now() + length));
             return Ok(());
         }
+        if victim == Part::ClickHouse && self.chance.u32(..4) > 0 {
+            self.aim().await?;
+        }
         self.world.kill(victim).await?;
         *self.tally.kills.entry(victim).or_default() += 1;
         let length = Duration::from_millis(self.chance.u64(0..1500));
         self.away.insert(victim, Away::Down(Instant::now() + length));
+        Ok(())
+    }
+
+    /// Waits until a batch is being inserted, and then a little longer.
+    async fn aim(&mut self) -> Result<()> {
+        let within = WITHIN_INSERT.mul_f64(self.chance.f64()) + self.rename_delay.mul_f64(self.chance.f64());
+        let deadline = Instant::now() + AIM;
+        while Instant::now() < deadline {
+            if self.world.is_inserting().await {
+                self.tally.aimed += 1;
+                tokio::time::sleep(within).await;
+                break;
+            }
+            self.bring_back(Instant::now()).await?;
+        }
         Ok(())
     }
 

@@ -45,8 +45,9 @@ impl fmt::Display for Summary {
         writeln!(f, "seed {}, {:?}, {} s", plan.seed, plan.store, took.as_secs())?;
         writeln!(
             f,
-            "  kill -9      {} clickhouse, {consumers} consumers, {} origin, {} postgres",
+            "  kill -9      {} clickhouse ({} of them within an insert), {consumers} consumers, {} origin, {} postgres",
             tally.server_kills(),
+            tally.aimed,
             self.kills_of(|part| *part == Part::Origin),
             self.kills_of(|part| *part == Part::Postgres),
         )?;

@@ -224,6 +224,12 @@ impl World {
         origin.ready(READY_TIMEOUT, async || http.get(&healthz).send().await.is_ok()).await
     }
 
+    /// Whether ClickHouse is taking a batch.
+    pub async fn is_inserting(&self) -> bool {
+        let running = "SELECT count() FROM system.processes WHERE query_kind = 'Insert'";
+        self.engine.client().query_raw(running).fetch_one::<u64>().await.is_ok_and(|inserts| inserts > 0)
+    }
+
     /// Objects that the ledger has not done with: those that wait and those in batches; and those that are dead.
     pub async fn depth(&self) -> Result<(u64, u64)> {
         let url = format!("{}/metrics", self.origin_url);
