@@ -64,7 +64,8 @@ impl Logs {
             }
             "a token without its rows; healing" => self.healed += 1,
             "another consumer has the batch by now" => self.lease_lost += 1,
-            "objects had been stored without a notification" | "a pass found objects that nobody had told of" => {
+            "objects had been stored without a notification"
+            | "a pass found objects that nobody had told of" => {
                 self.swept += number("found");
             }
             _ => {}
@@ -80,6 +81,8 @@ impl Logs {
 
 /// The same complaint of two batches is the same.
 fn without_numbers(text: &str) -> String {
-    let words = text.split_whitespace().map(|word| if word.bytes().any(|byte| byte.is_ascii_digit()) { "…" } else { word });
+    let words = text
+        .split_whitespace()
+        .map(|word| if word.bytes().any(|byte| byte.is_ascii_digit()) { "…" } else { word });
     words.take(16).collect::<Vec<_>>().join(" ")
 }

@@ -53,7 +53,10 @@ fn judge(plan: &Plan, summary: &Summary) -> Result<()> {
     ensure!(summary.logs.panics == 0, "a part panicked");
     let verdict = &summary.verdict;
     if plan.prove {
-        ensure!(verdict.lost > 0, "nothing was lost, though nobody looked after inserts that may have failed");
+        ensure!(
+            verdict.lost > 0,
+            "nothing was lost, though nobody looked after inserts that may have failed"
+        );
         return Ok(());
     }
     ensure!(summary.dead == 0, "{} objects were set aside", summary.dead);

@@ -51,9 +51,17 @@ impl fmt::Display for Summary {
             self.kills_of(|part| *part == Part::Origin),
             self.kills_of(|part| *part == Part::Postgres),
         )?;
-        writeln!(f, "  halted       {} times past the lease, {} times for a moment", tally.pauses, tally.stumbles)?;
+        writeln!(
+            f,
+            "  halted       {} times past the lease, {} times for a moment",
+            tally.pauses, tally.stumbles
+        )?;
         let ended: Vec<_> = tally.ended.iter().map(|(part, times)| format!("{times} {part}")).collect();
-        writeln!(f, "  by itself    {}", if ended.is_empty() { "nothing ended".to_owned() } else { ended.join(", ") })?;
+        writeln!(
+            f,
+            "  by itself    {}",
+            if ended.is_empty() { "nothing ended".to_owned() } else { ended.join(", ") }
+        )?;
         writeln!(
             f,
             "  exports      {exports} acknowledged, {} of them sent twice; refused {:?}; {} without an answer",
@@ -61,7 +69,11 @@ impl fmt::Display for Summary {
             manifest.refused(),
             manifest.unanswered(),
         )?;
-        writeln!(f, "  notified     {dropped} notifications lost on the way; {} objects found by the sweep", logs.swept)?;
+        writeln!(
+            f,
+            "  notified     {dropped} notifications lost on the way; {} objects found by the sweep",
+            logs.swept
+        )?;
         writeln!(
             f,
             "  batches      {} stored, {} of them retried (up to {} tries), {} healed tokens, {} leases lost; {dead} objects dead",
@@ -73,7 +85,11 @@ impl fmt::Display for Summary {
             "  lost         {}\n  doubled      {} by object and row, {} by trace and span",
             verdict.lost, verdict.doubled_rows, verdict.doubled_spans,
         )?;
-        writeln!(f, "  misfiled     {}; {} traces without their times", verdict.misfiled, verdict.without_times)?;
+        writeln!(
+            f,
+            "  misfiled     {}; {} traces without their times",
+            verdict.misfiled, verdict.without_times
+        )?;
         if !verdict.short.is_empty() {
             let some: Vec<_> = verdict.short.iter().take(5).map(String::as_str).collect();
             writeln!(f, "  short traces {}, such as {}", verdict.short.len(), some.join(" "))?;

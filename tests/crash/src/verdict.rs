@@ -45,7 +45,8 @@ impl Verdict {
         for ((trace, _), spans) in &found {
             *of_traces.entry(trace).or_default() += spans;
         }
-        let times = client.query("SELECT DISTINCT TraceId FROM otel_traces_trace_id_ts").fetch_all::<String>();
+        let times =
+            client.query("SELECT DISTINCT TraceId FROM otel_traces_trace_id_ts").fetch_all::<String>();
         let times: std::collections::HashSet<String> = times.await?.into_iter().collect();
         let mut verdict = Self::default();
         for Promise { tenant, trace_id, spans } in promises {

@@ -26,8 +26,21 @@ use crate::plan::{Plan, StoreKind};
 const ENGINE_STARTS: u32 = 3;
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 const NAMES: [&str; 16] = [
-    "consumer-1", "consumer-2", "consumer-3", "consumer-4", "consumer-5", "consumer-6", "consumer-7", "consumer-8",
-    "consumer-9", "consumer-10", "consumer-11", "consumer-12", "consumer-13", "consumer-14", "consumer-15",
+    "consumer-1",
+    "consumer-2",
+    "consumer-3",
+    "consumer-4",
+    "consumer-5",
+    "consumer-6",
+    "consumer-7",
+    "consumer-8",
+    "consumer-9",
+    "consumer-10",
+    "consumer-11",
+    "consumer-12",
+    "consumer-13",
+    "consumer-14",
+    "consumer-15",
     "consumer-16",
 ];
 
@@ -146,7 +159,8 @@ impl World {
 
     /// All that may be struck.
     pub fn parts(&self) -> Vec<Part> {
-        let servers = [Some(Part::ClickHouse), self.postgres.as_ref().map(|_| Part::Postgres), Some(Part::Origin)];
+        let servers =
+            [Some(Part::ClickHouse), self.postgres.as_ref().map(|_| Part::Postgres), Some(Part::Origin)];
         servers.into_iter().flatten().chain((0..self.consumers.len()).map(Part::Consumer)).collect()
     }
 
@@ -194,7 +208,8 @@ impl World {
             Part::ClickHouse => self.start_engine().await,
             Part::Postgres => self.postgres.as_mut().context("there is no PostgreSQL")?.restart().await,
             Part::Origin => {
-                self.origin = Some(self.spillway("origin", &["serve", "--without-consumer", "--no-migrate"])?);
+                self.origin =
+                    Some(self.spillway("origin", &["serve", "--without-consumer", "--no-migrate"])?);
                 Ok(())
             }
             Part::Consumer(number) => {
@@ -268,7 +283,10 @@ impl World {
 
 fn keys(tenants: u8) -> Result<Vec<Key>> {
     let much = json!({ "limits": { "requests": { "per_second": 100_000 } } });
-    (b'a'..).take(tenants.into()).map(|letter| Key::new(&format!("tenant-{}", char::from(letter)), &much)).collect()
+    (b'a'..)
+        .take(tenants.into())
+        .map(|letter| Key::new(&format!("tenant-{}", char::from(letter)), &much))
+        .collect()
 }
 
 fn s3() -> Result<S3Credentials> {
