@@ -6,12 +6,13 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use origin_consumer::config::{Config, ConfigError};
-use origin_consumer::engine::{self, EngineError, EngineOptions};
 use origin_consumer::dlq::{self, DlqArgs, DlqError};
+use origin_consumer::engine::{self, EngineError, EngineOptions};
 use origin_consumer::failpoints;
 use origin_consumer::keys::{self, KeysArgs, KeysError};
 use origin_consumer::meter::{self, MeterArgs, MeterError};
 use origin_consumer::migrate::{self, MigrateError};
+use origin_consumer::objects::Bucket;
 use origin_consumer::serve::{Parts, ServeError, open_queue, serve};
 use origin_consumer::shutdown;
 use tracing_subscriber::EnvFilter;
@@ -138,7 +139,9 @@ impl Failure {
             Self::Config(_) => ExitCode::from(2),
             Self::Keys(error) => ExitCode::from(error.exit_code()),
             Self::Dlq(error) => ExitCode::from(error.exit_code()),
-            Self::Meter(_) | Self::Serve(_) | Self::Migrate { .. } | Self::Engine(_) | Self::Start(_) => ExitCode::FAILURE,
+            Self::Meter(_) | Self::Serve(_) | Self::Migrate { .. } | Self::Engine(_) | Self::Start(_) => {
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -201,9 +204,14 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Dlq { config, arguments } => {
             let config = Config::load(config.file.as_deref())?;
             config.check_ledger()?;
+            if arguments.wants_bucket() {
+                config.check_bucket()?;
+            }
+            choose_tls();
             in_runtime(async {
                 let queue = open_queue(&config.queue).await?;
-                Ok(dlq::run(arguments, &queue).await.map(|()| ExitCode::SUCCESS)?)
+                dlq::run(arguments, &queue, &Bucket::new(&config.s3)).await?;
+                Ok(ExitCode::SUCCESS)
             })
         }
         Command::Keys(arguments) => {

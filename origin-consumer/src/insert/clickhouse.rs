@@ -131,7 +131,10 @@ impl SpanTable {
         let texts: Vec<String> = keys.iter().map(ObjectKey::to_string).collect();
         let query = self.client.query(&sql).bind(&texts).fetch_all::<(String, u64, bool)>();
         let rows = in_time("the audit", QUERY_TIMEOUT, query).await?;
-        Ok(rows.into_iter().filter_map(|(key, rows, exact)| Some((key.parse().ok()?, (rows, exact)))).collect())
+        Ok(rows
+            .into_iter()
+            .filter_map(|(key, rows, exact)| Some((key.parse().ok()?, (rows, exact))))
+            .collect())
     }
 
     /// Deletes the rows of these objects; returns once they are gone.
@@ -190,14 +193,19 @@ impl SpanSink for SpanTable {
         let deadline = Instant::now() + self.end_timeout;
         let running = format!("SELECT query_id FROM system.processes WHERE {OUR_INSERTS}");
         let query = self.client.query_raw(&running).fetch_all::<String>();
-        let mut awaited: HashSet<String> = in_time("a look", QUERY_TIMEOUT, query).await?.into_iter().collect();
+        let mut awaited: HashSet<String> =
+            in_time("a look", QUERY_TIMEOUT, query).await?.into_iter().collect();
         while !awaited.is_empty() {
             if Instant::now() > deadline {
-                return Err(TableError::Timeout { what: "the end of other inserts", at_most: self.end_timeout });
+                return Err(TableError::Timeout {
+                    what: "the end of other inserts",
+                    at_most: self.end_timeout,
+                });
             }
             tokio::time::sleep(LOOK_INTERVAL).await;
             let query = self.client.query_raw(&running).fetch_all::<String>();
-            let running: HashSet<String> = in_time("a look", QUERY_TIMEOUT, query).await?.into_iter().collect();
+            let running: HashSet<String> =
+                in_time("a look", QUERY_TIMEOUT, query).await?.into_iter().collect();
             awaited.retain(|query_id| running.contains(query_id));
         }
         Ok(())

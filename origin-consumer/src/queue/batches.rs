@@ -267,7 +267,8 @@ impl Fence {
     }
 
     fn update(&self, session: &mut dyn Session, set: &str, value: u64) -> Result<(), QueueError> {
-        let sql = format!("UPDATE batches SET {set} WHERE batch_id = $2 AND lease_id = $3 AND state = 'open'");
+        let sql =
+            format!("UPDATE batches SET {set} WHERE batch_id = $2 AND lease_id = $3 AND state = 'open'");
         match session.execute(&sql, values![value, self.batch(), self.lease_id.to_string()])? {
             1 => Ok(()),
             _ => Err(QueueError::LeaseLost(self.batch_id)),
@@ -471,7 +472,8 @@ fn open(
 }
 
 fn objects_of(session: &mut dyn Session, batch: Ulid) -> Result<Vec<Claimed>, QueueError> {
-    let sql = "SELECT notification, enqueued_at_ms, failures FROM objects WHERE batch_id = $1 ORDER BY object_key";
+    let sql =
+        "SELECT notification, enqueued_at_ms, failures FROM objects WHERE batch_id = $1 ORDER BY object_key";
     let rows = session.query(sql, values![batch.to_string()])?;
     let claimed = rows.iter().map(|row| {
         Ok(Claimed {
@@ -566,7 +568,8 @@ fn adopt(
             }
             Some(_) => {
                 // A ledger keeps less of what has long been stored.
-                let sql = "UPDATE objects SET notification = $1, failures = 0, reason = NULL, ended_at_ms = NULL
+                let sql =
+                    "UPDATE objects SET notification = $1, failures = 0, reason = NULL, ended_at_ms = NULL
                            WHERE object_key = $2";
                 session.execute(sql, values![as_json(&arrival.notification)?, key.as_str()])?;
                 keys.push(key);
