@@ -9,7 +9,7 @@ use clap::{Parser, ValueEnum};
 ///
 /// Real processes: the Worker in workerd with R2, the origin, the consumers, ClickHouse and PostgreSQL. What the edge has
 /// answered with 200 is the manifest. In the end everything runs again; the run waits for what is still under way, and then
-/// counts. Exit codes: 0 nothing is lost and nothing doubled (with --prove: spans are lost), 1 otherwise.
+/// counts. Ctrl-C ends the strikes early; a second one ends all at once. Exit codes: 0 nothing is lost and nothing doubled (with --prove: spans are lost), 1 otherwise.
 #[derive(Parser, Debug, Clone)]
 #[command(name = "crash")]
 pub struct Plan {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::load::{Load, Manifest};
 use crate::logs::Logs;
@@ -27,16 +28,15 @@ const QUIET_WHEN_PROVING: Duration = Duration::from_secs(15);
 pub async fn run(plan: Plan) -> Result<()> {
     let began = Instant::now();
     eprintln!("crash: seed {}, {:?}", plan.seed, plan);
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let asked = Asked::listen()?;
     let own = TempDir::with_prefix("spillway-crash-")?;
     let folder = plan.folder.clone().unwrap_or_else(|| own.path().to_owned());
     std::fs::create_dir_all(&folder)?;
     let folder = folder.canonicalize()?;
     eprintln!("crash: logs and data are in {}", folder.display());
     let summary = tokio::select! {
-        summary = play(&plan, &folder, began) => summary,
-        _ = terminate.recv() => bail!("asked to end"),
-        _ = interrupt.recv() => bail!("interrupted"),
+        summary = play(&plan, &folder, began, &asked.once) => summary,
+        () = asked.twice.cancelled() => bail!("asked to end at once"),
     };
     let verdict = summary.and_then(|summary| {
         println(&summary.to_string())?;
@@ -51,6 +51,10 @@ pub async fn run(plan: Plan) -> Result<()> {
 
 fn judge(plan: &Plan, summary: &Summary) -> Result<()> {
     ensure!(summary.logs.panics == 0, "a part panicked");
+    let kills = summary.tally.server_kills();
+    if kills < plan.kills {
+        eprintln!("crash: was asked to end after {kills} of {} kills of clickhouse; they count", plan.kills);
+    }
     let verdict = &summary.verdict;
     if plan.prove {
         ensure!(
@@ -64,13 +68,37 @@ fn judge(plan: &Plan, summary: &Summary) -> Result<()> {
     Ok(())
 }
 
-async fn play(plan: &Plan, folder: &Path, began: Instant) -> Result<Summary> {
+/// Asked to end, a run strikes no more, and counts.
+struct Asked {
+    once: CancellationToken,
+    twice: CancellationToken,
+}
+
+impl Asked {
+    /// By SIGTERM or SIGINT.
+    fn listen() -> Result<Self> {
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let asked = Self { once: CancellationToken::new(), twice: CancellationToken::new() };
+        let tokens = [asked.once.clone(), asked.twice.clone()];
+        tokio::spawn(async move {
+            for token in tokens {
+                tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+                token.cancel();
+            }
+        });
+        Ok(asked)
+    }
+}
+
+async fn play(plan: &Plan, folder: &Path, began: Instant, enough: &CancellationToken) -> Result<Summary> {
     let mut world = World::start(plan, folder).await?;
     let load = Load::start(&world.edge.url, &world.keys, plan, folder)?;
     eprintln!("crash: everything runs after {:.1?}", began.elapsed());
     let mut strikes = Strikes::new(&mut world, plan);
     let least = Instant::now() + Duration::from_secs(plan.seconds);
-    while strikes.tally.server_kills() < plan.kills || Instant::now() < least {
+    let is_done = |tally: &Tally| tally.server_kills() >= plan.kills && Instant::now() >= least;
+    while !is_done(&strikes.tally) && !enough.is_cancelled() {
         strikes.go_on(Instant::now() + PROGRESS).await?;
         progress(began, &load.manifest, &strikes.tally);
     }
