@@ -13,7 +13,7 @@ fn crash(arguments: &[&str]) -> Result<String> {
     let run = Command::new(env!("CARGO_BIN_EXE_crash")).args(arguments).output()?;
     let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     // Seen where the test fails: with the seed.
-    println!("{err}\n{out}");
+    eprintln!("{err}\n{out}");
     ensure!(run.status.success(), "crash {arguments:?} ended with {}", run.status);
     Ok(out.into_owned())
 }
