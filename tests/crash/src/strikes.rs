@@ -10,10 +10,10 @@ use crate::world::{Part, World};
 
 /// How often to look what is due.
 const TICK: Duration = Duration::from_millis(10);
-/// How long to wait for an insert to strike at: batches that failed often wait for long.
-const AIM: Duration = Duration::from_secs(6);
-/// An insert that was seen may go on for so long before it is struck.
-const WITHIN_INSERT: Duration = Duration::from_millis(60);
+/// How long to wait for what a strike is aimed at: batches that failed often wait for long.
+const AIM: Duration = Duration::from_secs(8);
+/// An insert that was seen may go on for so long before it is struck, mostly for less.
+const WITHIN_INSERT: Duration = Duration::from_millis(400);
 /// A part that ended by itself, as the origin does while its store is away, is started again after that.
 const SERVICE_MANAGER: Duration = Duration::from_millis(300);
 
@@ -141,8 +141,16 @@ impl<'w> Strikes<'w> {
             self.away.insert(victim, Away::Halted(Instant::now() + length));
             return Ok(());
         }
-        if victim == Part::ClickHouse && self.chance.u32(..4) > 0 {
-            self.aim().await?;
+        if victim == Part::ClickHouse {
+            match self.chance.u32(..4) {
+                0 => {}
+                1 => self.aim().await?,
+                // Without that, kills would follow each other so fast that nothing is ever stored between them.
+                _ => {
+                    self.await_rows().await?;
+                    self.aim().await?;
+                }
+            }
         }
         self.world.kill(victim).await?;
         *self.tally.kills.entry(victim).or_default() += 1;
@@ -151,9 +159,25 @@ impl<'w> Strikes<'w> {
         Ok(())
     }
 
+    /// Waits until there are more rows.
+    async fn await_rows(&mut self) -> Result<()> {
+        let deadline = Instant::now() + AIM;
+        let mut before = None;
+        while Instant::now() < deadline {
+            match (before, self.world.rows().await) {
+                (Some(before), Some(rows)) if rows > before => break,
+                (before_that, rows) => before = before_that.or(rows),
+            }
+            self.bring_back(Instant::now()).await?;
+            tokio::time::sleep(TICK).await;
+        }
+        Ok(())
+    }
+
     /// Waits until a batch is being inserted, and then a little longer.
     async fn aim(&mut self) -> Result<()> {
-        let within = WITHIN_INSERT.mul_f64(self.chance.f64()) + self.rename_delay.mul_f64(self.chance.f64());
+        let within =
+            WITHIN_INSERT.mul_f64(self.chance.f64().powi(3)) + self.rename_delay.mul_f64(self.chance.f64());
         let deadline = Instant::now() + AIM;
         while Instant::now() < deadline {
             if self.world.is_inserting().await {

@@ -245,6 +245,11 @@ impl World {
         self.engine.client().query_raw(running).fetch_one::<u64>().await.is_ok_and(|inserts| inserts > 0)
     }
 
+    /// How many rows are in ClickHouse, where it answers.
+    pub async fn rows(&self) -> Option<u64> {
+        self.engine.client().query_raw("SELECT count() FROM otel_traces").fetch_one().await.ok()
+    }
+
     /// Objects that the ledger has not done with: those that wait and those in batches; and those that are dead.
     pub async fn depth(&self) -> Result<(u64, u64)> {
         let url = format!("{}/metrics", self.origin_url);
