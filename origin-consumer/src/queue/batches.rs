@@ -185,7 +185,8 @@ impl Queue {
             .run(move |session| {
                 let set = "leased_until_ms = $1, given_back = 1, failures = failures + 1";
                 fence.update(session, set, retry_at.0)?;
-                let sql = "UPDATE batches SET last_error = $1 WHERE batch_id = $2";
+                // Who gives it back has survived it: those who died over it before were killed by something else.
+                let sql = "UPDATE batches SET last_error = $1, abandoned = 0 WHERE batch_id = $2";
                 session.execute(sql, values![error.as_str(), fence.batch()]).map(drop)
             })
             .await
