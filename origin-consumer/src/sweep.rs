@@ -165,10 +165,13 @@ impl Sweep {
                     );
                 }
                 match self.look(now(), window).await {
-                    Ok(0) => window = LOOK_WINDOW,
-                    Ok(found) => {
+                    // Another sweeper looks, or the one that this one takes the place of was to.
+                    Ok(None) => {}
+                    Ok(Some(found)) => {
                         window = LOOK_WINDOW;
-                        tracing::warn!(found, "objects had been stored without a notification");
+                        if found > 0 {
+                            tracing::warn!(found, "objects had been stored without a notification");
+                        }
                     }
                     Err(error) => tracing::warn!(%error, "the sweep could not look"),
                 }
@@ -194,11 +197,12 @@ impl Sweep {
         Duration::from_secs(self.config.interval_seconds)
     }
 
-    /// Lists the last minutes, as one of the sweepers. Returns how many objects were not known.
-    async fn look(&self, now: UnixMillis, window: Duration) -> Result<usize, SweepError> {
+    /// Lists the last minutes, as one of the sweepers. Returns how many objects were not known; nothing, where it is the turn
+    /// of another one.
+    async fn look(&self, now: UnixMillis, window: Duration) -> Result<Option<usize>, SweepError> {
         let until = after(now, self.interval() * 3);
         if !self.queue.hold_chore(LOOK, self.id, until, now).await? {
-            return Ok(0);
+            return Ok(None);
         }
         let due_before = before(now, self.config.grace());
         let mut minute = UnixMillis(minute_of(before(due_before, window)));
@@ -210,7 +214,7 @@ impl Sweep {
             minute = after(minute, MINUTE);
         }
         self.metrics.looked(due_before);
-        Ok(found)
+        Ok(Some(found))
     }
 
     /// Makes all passes that are due, several minutes side by side.

@@ -20,4 +20,5 @@ mod origin;
 mod postgres;
 mod queue_pull;
 mod refusals;
+mod suspicion;
 mod wire;

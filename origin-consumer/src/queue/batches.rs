@@ -9,6 +9,7 @@ use ulid::Ulid;
 
 use super::dead::{bury, holds_its_request};
 use super::intake::{Arrival, Rules, Source, as_json, enqueue};
+use super::lease::Lease;
 use super::session::{Session, Value, in_powers, placeholders, values};
 use super::{Queue, QueueError};
 use crate::time::{after, backoff};
@@ -48,6 +49,8 @@ pub struct Batch {
     pub id: Ulid,
     /// The fence.
     lease_id: Ulid,
+    /// What this process knows of it.
+    pub lease: Lease,
     /// The objects, in the order of their keys.
     pub objects: Vec<Claimed>,
     /// Its rows may be in ClickHouse though no insert of this batch was begun.
@@ -159,7 +162,9 @@ impl Queue {
 
     /// Keeps the batch until `until`.
     pub async fn renew(&self, batch: &Batch, until: UnixMillis) -> Result<(), QueueError> {
-        self.fenced(batch, "leased_until_ms = $1", until.0).await
+        self.fenced(batch, "leased_until_ms = $1", until.0).await?;
+        batch.lease.renewed(until);
+        Ok(())
     }
 
     /// Says that an insert of the batch is about to begin: from here on its rows may be in ClickHouse.
@@ -180,7 +185,8 @@ impl Queue {
             .run(move |session| {
                 let set = "leased_until_ms = $1, given_back = 1, failures = failures + 1";
                 fence.update(session, set, retry_at.0)?;
-                let sql = "UPDATE batches SET last_error = $1 WHERE batch_id = $2";
+                // Who gives it back has survived it: those who died over it before were killed by something else.
+                let sql = "UPDATE batches SET last_error = $1, abandoned = 0 WHERE batch_id = $2";
                 session.execute(sql, values![error.as_str(), fence.batch()]).map(drop)
             })
             .await
@@ -294,6 +300,7 @@ fn reclaim(
     Ok(Some(Batch {
         id,
         lease_id,
+        lease: Lease::new(id, leased_until),
         objects: objects_of(session, id)?,
         look_first: row.number(1)? == 1,
         inserts: count(row.number(2)?),
@@ -461,7 +468,8 @@ fn open(
     }
     let objects = objects_of(session, id)?;
     let NewBatch { look_first, abandoned, .. } = new;
-    Ok(Batch { id, lease_id, objects, look_first, inserts: 0, failures: 0, abandoned })
+    let lease = Lease::new(id, leased_until);
+    Ok(Batch { id, lease_id, lease, objects, look_first, inserts: 0, failures: 0, abandoned })
 }
 
 fn objects_of(session: &mut dyn Session, batch: Ulid) -> Result<Vec<Claimed>, QueueError> {

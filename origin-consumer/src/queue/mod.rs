@@ -10,6 +10,7 @@ mod config;
 mod dead;
 mod executor;
 mod intake;
+mod lease;
 mod meter;
 mod postgres;
 mod session;
@@ -30,6 +31,7 @@ pub use batches::{Adopted, Batch, ClaimLimits, Claimed, Fault, Setback, Spared};
 pub use config::QueueConfig;
 pub use dead::{DeadFilter, DeadObject};
 pub use intake::{Enqueued, Source};
+pub use lease::Lease;
 pub use meter::{Depth, IntakeCount, MinuteCounts, Missing};
 pub use sweeps::{Listed, SweepMinute};
 
