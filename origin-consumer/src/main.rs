@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use origin_consumer::config::{Config, ConfigError};
-use origin_consumer::engine::{self, EngineError, EngineOptions};
 use origin_consumer::dlq::{self, DlqArgs, DlqError};
+use origin_consumer::engine::{self, EngineError, EngineOptions};
 use origin_consumer::failpoints;
 use origin_consumer::keys::{self, KeysArgs, KeysError};
 use origin_consumer::meter::{self, MeterArgs, MeterError};
@@ -138,7 +138,9 @@ impl Failure {
             Self::Config(_) => ExitCode::from(2),
             Self::Keys(error) => ExitCode::from(error.exit_code()),
             Self::Dlq(error) => ExitCode::from(error.exit_code()),
-            Self::Meter(_) | Self::Serve(_) | Self::Migrate { .. } | Self::Engine(_) | Self::Start(_) => ExitCode::FAILURE,
+            Self::Meter(_) | Self::Serve(_) | Self::Migrate { .. } | Self::Engine(_) | Self::Start(_) => {
+                ExitCode::FAILURE
+            }
         }
     }
 }

@@ -72,8 +72,17 @@ fn shown(report: &Report, only_total: bool) -> String {
     }
     rows.push(row("all", "all", &report.total));
     let head = [
-        "MINUTE", "TENANT", "ACCEPTED", "IN LEDGER", "STORED", "AUDITED", "DUPLICATE", "DEAD", "DISCARDED",
-        "NOT NOTIFIED", "OUTSTANDING",
+        "MINUTE",
+        "TENANT",
+        "ACCEPTED",
+        "IN LEDGER",
+        "STORED",
+        "AUDITED",
+        "DUPLICATE",
+        "DEAD",
+        "DISCARDED",
+        "NOT NOTIFIED",
+        "OUTSTANDING",
     ];
     let mut text = output::table(head, &rows);
     if let Some(alert) = &report.alert {

@@ -72,7 +72,8 @@ impl Postgres {
             statements.clear();
         }
         // The default, said aloud: what is decided here rests on row locks and unique keys.
-        let transaction = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start()?;
+        let transaction =
+            client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start()?;
         let mut session = InPostgres { transaction, statements };
         work(&mut session)?;
         Ok(session.transaction.commit()?)
