@@ -110,7 +110,10 @@ impl SpanTable {
         let texts: Vec<String> = keys.iter().map(ObjectKey::to_string).collect();
         let query = self.client.query(&sql).bind(&texts).fetch_all::<(String, u64, bool)>();
         let rows = in_time("the audit", QUERY_TIMEOUT, query).await?;
-        Ok(rows.into_iter().filter_map(|(key, rows, exact)| Some((key.parse().ok()?, (rows, exact)))).collect())
+        Ok(rows
+            .into_iter()
+            .filter_map(|(key, rows, exact)| Some((key.parse().ok()?, (rows, exact))))
+            .collect())
     }
 
     /// Deletes the rows of these objects; returns once they are gone.
@@ -148,7 +151,9 @@ impl SpanSink for SpanTable {
             .clone()
             .with_setting("insert_deduplication_token", insert.token)
             .with_setting("query_id", insert.query_id);
-        let into = client.insert::<SpanRow>(&self.table).await?;
+        // It asks for the columns first.
+        let into =
+            in_time("the list of columns", QUERY_TIMEOUT, client.insert::<SpanRow>(&self.table)).await?;
         let mut into = into.with_timeouts(Some(SEND_TIMEOUT), Some(self.end_timeout));
         for row in insert.rows {
             into.write(row).await?;
@@ -165,14 +170,19 @@ impl SpanSink for SpanTable {
         let deadline = Instant::now() + self.end_timeout;
         let running = format!("SELECT query_id FROM system.processes WHERE {OUR_INSERTS}");
         let query = self.client.query_raw(&running).fetch_all::<String>();
-        let mut awaited: HashSet<String> = in_time("a look", QUERY_TIMEOUT, query).await?.into_iter().collect();
+        let mut awaited: HashSet<String> =
+            in_time("a look", QUERY_TIMEOUT, query).await?.into_iter().collect();
         while !awaited.is_empty() {
             if Instant::now() > deadline {
-                return Err(TableError::Timeout { what: "the end of other inserts", at_most: self.end_timeout });
+                return Err(TableError::Timeout {
+                    what: "the end of other inserts",
+                    at_most: self.end_timeout,
+                });
             }
             tokio::time::sleep(LOOK_INTERVAL).await;
             let query = self.client.query_raw(&running).fetch_all::<String>();
-            let running: HashSet<String> = in_time("a look", QUERY_TIMEOUT, query).await?.into_iter().collect();
+            let running: HashSet<String> =
+                in_time("a look", QUERY_TIMEOUT, query).await?.into_iter().collect();
             awaited.retain(|query_id| running.contains(query_id));
         }
         Ok(())
@@ -208,7 +218,9 @@ impl SpanSink for SpanTable {
         }
         // Any number of days at once: what is written twice here counts once.
         let client = self.client.clone().with_setting("max_partitions_per_insert_block", "0");
-        let insert = client.insert::<TraceTime<'_>>(&self.trace_times()).await?;
+        let table = self.trace_times();
+        let insert = client.insert::<TraceTime<'_>>(&table);
+        let insert = in_time("the list of columns", QUERY_TIMEOUT, insert).await?;
         let mut insert = insert.with_timeouts(Some(SEND_TIMEOUT), Some(self.end_timeout));
         for (trace_id, (start, end)) in times {
             insert.write(&TraceTime { trace_id, start, end }).await?;
