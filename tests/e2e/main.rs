@@ -15,6 +15,7 @@ mod journey;
 mod keys;
 mod objects;
 mod origin;
+mod outages;
 mod postgres;
 mod queue_pull;
 mod refusals;

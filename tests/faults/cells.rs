@@ -258,7 +258,10 @@ fn sweep() -> Vec<Cell> {
             unnotified(s3("500", S3Fault::InternalError)),
             unnotified(s3("503 SlowDown", S3Fault::SlowDown)),
             unnotified(s3("404", S3Fault::NoSuchKey)),
-            unnotified(Cell { means: s3_for(operation, S3Fault::Stall, BEYOND_TIMEOUTS), ..s3("stall", S3Fault::Stall) }),
+            unnotified(Cell {
+                means: s3_for(operation, S3Fault::Stall, BEYOND_TIMEOUTS),
+                ..s3("stall", S3Fault::Stall)
+            }),
             unnotified(s3("answer lost", S3Fault::LoseAnswer)),
         ]);
         if operation == S3Operation::ListObjectsV2 {
@@ -290,9 +293,8 @@ fn dead_letter() -> Vec<Cell> {
 
 fn audit() -> Vec<Cell> {
     let audited = |cell: Cell| Cell { scene: Scene::Audited, ..cell };
-    let cell = |fault, tcp, dose| {
-        audited(wire("audit query", fault, Link::ClickHouse, "arraySum", tcp, dose))
-    };
+    let cell =
+        |fault, tcp, dose| audited(wire("audit query", fault, Link::ClickHouse, "arraySum", tcp, dose));
     let mut cells = vec![
         cell("reset", TcpFault::ResetAnswer(20), Dose::Times(1)),
         cell("truncation", TcpFault::TruncateAnswer(400), Dose::Times(1)),

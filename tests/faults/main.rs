@@ -42,7 +42,8 @@ fn the_table_has_a_row_for_each_cell() -> Result<()> {
 async fn play_all(cells: Vec<Cell>) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for ledger in [Ledger::Sqlite, Ledger::Postgres] {
-        let mut cells: Vec<_> = cells.iter().enumerate().filter(|(_, cell)| cell.ledger() == ledger).collect();
+        let mut cells: Vec<_> =
+            cells.iter().enumerate().filter(|(_, cell)| cell.ledger() == ledger).collect();
         if cells.is_empty() {
             continue;
         }

@@ -35,7 +35,7 @@ pub async fn play(rig: &mut Rig, cell: &Cell) -> Row {
     let mut seen = Seen::default();
     let played = act(rig, cell, &mut seen).await;
     rig.pass();
-    let outcome = match played {
+    let outcome = match played.and(rig.check_engine().await) {
         Ok(()) => OK.to_owned(),
         Err(error) => format!("{error:#}"),
     };
@@ -47,8 +47,12 @@ async fn act(rig: &mut Rig, cell: &Cell, seen: &mut Seen) -> Result<()> {
     let mut before = Counts::of(&rig.metrics().await?);
     prepare(rig, cell, seen, &mut before).await?;
     match &cell.means {
-        Means::Wire { link, mark, fault, dose } => on_the_wire(rig, cell, (*link, mark, *fault), *dose).await?,
-        Means::Bucket { operation, fault, dose } => in_the_bucket(rig, cell, (*operation, fault), *dose).await?,
+        Means::Wire { link, mark, fault, dose } => {
+            on_the_wire(rig, cell, (*link, mark, *fault), *dose).await?
+        }
+        Means::Bucket { operation, fault, dose } => {
+            in_the_bucket(rig, cell, (*operation, fault), *dose).await?
+        }
         Means::Failpoint { place, end } => {
             before = Counts::default();
             in_the_process(rig, cell, place, *end, seen).await?;
@@ -243,4 +247,3 @@ impl std::fmt::Display for Seen {
         if told.is_empty() { to.write_str("-") } else { to.write_str(&told.join(", ")) }
     }
 }
-

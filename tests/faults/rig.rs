@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use futures_util::future::try_join_all;
 use local_stack::postgres::Postgres;
 use rusqlite::Connection;
 use spillway_tests::export::Export;
@@ -25,8 +26,7 @@ pub struct Rig {
     bucket: TcpFaults,
     clickhouse: TcpFaults,
     ledger: Option<TcpFaults>,
-    /// All traces that were accepted, and their spans.
-    traces: Vec<String>,
+    /// All that were accepted.
     spans: u64,
     _postgres: Option<(Postgres, TempDir)>,
 }
@@ -74,17 +74,8 @@ impl Rig {
                 Some(faults)
             }
         };
-        let mut rig = Self {
-            stack,
-            s3,
-            notifications,
-            bucket,
-            clickhouse,
-            ledger,
-            traces: Vec::new(),
-            spans: 0,
-            _postgres: postgres,
-        };
+        let mut rig =
+            Self { stack, s3, notifications, bucket, clickhouse, ledger, spans: 0, _postgres: postgres };
         rig.restart("").await?;
         Ok(rig)
     }
@@ -115,6 +106,15 @@ impl Rig {
         self.stack.restart_origin(&[]).await
     }
 
+    /// An error if the engine has ended by itself, which no cell asks of it; it is started again.
+    pub async fn check_engine(&mut self) -> Result<()> {
+        let Some(engine) = self.stack.engine.process() else { return Ok(()) };
+        let Some(status) = engine.ended()? else { return Ok(()) };
+        let obituary = engine.obituary(status);
+        self.stack.engine.restart().await?;
+        bail!("{obituary}")
+    }
+
     /// Waits until the origin has ended by itself.
     pub async fn await_end(&mut self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
@@ -142,16 +142,13 @@ impl Rig {
 
     /// Exports some traces: every one of them is accepted, whatever fails behind the edge.
     pub async fn export(&mut self, traces: usize, spans: usize) -> Result<()> {
-        for _ in 0..traces {
-            let export = Export::new(spans);
-            export.accepted(&self.stack).await?;
-            self.traces.push(export.trace_id);
-            self.spans += spans as u64;
-        }
+        let exports: Vec<_> = (0..traces).map(|_| Export::new(spans)).collect();
+        try_join_all(exports.iter().map(|export| export.accepted(&self.stack))).await?;
+        self.spans += (traces * spans) as u64;
         Ok(())
     }
 
-    /// Waits until every span that was ever accepted is there once, but for `lost` of one that was destroyed on purpose.
+    /// Waits until every span that was ever accepted is there once.
     pub async fn await_each_span_once(&self) -> Result<()> {
         self.stack.await_count("SELECT count() FROM otel_traces", self.spans, PATIENCE).await?;
         let distinct = "SELECT uniqExact(TraceId, SpanId) FROM otel_traces";
@@ -160,7 +157,7 @@ impl Rig {
         Ok(())
     }
 
-    /// Does not wait for this one any more.
+    /// Does not wait for these any more.
     pub fn give_up(&mut self, spans: u64) {
         self.spans -= spans;
     }

@@ -25,7 +25,8 @@ pub fn write(rows: &[Row]) -> Result<()> {
     );
     for row in rows {
         let outcome = row.outcome.replace(['\n', '|'], " ");
-        table += &format!("| {} | {} | {outcome} | {:.1} | {} |\n", row.step, row.fault, row.seconds, row.seen);
+        table +=
+            &format!("| {} | {} | {outcome} | {:.1} | {} |\n", row.step, row.fault, row.seconds, row.seen);
     }
     Ok(fs::write(path(), format!("{before}{BEGIN}\n{table}{END}{after}"))?)
 }

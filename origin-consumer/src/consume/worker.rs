@@ -166,6 +166,8 @@ impl Consumer {
             self.store(batch).await
         };
         tokio::select! {
+            // A renewal that shares a commit with the acknowledgement finds the batch closed: that is no loss.
+            biased;
             stored = in_turn => stored,
             lost = self.keep_lease(batch) => Err(lost.into()),
         }
