@@ -16,6 +16,8 @@ const OPEN_BATCHES: u64 = 4;
 /// The origin and the consumer, of a debug build.
 const MEMORY_BYTES: u64 = 512 << 20;
 const SPANS: u64 = 3;
+/// Of ten exports each, however slow the machine is.
+const ROUNDS: usize = 4;
 
 /// The stack, and what stands before ClickHouse and R2.
 pub struct Bench {
@@ -62,8 +64,9 @@ impl Bench {
 
     /// Exports for a while, and watches: every export is accepted, few batches are open, and the memory is bounded.
     pub async fn load(&mut self, time: Duration) -> Result<()> {
-        let until = Instant::now() + time;
-        while Instant::now() < until {
+        let (until, mut rounds) = (Instant::now() + time, 0);
+        while Instant::now() < until || rounds < ROUNDS {
+            rounds += 1;
             let exports = (0..10).map(|_| Export::new(SPANS as usize)).collect::<Vec<_>>();
             try_join_all(exports.iter().map(|export| export.accepted(&self.stack)))
                 .await
