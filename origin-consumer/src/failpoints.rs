@@ -10,10 +10,10 @@
 //! | `queue::enqueue` | notifications are believed, and not yet taken in |
 //! | `queue::transaction` | a transaction of the ledger has begun |
 //! | `queue::enqueued` | notifications are in the ledger, and nobody was told so |
-//! | `consume::claimed` | a batch is ours |
+//! | `consume::claimed`, `consume::deadly` | a batch is ours |
 //! | `consume::fetched` | its objects are here |
 //! | `consume::decode` | an object is about to be decoded |
-//! | `consume::decoded`, `consume::deadly` | all rows are here |
+//! | `consume::decoded` | all rows are here |
 //! | `consume::insert_begun` | the ledger knows that an insert begins |
 //! | `insert::day_inserted` | the rows of one day are in ClickHouse |
 //! | `consume::inserted` | all rows are in ClickHouse, and the ledger does not know |

@@ -109,6 +109,9 @@ impl Consumer {
     async fn store(&self, batch: &Batch) -> Result<(), BatchError> {
         let claimed = now();
         failpoints::pass("consume::claimed");
+        failpoints::meet("consume::deadly", |tenant| {
+            batch.objects.iter().any(|object| object.notification.tenant.as_str() == tenant)
+        });
         // d
         let fetched = self.fetch_all(batch).await?;
         let fetched_at = now();
@@ -117,9 +120,6 @@ impl Consumer {
         let rows = self.decode_all(batch, fetched).await?;
         let decoded_at = now();
         failpoints::pass("consume::decoded");
-        failpoints::meet("consume::deadly", |tenant| {
-            batch.objects.iter().any(|object| object.notification.tenant.as_str() == tenant)
-        });
         // f
         self.queue.begin_insert(batch).await?;
         failpoints::pass("consume::insert_begun");
