@@ -17,6 +17,7 @@ mod keys;
 mod meter;
 mod objects;
 mod origin;
+mod outages;
 mod postgres;
 mod queue_pull;
 mod refusals;

@@ -173,7 +173,9 @@ impl SpanSink for SpanTable {
             .clone()
             .with_setting("insert_deduplication_token", insert.token)
             .with_setting("query_id", insert.query_id);
-        let into = client.insert::<SpanRow>(&self.table).await?;
+        // It asks for the columns first.
+        let into =
+            in_time("the list of columns", QUERY_TIMEOUT, client.insert::<SpanRow>(&self.table)).await?;
         let mut into = into.with_timeouts(Some(SEND_TIMEOUT), Some(self.end_timeout));
         // Before the first row, with which a large insert begins, and before the last, with which a small one does.
         self.check_lease()?;
@@ -241,7 +243,9 @@ impl SpanSink for SpanTable {
         }
         // Any number of days at once: what is written twice here counts once.
         let client = self.client.clone().with_setting("max_partitions_per_insert_block", "0");
-        let insert = client.insert::<TraceTime<'_>>(&self.trace_times()).await?;
+        let table = self.trace_times();
+        let insert = client.insert::<TraceTime<'_>>(&table);
+        let insert = in_time("the list of columns", QUERY_TIMEOUT, insert).await?;
         let mut insert = insert.with_timeouts(Some(SEND_TIMEOUT), Some(self.end_timeout));
         for (trace_id, (start, end)) in times {
             insert.write(&TraceTime { trace_id, start, end }).await?;
