@@ -18,4 +18,5 @@ mod origin;
 mod postgres;
 mod queue_pull;
 mod refusals;
+mod replay;
 mod wire;

@@ -14,6 +14,7 @@ mod meter;
 mod postgres;
 mod session;
 mod sqlite;
+mod standing;
 mod store;
 mod sweeps;
 
@@ -31,6 +32,7 @@ pub use config::QueueConfig;
 pub use dead::{DeadFilter, DeadObject};
 pub use intake::{Enqueued, Source};
 pub use meter::{Depth, IntakeCount, MinuteCounts, Missing};
+pub use standing::Standing;
 pub use sweeps::{Listed, SweepMinute};
 
 use intake::Intake;
