@@ -112,7 +112,7 @@ async fn a_replay_that_is_asked_to_end_says_how_to_go_on() -> Result<()> {
     execute(&stack, "ALTER TABLE otel_traces DELETE WHERE 1").await?;
     let arguments = "--from 1h --checkpoint replay.json --rate 2objects/s";
     let mut replaying = start_replay(&stack, arguments, &[])?;
-    stack.await_count("SELECT count() > 0 FROM otel_traces", 1, ARRIVAL).await?;
+    stack.await_count("SELECT toUInt64(count() > 0) FROM otel_traces", 1, ARRIVAL).await?;
     let status = replaying.stop().await?;
     let said = std::fs::read_to_string(stack.folder().join("replay.log"))?;
     assert_eq!(status.code(), Some(4), "{said}");
@@ -134,7 +134,7 @@ async fn a_database_that_goes_away_is_waited_for() -> Result<()> {
     let all = stored(&stack, 20, 10).await?;
     execute(&stack, "ALTER TABLE otel_traces DELETE WHERE 1").await?;
     let mut replaying = start_replay(&stack, "--from 1h --rate 5objects/s", &SMALL)?;
-    stack.await_count("SELECT count() > 0 FROM otel_traces", 1, ARRIVAL).await?;
+    stack.await_count("SELECT toUInt64(count() > 0) FROM otel_traces", 1, ARRIVAL).await?;
     stack.engine.process().context("it is ours")?.kill().await?;
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert!(replaying.ended()?.is_none(), "{}", std::fs::read_to_string(stack.folder().join("replay.log"))?);
