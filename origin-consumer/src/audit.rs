@@ -17,7 +17,7 @@ use crate::metrics::Metrics;
 use crate::objects::{Bucket, ObjectError};
 use crate::queue::{Finding, Queue, QueueError};
 use crate::sweep::SweepConfig;
-use crate::time::{after, before, ticks, now};
+use crate::time::{after, before, now, ticks};
 
 const CHORE: &str = "audit";
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -59,7 +59,8 @@ impl AuditConfig {
             return Err(wrong("audit.ledger_days", expected, self.ledger_days.to_string()));
         }
         if self.delete_after_days > 0 && self.delete_after_days <= last_pass_days {
-            let expected = format!("0, or more than {last_pass_days}, the days until the last pass of the sweep");
+            let expected =
+                format!("0, or more than {last_pass_days}, the days until the last pass of the sweep");
             return Err(wrong("audit.delete_after_days", expected, self.delete_after_days.to_string()));
         }
         Ok(())

@@ -254,6 +254,11 @@ impl Config {
         self.sweep.check()
     }
 
+    /// Whether the bucket can be reached with it, as far as the values tell.
+    pub fn check_bucket(&self) -> Result<(), ConfigError> {
+        self.s3.check()
+    }
+
     /// Whether the origin can run with it.
     pub fn check_origin(&self) -> Result<(), ConfigError> {
         self.notify.check()?;

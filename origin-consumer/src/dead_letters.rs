@@ -12,7 +12,7 @@ use ulid::Ulid;
 
 use crate::objects::{Bucket, ObjectError};
 use crate::queue::{DeadObject, Queue, QueueError};
-use crate::time::{after, ticks, now};
+use crate::time::{after, now, ticks};
 
 const CHORE: &str = "dead-letters";
 const INTERVAL: Duration = Duration::from_secs(10);

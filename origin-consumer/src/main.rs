@@ -12,6 +12,7 @@ use origin_consumer::failpoints;
 use origin_consumer::keys::{self, KeysArgs, KeysError};
 use origin_consumer::meter::{self, MeterArgs, MeterError};
 use origin_consumer::migrate::{self, MigrateError};
+use origin_consumer::objects::Bucket;
 use origin_consumer::replay::{ReplayArgs, ReplayError, replay};
 use origin_consumer::serve::{Parts, ServeError, open_queue, serve};
 use origin_consumer::shutdown;
@@ -210,9 +211,14 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Dlq { config, arguments } => {
             let config = Config::load(config.file.as_deref())?;
             config.check_ledger()?;
+            if arguments.wants_bucket() {
+                config.check_bucket()?;
+            }
+            choose_tls();
             in_runtime(async {
                 let queue = open_queue(&config.queue).await?;
-                Ok(dlq::run(arguments, &queue).await.map(|()| ExitCode::SUCCESS)?)
+                dlq::run(arguments, &queue, &Bucket::new(&config.s3)).await?;
+                Ok(ExitCode::SUCCESS)
             })
         }
         Command::Replay(arguments) => {

@@ -21,7 +21,7 @@ use crate::failpoints;
 use crate::metrics::Metrics;
 use crate::objects::{ObjectError, Objects};
 use crate::queue::{Enqueued, Listed, Queue, QueueError, SweepMinute};
-use crate::time::{after, before, ticks, now};
+use crate::time::{after, before, now, ticks};
 
 const LOOK: &str = "look";
 const MINUTE: Duration = Duration::from_secs(60);
@@ -159,7 +159,10 @@ impl Sweep {
             loop {
                 ticks.tick().await;
                 if let Some(jump_ms) = clock.jumped() {
-                    tracing::error!(jump_ms, "the clock was set: leases and passes may come early or late, and nothing is lost");
+                    tracing::error!(
+                        jump_ms,
+                        "the clock was set: leases and passes may come early or late, and nothing is lost"
+                    );
                 }
                 match self.look(now(), window).await {
                     Ok(0) => window = LOOK_WINDOW,
@@ -206,6 +209,7 @@ impl Sweep {
             self.queue.note_listing(minute, seen.by_tenant, now).await?;
             minute = after(minute, MINUTE);
         }
+        self.metrics.looked(due_before);
         Ok(found)
     }
 

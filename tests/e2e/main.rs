@@ -3,6 +3,7 @@
 
 mod bindings;
 mod configuration;
+mod dead_letters;
 mod dedup_window;
 mod edge;
 mod engine;
@@ -13,6 +14,7 @@ mod hostile;
 mod insert;
 mod journey;
 mod keys;
+mod meter;
 mod objects;
 mod origin;
 mod postgres;

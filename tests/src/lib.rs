@@ -2,6 +2,7 @@
 
 pub mod bucket;
 pub mod cloudflare_queue;
+pub mod command;
 pub mod export;
 pub mod faults;
 mod forward;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Alert, Cause};
 use crate::metrics::Metrics;
 use crate::queue::{IntakeCount, Queue, QueueError};
-use crate::time::{ticks, now};
+use crate::time::{now, ticks};
 
 const INTERVAL: Duration = Duration::from_secs(5);
 

@@ -128,6 +128,15 @@ impl Bucket {
         Ok(Kept { bytes, metadata: head.metadata.unwrap_or_default() })
     }
 
+    /// Whether there is such an object.
+    pub async fn has(&self, key: &str) -> Result<bool, ObjectError> {
+        match self.head(key).await {
+            Ok(_) => Ok(true),
+            Err(ObjectError::Poison(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The bytes of an object that has `max_bytes` at most.
     pub async fn read(&self, key: &str, max_bytes: u64) -> Result<Bytes, ObjectError> {
         let answer = self.client.get_object().bucket(&self.name).key(key).send().await.map_err(failed)?;

@@ -49,7 +49,11 @@ impl Queue {
             let state = if filter.discarded { "discarded" } else { "dead" };
             let after = filter.after.as_ref().map_or_else(String::new, ObjectKey::to_string);
             let tenant = filter.tenant.clone().unwrap_or_default();
-            session.query(&sql, values![state, after, tenant, filter.limit])?.iter().map(dead_object).collect()
+            session
+                .query(&sql, values![state, after, tenant, filter.limit])?
+                .iter()
+                .map(dead_object)
+                .collect()
         };
         self.store.reader.run(read).await
     }

@@ -93,8 +93,7 @@ fn work_all(mut connection: Box<dyn Connection>, jobs: &Mutex<mpsc::Receiver<Box
     let mut group = Vec::with_capacity(GROUP);
     loop {
         // Held while it waits, so that one thread at a time takes all that is there.
-        let taken =
-            jobs.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv_many(&mut group, GROUP);
+        let taken = jobs.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv_many(&mut group, GROUP);
         if taken == 0 {
             return;
         }

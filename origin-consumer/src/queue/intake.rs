@@ -179,8 +179,10 @@ impl Room {
         if self.most < u64::MAX && counted.is_none_or(|at| at.elapsed() > COUNT_AGE) {
             let most = self.most;
             // No further than it matters.
-            let count = "SELECT count(*) FROM (SELECT 1 FROM objects WHERE state = 'pending' LIMIT $1) AS waiting";
-            let row = store.reader.run(move |session| session.query_one(count, session::values![most])).await?;
+            let count =
+                "SELECT count(*) FROM (SELECT 1 FROM objects WHERE state = 'pending' LIMIT $1) AS waiting";
+            let row =
+                store.reader.run(move |session| session.query_one(count, session::values![most])).await?;
             self.waiting.store(row.map_or(Ok(0), |row| row.number(0))?, Ordering::Relaxed);
             store.read_whole_since().await?;
             *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
@@ -199,7 +201,8 @@ pub(super) fn enqueue(
     arrivals: &[Arrival],
     rules: Rules,
 ) -> Result<Vec<Enqueued>, QueueError> {
-    let keys: Vec<String> = arrivals.iter().map(|arrival| arrival.notification.object_key.to_string()).collect();
+    let keys: Vec<String> =
+        arrivals.iter().map(|arrival| arrival.notification.object_key.to_string()).collect();
     let known = known(session, &keys)?;
     if rules.source == Source::Notified {
         note_notified(session, arrivals, &known)?;
@@ -230,7 +233,9 @@ pub(super) fn known(session: &mut dyn Session, keys: &[String]) -> Result<HashSe
     for keys in in_powers(keys) {
         let list = placeholders(1, keys.len());
         let values: Vec<Value> = keys.iter().map(|key| key.as_str().into()).collect();
-        for row in session.query(&format!("SELECT object_key FROM objects WHERE object_key IN {list}"), &values)? {
+        for row in
+            session.query(&format!("SELECT object_key FROM objects WHERE object_key IN {list}"), &values)?
+        {
             known.insert(row.text(0)?.to_owned());
         }
     }
@@ -246,7 +251,8 @@ fn note_notified(
     for arrival in arrivals {
         let key = arrival.notification.object_key.to_string();
         if known.contains(&key) {
-            let sql = "UPDATE objects SET notified_at_ms = $1 WHERE object_key = $2 AND notified_at_ms IS NULL";
+            let sql =
+                "UPDATE objects SET notified_at_ms = $1 WHERE object_key = $2 AND notified_at_ms IS NULL";
             session.execute(sql, session::values![arrival.at.0, key])?;
         }
     }

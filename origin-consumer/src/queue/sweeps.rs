@@ -111,7 +111,8 @@ impl Queue {
                 let sql = "DELETE FROM sweep_minutes WHERE minute_ms = $1 AND lease_id = $2";
                 return Ok(session.execute(sql, &ours)? == 1);
             };
-            let sql = "UPDATE sweep_minutes SET passes_done = passes_done + 1, leased_until_ms = 0, due_at_ms = $3
+            let sql =
+                "UPDATE sweep_minutes SET passes_done = passes_done + 1, leased_until_ms = 0, due_at_ms = $3
                        WHERE minute_ms = $1 AND lease_id = $2";
             let values: Vec<Value> = ours.into_iter().chain([next.0.into()]).collect();
             Ok(session.execute(sql, &values)? == 1)
@@ -122,7 +123,8 @@ impl Queue {
     /// The tenants of those of `keys` that the ledger knows; the others are missing in it.
     pub async fn tenants_of(&self, keys: Vec<ObjectKey>) -> Result<HashMap<ObjectKey, String>, QueueError> {
         let read = move |session: &mut dyn Session| {
-            let by_text: HashMap<String, &ObjectKey> = keys.iter().map(|key| (key.to_string(), key)).collect();
+            let by_text: HashMap<String, &ObjectKey> =
+                keys.iter().map(|key| (key.to_string(), key)).collect();
             let texts: Vec<_> = by_text.keys().collect();
             let mut tenants = HashMap::with_capacity(keys.len());
             for texts in in_powers(&texts) {
