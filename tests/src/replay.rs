@@ -6,38 +6,20 @@ use anyhow::{Context, Result, ensure};
 use local_stack::process::Process;
 use local_stack::tools::binary;
 
+use crate::command::CommandOutput;
 use crate::stack::TestStack;
 
-/// What a replay came to.
-#[derive(Debug)]
-pub struct Replayed {
-    /// Its exit code.
-    pub code: i32,
-    /// Its standard output.
-    pub out: String,
-    /// Its standard error.
-    pub said: String,
-}
-
-impl Replayed {
-    /// The standard error, if it ended with `code`.
-    pub fn ended(self, code: i32) -> Result<String> {
-        ensure!(self.code == code, "ended with {} instead of {code}\n{}{}", self.code, self.out, self.said);
-        Ok(self.said)
-    }
-}
-
 /// Runs it to its end with the arguments, which spaces separate, and further variables.
-pub async fn replay_with(stack: &TestStack, arguments: &str, vars: &[(&str, &str)]) -> Result<Replayed> {
+pub async fn replay_with(stack: &TestStack, arguments: &str, vars: &[(&str, &str)]) -> Result<CommandOutput> {
     let mut command = command(stack, arguments, vars)?;
     let Output { status, stdout, stderr } = tokio::task::spawn_blocking(move || command.output()).await??;
     let said = String::from_utf8(stderr)?;
     let code = status.code().with_context(|| format!("ended by a signal\n{said}"))?;
-    Ok(Replayed { code, out: String::from_utf8(stdout)?, said })
+    Ok(CommandOutput { code, out: String::from_utf8(stdout)?, said })
 }
 
 /// Runs it to its end with the arguments, which spaces separate.
-pub async fn replay(stack: &TestStack, arguments: &str) -> Result<Replayed> {
+pub async fn replay(stack: &TestStack, arguments: &str) -> Result<CommandOutput> {
     replay_with(stack, arguments, &[]).await
 }
 

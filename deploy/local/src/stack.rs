@@ -197,11 +197,6 @@ impl Stack {
         Edge::start(&folder, free_port()?, self.edge_options(bindings)).await
     }
 
-    /// The variables of the origin, for other commands of `origin-consumer` beside it.
-    pub fn origin_variables(&self) -> &BTreeMap<String, String> {
-        &self.origin_vars
-    }
-
     /// Sets a variable of the origin, from its next start on.
     pub fn set_origin_var(&mut self, name: &str, value: &str) {
         self.origin_vars.insert(name.to_owned(), value.to_owned());
