@@ -94,7 +94,7 @@ Progress goes to standard error, as a bar where that is a terminal, else as a li
 standard output.
 
 SIGINT and SIGTERM end it after the batches in hand, which may take consumer.drain_seconds. While ClickHouse, R2 or the ledger
-is away, it tries again for some minutes.
+is away, it tries again for one to four minutes.
 
 Exit codes: 0 all is stored, 1 failed (call it again with the same --checkpoint), 2 the command line, the configuration, the
 target table or the checkpoint is wrong, 3 ended, but some objects cannot be read, 4 interrupted (as 1).";
