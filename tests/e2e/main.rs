@@ -21,5 +21,6 @@ mod outages;
 mod postgres;
 mod queue_pull;
 mod refusals;
+mod replay;
 mod suspicion;
 mod wire;

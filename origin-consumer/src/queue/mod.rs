@@ -15,6 +15,7 @@ mod meter;
 mod postgres;
 mod session;
 mod sqlite;
+mod standing;
 mod store;
 mod sweeps;
 
@@ -33,6 +34,7 @@ pub use dead::{DeadFilter, DeadObject};
 pub use intake::{Enqueued, Source};
 pub use lease::Lease;
 pub use meter::{Depth, IntakeCount, MinuteCounts, Missing};
+pub use standing::Standing;
 pub use sweeps::{Listed, SweepMinute};
 
 use intake::Intake;
