@@ -12,5 +12,6 @@ mod objects;
 mod outage;
 mod processes;
 mod setbacks;
+mod simulation;
 mod stores;
 mod sweeps;

@@ -145,8 +145,7 @@ async fn what_leaves_a_batch_that_looks_first_looks_first_itself(kind: Kind) -> 
     let whole = batch_of(&ledger, &["a", "b", "c", "d"]).await?;
     ledger.begin_insert(&whole).await?;
     ledger.split(&whole, NOW).await?;
-    for _ in 0..2 {
-        let half = ledger.claim_at(NOW).await?;
+    for half in [ledger.claim_at(NOW).await?, ledger.claim_at(NOW).await?] {
         ledger.set_back(&half, vec![setback(&half, 0, Fault::Passing)], 5, NOW).await?;
         // The object that went with the one that was set back.
         let left = ledger.claim_at(NOW).await?;

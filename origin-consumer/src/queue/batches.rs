@@ -210,21 +210,24 @@ impl Queue {
         tries: u32,
         now: UnixMillis,
     ) -> Result<Spared, QueueError> {
-        let (fence, inserted) = (Fence::of(batch), batch.inserts > 0);
+        let fence = Fence::of(batch);
         self.store
             .writer
             .run(move |session| {
                 fence.update(session, "leased_until_ms = $1, given_back = 1", now.0)?;
+                let past = past(session, &fence)?;
                 let mut spared = Spared::default();
                 for setback in &setbacks {
-                    match set_back(session, &fence, setback, tries, inserted, now)? {
+                    match set_back(session, &fence, setback, tries, past, now)? {
                         true => spared.dead += 1,
                         false => spared.later += 1,
                     }
                 }
-                if !inserted {
-                    let sql = "UPDATE objects SET state = 'pending', batch_id = NULL WHERE batch_id = $1";
-                    session.execute(sql, values![fence.batch()])?;
+                if past.inserts == 0 {
+                    let sql = "UPDATE objects SET state = 'pending', batch_id = NULL,
+                               look_first = CASE WHEN CAST($1 AS BIGINT) = 1 THEN 1 ELSE look_first END
+                               WHERE batch_id = $2";
+                    session.execute(sql, values![past.may_be_there(), fence.batch()])?;
                 }
                 delete_if_empty(session, &fence)?;
                 Ok(spared)
@@ -268,6 +271,27 @@ impl Fence {
             _ => Err(QueueError::LeaseLost(self.batch_id)),
         }
     }
+}
+
+/// What was done with a batch. Not what whoever claimed it knows: that is from before this try.
+#[derive(Clone, Copy)]
+struct Past {
+    priority: u64,
+    inserts: u64,
+    look_first: bool,
+}
+
+impl Past {
+    /// Whether rows of its objects may be in ClickHouse.
+    fn may_be_there(self) -> bool {
+        self.look_first || self.inserts > 0
+    }
+}
+
+fn past(session: &mut dyn Session, fence: &Fence) -> Result<Past, QueueError> {
+    let sql = "SELECT priority, inserts, look_first FROM batches WHERE batch_id = $1";
+    let row = session.query_one(sql, values![fence.batch()])?.ok_or(QueueError::LeaseLost(fence.batch_id))?;
+    Ok(Past { priority: row.number(0)?, inserts: row.number(1)?, look_first: row.number(2)? == 1 })
 }
 
 fn reclaim(
@@ -483,7 +507,7 @@ fn set_back(
     fence: &Fence,
     setback: &Setback,
     tries: u32,
-    inserted: bool,
+    past: Past,
     now: UnixMillis,
 ) -> Result<bool, QueueError> {
     let key = setback.object_key.to_string();
@@ -502,7 +526,7 @@ fn set_back(
         session.execute(
             "UPDATE objects SET state = 'pending', batch_id = NULL, failures = $1, not_before_ms = $2, reason = $3,
              look_first = CASE WHEN CAST($4 AS BIGINT) = 1 THEN 1 ELSE look_first END WHERE object_key = $5",
-            values![failures, retry_at.0, setback.reason.as_str(), inserted, key],
+            values![failures, retry_at.0, setback.reason.as_str(), past.may_be_there(), key],
         )?;
     }
     Ok(is_dead)
@@ -517,11 +541,10 @@ fn delete_if_empty(session: &mut dyn Session, fence: &Fence) -> Result<(), Queue
 fn split(session: &mut dyn Session, batch: &Batch, now: UnixMillis) -> Result<(), QueueError> {
     let fence = Fence::of(batch);
     fence.update(session, "leased_until_ms = $1", now.0)?;
-    let sql = "SELECT priority FROM batches WHERE batch_id = $1";
-    let priority = session.query_one(sql, values![fence.batch()])?.map_or(Ok(0), |row| row.number(0))?;
+    let past = past(session, &fence)?;
     let new = NewBatch {
-        priority,
-        look_first: batch.look_first || batch.inserts > 0,
+        priority: past.priority,
+        look_first: past.may_be_there(),
         // One more, and the half is split as well.
         abandoned: batch.abandoned.saturating_sub(1),
         lease: None,

@@ -143,21 +143,21 @@ impl Intake {
         }
     }
 
-    async fn take(&self, arrivals: Vec<Arrival>, source: Source) -> Result<Vec<Enqueued>, QueueError> {
+    async fn take(&self, mut arrivals: Vec<Arrival>, source: Source) -> Result<Vec<Enqueued>, QueueError> {
+        let all = arrivals.len();
+        arrivals.truncate(self.room.left(&self.store).await?);
         if arrivals.is_empty() {
-            return Ok(Vec::new());
-        }
-        if !self.room.is_there_for(arrivals.len(), &self.store).await? {
-            return Ok(vec![Enqueued::Full; arrivals.len()]);
+            return Ok(vec![Enqueued::Full; all]);
         }
         let resend_window_ms = self.resend_window_ms;
         let rules = Rules { source, resend_window_ms, whole_since: self.store.whole_since() };
-        let enqueued = self.store.writer.run(move |session| enqueue(session, &arrivals, rules)).await?;
+        let mut enqueued = self.store.writer.run(move |session| enqueue(session, &arrivals, rules)).await?;
         let new = enqueued.iter().filter(|enqueued| **enqueued == Enqueued::New).count();
         if new > 0 {
             self.room.taken(new);
             self.arrived.notify_one();
         }
+        enqueued.resize(all, Enqueued::Full);
         Ok(enqueued)
     }
 }
@@ -174,7 +174,9 @@ impl Room {
         Self { most, waiting: AtomicU64::new(0), counted: Mutex::new(None) }
     }
 
-    async fn is_there_for(&self, objects: usize, store: &Store) -> Result<bool, QueueError> {
+    /// For how many there is room. Those of a group that find none come again: a group larger than the whole queue must
+    /// get in, too.
+    async fn left(&self, store: &Store) -> Result<usize, QueueError> {
         let counted = *self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         if self.most < u64::MAX && counted.is_none_or(|at| at.elapsed() > COUNT_AGE) {
             let most = self.most;
@@ -185,7 +187,8 @@ impl Room {
             store.read_whole_since().await?;
             *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
-        Ok(self.waiting.load(Ordering::Relaxed).saturating_add(objects as u64) <= self.most)
+        let left = self.most.saturating_sub(self.waiting.load(Ordering::Relaxed));
+        Ok(usize::try_from(left).unwrap_or(usize::MAX))
     }
 
     fn taken(&self, objects: usize) {
