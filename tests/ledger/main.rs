@@ -13,5 +13,6 @@ mod outage;
 mod processes;
 mod setbacks;
 mod simulation;
+mod states;
 mod stores;
 mod sweeps;

@@ -178,7 +178,7 @@ impl Queue {
         self.store
             .writer
             .run(move |session| {
-                let set = "leased_until_ms = $1, given_back = 1, failures = failures + 1";
+                let set = "leased_until_ms = $1, given_back = 1, lease_id = '', failures = failures + 1";
                 fence.update(session, set, retry_at.0)?;
                 let sql = "UPDATE batches SET last_error = $1 WHERE batch_id = $2";
                 session.execute(sql, values![error.as_str(), fence.batch()]).map(drop)
@@ -214,7 +214,7 @@ impl Queue {
         self.store
             .writer
             .run(move |session| {
-                fence.update(session, "leased_until_ms = $1, given_back = 1", now.0)?;
+                fence.update(session, "leased_until_ms = $1, given_back = 1, lease_id = ''", now.0)?;
                 let past = past(session, &fence)?;
                 let mut spared = Spared::default();
                 for setback in &setbacks {
