@@ -10,8 +10,8 @@ use origin_consumer::insert::{self, BatchRows, Before, SpanTable, StoreError, Ta
 use origin_consumer::migrate::migrate;
 use origin_consumer::queue::{ClaimLimits, Queue};
 use origin_consumer::rows::{SpanRow, rows_of};
-use spillway_proto::{ObjectKey, UnixMillis};
 use spillway_proto::otlp::DecompressLimits;
+use spillway_proto::{ObjectKey, UnixMillis};
 use spillway_tests::export::Export;
 use spillway_tests::notification::{now, stored};
 use tempfile::TempDir;

@@ -24,6 +24,12 @@ impl CommandOutput {
         Ok(self.out)
     }
 
+    /// The standard error, if it ended with `code`.
+    pub fn ended(self, code: i32) -> Result<String> {
+        ensure!(self.code == code, "ended with {} instead of {code}\n{}{}", self.code, self.out, self.said);
+        Ok(self.said)
+    }
+
     /// The standard error, if it ended with `code` and put nothing out.
     pub fn failure(self, code: i32) -> Result<String> {
         ensure!(self.code == code && self.out.is_empty(), "{self:?}");

@@ -13,5 +13,6 @@ pub mod neighbour;
 pub mod notification;
 pub mod proxy;
 pub mod raw;
+pub mod replay;
 pub mod rows;
 pub mod stack;

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use spillway_proto::notification::Notification;
 use spillway_proto::{ObjectKey, UnixMillis};
+use tokio::sync::RwLock;
 
 pub use config::ConsumerConfig;
 
@@ -36,6 +37,7 @@ pub struct Consumer {
     metrics: Arc<Metrics>,
     telemetry: Telemetry,
     outage: Outage,
+    turns: RwLock<()>,
     replaces: bool,
 }
 
@@ -90,8 +92,8 @@ impl Consumer {
         metrics: Arc<Metrics>,
         telemetry: Telemetry,
     ) -> Self {
-        let (outage, replaces) = (Outage::default(), false);
-        Self { config, queue, objects, table, metrics, telemetry, outage, replaces }
+        let (outage, turns, replaces) = (Outage::default(), RwLock::default(), false);
+        Self { config, queue, objects, table, metrics, telemetry, outage, turns, replaces }
     }
 
     /// One that deletes what the table holds of an object before it stores it.
@@ -108,6 +110,9 @@ impl Consumer {
     async fn store(&self, batch: &Batch) -> Result<(), BatchError> {
         let claimed = now();
         failpoints::pass("consume::claimed");
+        failpoints::meet("consume::deadly", |tenant| {
+            batch.objects.iter().any(|object| object.notification.tenant.as_str() == tenant)
+        });
         // d
         let fetched = self.fetch_all(batch).await?;
         let fetched_at = now();
@@ -194,7 +199,10 @@ impl Consumer {
         let decoded = tokio::task::spawn_blocking(move || {
             let decode = |(object, bytes): (Notification, _)| {
                 // No input is known that makes it panic; should there be one, it is this object that pays for it.
-                let rows = catch_unwind(AssertUnwindSafe(|| rows_of(&object, bytes, limits)));
+                let rows = catch_unwind(AssertUnwindSafe(|| {
+                    failpoints::pass("consume::decode");
+                    rows_of(&object, bytes, limits)
+                }));
                 let rows = match rows {
                     Ok(rows) => rows.map_err(|error| error.to_string()),
                     Err(_) => Err("decoding it panicked".to_owned()),

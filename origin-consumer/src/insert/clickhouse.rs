@@ -6,7 +6,7 @@ use std::time::Duration;
 use clickhouse::error::Error;
 use clickhouse::{Client, Row};
 use serde::Serialize;
-use spillway_proto::ObjectKey;
+use spillway_proto::{ObjectKey, UnixMillis};
 use tokio::time::Instant;
 use ulid::Ulid;
 
@@ -17,12 +17,15 @@ use crate::rows::SpanRow;
 use crate::time::now;
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
+const MINUTE_MS: u64 = 60_000;
 /// How long the server may be silent while it takes rows, and after the last one.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long it may take to answer a question.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Between two looks whether other inserts have ended.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// Deletions of ours, as the server shows them.
+const OUR_DELETIONS: &str = "command LIKE '%DELETE WHERE ObjectKey IN %'";
 /// The ids of our inserts: of a batch, of a try, of a day.
 const OUR_INSERTS: &str = "match(query_id, '^[0-9A-Z]{26}[.]a[0-9]+[.]')";
 
@@ -153,6 +156,25 @@ impl SpanTable {
         Ok(in_time("the list of columns", QUERY_TIMEOUT, query).await?.into_iter().collect())
     }
 
+    /// Objects of the table that hold the same requests as `keys` under other keys, and were received less than
+    /// `window_ms` before or after them.
+    pub async fn resends_of(&self, keys: &[ObjectKey], window_ms: u64) -> Result<Vec<ObjectKey>, TableError> {
+        let times = || keys.iter().map(|key| key.received_at().0);
+        let (Some(first), Some(last)) = (times().min(), times().max()) else { return Ok(Vec::new()) };
+        let first = ObjectKey::folder_of(UnixMillis(first.saturating_sub(window_ms)));
+        let behind = ObjectKey::folder_of(UnixMillis(last.saturating_add(window_ms + MINUTE_MS)));
+        let ids: Vec<String> = keys.iter().map(|key| key.object_id().to_string()).collect();
+        // The projection `by_object` is in the order of the keys.
+        let sql = format!(
+            "SELECT ObjectKey FROM {} WHERE ObjectKey >= ? AND ObjectKey < ?
+             AND splitByChar('-', ObjectKey)[2] IN ? GROUP BY ObjectKey",
+            self.table
+        );
+        let query = self.client.query(&sql).bind(first).bind(behind).bind(&ids).fetch_all::<String>();
+        let found = in_time("a look for resends", QUERY_TIMEOUT, query).await?;
+        Ok(found.into_iter().filter_map(|key| key.parse().ok()).collect())
+    }
+
     fn trace_times(&self) -> String {
         format!("{}_trace_id_ts", self.table)
     }
@@ -173,7 +195,9 @@ impl SpanSink for SpanTable {
             .clone()
             .with_setting("insert_deduplication_token", insert.token)
             .with_setting("query_id", insert.query_id);
-        let into = client.insert::<SpanRow>(&self.table).await?;
+        // It asks for the columns first.
+        let into =
+            in_time("the list of columns", QUERY_TIMEOUT, client.insert::<SpanRow>(&self.table)).await?;
         let mut into = into.with_timeouts(Some(SEND_TIMEOUT), Some(self.end_timeout));
         // Before the first row, with which a large insert begins, and before the last, with which a small one does.
         self.check_lease()?;
@@ -208,7 +232,24 @@ impl SpanSink for SpanTable {
                 in_time("a look", QUERY_TIMEOUT, query).await?.into_iter().collect();
             awaited.retain(|query_id| running.contains(query_id));
         }
-        Ok(())
+        // What a replay that was killed is still deleting is seen until it is gone.
+        let deletions = format!(
+            "SELECT count() FROM system.mutations
+             WHERE database = currentDatabase() AND table = ? AND NOT is_done AND NOT is_killed AND {OUR_DELETIONS}"
+        );
+        loop {
+            let query = self.client.query(&deletions).bind(&self.table).fetch_one::<u64>();
+            if in_time("a look", QUERY_TIMEOUT, query).await? == 0 {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(TableError::Timeout {
+                    what: "a deletion of a replay",
+                    at_most: self.end_timeout,
+                });
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
     }
 
     async fn counts(&self, keys: &[ObjectKey]) -> Result<HashMap<ObjectKey, u64>, TableError> {
@@ -241,7 +282,9 @@ impl SpanSink for SpanTable {
         }
         // Any number of days at once: what is written twice here counts once.
         let client = self.client.clone().with_setting("max_partitions_per_insert_block", "0");
-        let insert = client.insert::<TraceTime<'_>>(&self.trace_times()).await?;
+        let table = self.trace_times();
+        let insert = client.insert::<TraceTime<'_>>(&table);
+        let insert = in_time("the list of columns", QUERY_TIMEOUT, insert).await?;
         let mut insert = insert.with_timeouts(Some(SEND_TIMEOUT), Some(self.end_timeout));
         for (trace_id, (start, end)) in times {
             insert.write(&TraceTime { trace_id, start, end }).await?;

@@ -1,5 +1,6 @@
 //! R2, by its S3 interface.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
@@ -155,6 +156,18 @@ impl Bucket {
     pub async fn put(&self, key: &str, bytes: Bytes, content_type: &str) -> Result<(), ObjectError> {
         let put = self.client.put_object().bucket(&self.name).key(key).content_type(content_type);
         put.body(bytes.into()).send().await.map_err(failed)?;
+        Ok(())
+    }
+
+    /// Stores an object, with what is to be kept beside it.
+    pub(super) async fn put_described(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        metadata: HashMap<String, String>,
+    ) -> Result<(), ObjectError> {
+        let put = self.client.put_object().bucket(&self.name).key(key).set_metadata(Some(metadata));
+        put.content_type("application/octet-stream").body(bytes.into()).send().await.map_err(failed)?;
         Ok(())
     }
 

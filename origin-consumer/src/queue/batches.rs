@@ -11,7 +11,7 @@ use super::dead::{bury, holds_its_request};
 use super::intake::{Arrival, Rules, Source, as_json, enqueue};
 use super::lease::Lease;
 use super::session::{Session, Value, in_powers, placeholders, values};
-use super::{Queue, QueueError};
+use super::{Queue, QueueError, too_far};
 use crate::time::{after, backoff};
 
 /// Tenants that share a batch at most.
@@ -167,6 +167,11 @@ impl Queue {
         Ok(())
     }
 
+    /// Says that from here on the caller works on this batch, and on no other: should it die now, it is this batch's doing.
+    pub async fn begin_alone(&self, batch: &Batch) -> Result<(), QueueError> {
+        self.fenced(batch, "given_back = $1", 0).await
+    }
+
     /// Says that an insert of the batch is about to begin: from here on its rows may be in ClickHouse.
     pub async fn begin_insert(&self, batch: &Batch) -> Result<(), QueueError> {
         self.fenced(batch, "inserts = inserts + $1", 1).await
@@ -216,21 +221,25 @@ impl Queue {
         tries: u32,
         now: UnixMillis,
     ) -> Result<Spared, QueueError> {
-        let (fence, inserted) = (Fence::of(batch), batch.inserts > 0);
+        let fence = Fence::of(batch);
         self.store
             .writer
             .run(move |session| {
                 fence.update(session, "leased_until_ms = $1, given_back = 1", now.0)?;
+                let (inserted, look_first) = traces_of(session, &fence)?;
                 let mut spared = Spared::default();
                 for setback in &setbacks {
-                    match set_back(session, &fence, setback, tries, inserted, now)? {
+                    match set_back(session, &fence, setback, tries, inserted || look_first, now)? {
                         true => spared.dead += 1,
                         false => spared.later += 1,
                     }
                 }
                 if !inserted {
-                    let sql = "UPDATE objects SET state = 'pending', batch_id = NULL WHERE batch_id = $1";
-                    session.execute(sql, values![fence.batch()])?;
+                    let sql = format!(
+                        "UPDATE objects SET state = 'pending', batch_id = NULL{} WHERE batch_id = $1",
+                        if look_first { ", look_first = 1" } else { "" }
+                    );
+                    session.execute(&sql, values![fence.batch()])?;
                 }
                 delete_if_empty(session, &fence)?;
                 Ok(spared)
@@ -277,6 +286,13 @@ impl Fence {
     }
 }
 
+/// Whether an insert of the batch was begun, by this try or an earlier one, and whether others may have stored any of it.
+fn traces_of(session: &mut dyn Session, fence: &Fence) -> Result<(bool, bool), QueueError> {
+    let sql = "SELECT inserts, look_first FROM batches WHERE batch_id = $1";
+    let row = session.query_one(sql, values![fence.batch()])?.ok_or(QueueError::LeaseLost(fence.batch_id))?;
+    Ok((row.number(0)? > 0, row.number(1)? == 1))
+}
+
 fn reclaim(
     session: &mut dyn Session,
     priority: u64,
@@ -285,18 +301,21 @@ fn reclaim(
 ) -> Result<Option<Batch>, QueueError> {
     let sql = format!(
         "SELECT batch_id, look_first, inserts, failures, abandoned, given_back FROM batches
-         WHERE state = 'open' AND priority = $1 AND leased_until_ms <= $2
+         WHERE state = 'open' AND priority = $1 AND (leased_until_ms <= $2 OR leased_until_ms > $3)
          ORDER BY leased_until_ms LIMIT 1{}",
         session.skip_locked()
     );
-    let Some(row) = session.query_one(&sql, values![priority, now.0])? else { return Ok(None) };
+    let far = too_far(now).0;
+    let Some(row) = session.query_one(&sql, values![priority, now.0, far])? else { return Ok(None) };
     let (id, lease_id): (Ulid, _) = (row.parsed(0)?, Ulid::generate());
     let was_given_back = row.number(5)? == 1;
     let abandoned = count(row.number(4)?) + u32::from(!was_given_back);
-    let sql = "UPDATE batches SET lease_id = $1, leased_until_ms = $2, given_back = 0, abandoned = $3
-               WHERE batch_id = $4";
+    let sql = "UPDATE batches SET lease_id = $1, leased_until_ms = $2, given_back = $3, abandoned = $4
+               WHERE batch_id = $5";
     let leased_until = after(now, limits.lease);
-    session.execute(sql, values![lease_id.to_string(), leased_until.0, abandoned, id.to_string()])?;
+    // Of one that is under suspicion, nothing counts before its turn: see `begin_alone`.
+    let waits = abandoned > 0;
+    session.execute(sql, values![lease_id.to_string(), leased_until.0, waits, abandoned, id.to_string()])?;
     Ok(Some(Batch {
         id,
         lease_id,
@@ -411,11 +430,11 @@ fn oldest_of(
 ) -> Result<Vec<Waiting>, QueueError> {
     let sql = format!(
         "SELECT object_key, spans, payload_bytes, look_first FROM objects
-         WHERE state = 'pending' AND priority = $1 AND tenant = $2 AND not_before_ms <= $3
-         ORDER BY enqueued_at_ms LIMIT $4{}",
+         WHERE state = 'pending' AND priority = $1 AND tenant = $2 AND (not_before_ms <= $3 OR not_before_ms > $4)
+         ORDER BY enqueued_at_ms LIMIT $5{}",
         session.skip_locked()
     );
-    let rows = session.query(&sql, values![priority, tenant, now.0, most])?;
+    let rows = session.query(&sql, values![priority, tenant, now.0, too_far(now).0, most])?;
     let waiting = rows.iter().map(|row| {
         Ok(Waiting {
             object_key: row.text(0)?.to_owned(),
@@ -493,7 +512,7 @@ fn set_back(
     fence: &Fence,
     setback: &Setback,
     tries: u32,
-    inserted: bool,
+    look_first: bool,
     now: UnixMillis,
 ) -> Result<bool, QueueError> {
     let key = setback.object_key.to_string();
@@ -512,7 +531,7 @@ fn set_back(
         session.execute(
             "UPDATE objects SET state = 'pending', batch_id = NULL, failures = $1, not_before_ms = $2, reason = $3,
              look_first = CASE WHEN CAST($4 AS BIGINT) = 1 THEN 1 ELSE look_first END WHERE object_key = $5",
-            values![failures, retry_at.0, setback.reason.as_str(), inserted, key],
+            values![failures, retry_at.0, setback.reason.as_str(), look_first, key],
         )?;
     }
     Ok(is_dead)
@@ -529,9 +548,11 @@ fn split(session: &mut dyn Session, batch: &Batch, now: UnixMillis) -> Result<()
     fence.update(session, "leased_until_ms = $1", now.0)?;
     let sql = "SELECT priority FROM batches WHERE batch_id = $1";
     let priority = session.query_one(sql, values![fence.batch()])?.map_or(Ok(0), |row| row.number(0))?;
+    // What this very try has begun is not in `batch`.
+    let (inserted, look_first) = traces_of(session, &fence)?;
     let new = NewBatch {
         priority,
-        look_first: batch.look_first || batch.inserts > 0,
+        look_first: inserted || look_first,
         // One more, and the half is split as well.
         abandoned: batch.abandoned.saturating_sub(1),
         lease: None,
@@ -568,10 +589,11 @@ fn adopt(
                 adopted.duplicates.push(object_key.clone());
             }
             Some(_) => {
-                // A ledger keeps less of what has long been stored.
+                // A ledger keeps less of what has long been stored; and should it be set back, whoever takes it next must
+                // look as well.
                 let sql =
-                    "UPDATE objects SET notification = $1, failures = 0, reason = NULL, ended_at_ms = NULL
-                           WHERE object_key = $2";
+                    "UPDATE objects SET notification = $1, failures = 0, reason = NULL, ended_at_ms = NULL,
+                           look_first = 1 WHERE object_key = $2";
                 session.execute(sql, values![as_json(&arrival.notification)?, key.as_str()])?;
                 keys.push(key);
             }
@@ -608,4 +630,66 @@ fn states_of<'k>(
 
 fn count(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objects::samples::notification;
+
+    const LIMITS: ClaimLimits =
+        ClaimLimits { objects: 100, spans: 1_000, bytes: 1 << 20, lease: Duration::from_secs(30) };
+    const NOW: UnixMillis = UnixMillis(1_795_200_000_000);
+    const LATER: UnixMillis = UnixMillis(NOW.0 + 3_600_000);
+
+    async fn claimed(objects: u64) -> (Queue, Batch) {
+        let queue = Queue::in_memory(0).await.unwrap();
+        for n in 0..objects {
+            // Received after the ledger was made: nobody else can have stored it.
+            let future = crate::time::now().0;
+            queue.enqueue(notification("acme", future + n, 1), NOW).await.unwrap();
+        }
+        let batch = queue.claim(LIMITS, NOW).await.unwrap().unwrap();
+        assert!(!batch.look_first);
+        (queue, batch)
+    }
+
+    fn setback(batch: &Batch) -> Vec<Setback> {
+        let object_key = batch.objects[0].notification.object_key.clone();
+        vec![Setback { object_key, fault: Fault::Poison, reason: "bad".to_owned() }]
+    }
+
+    #[tokio::test]
+    async fn an_object_that_was_replayed_and_set_back_is_looked_for() {
+        let (queue, batch) = claimed(2).await;
+        queue.ack(&batch, NOW).await.unwrap();
+        let objects = batch.objects.iter().map(|object| object.notification.clone()).collect();
+        let adopted = queue.adopt(objects, LIMITS.lease, NOW).await.unwrap().batch.unwrap();
+        queue.set_back(&adopted, setback(&adopted), 5, NOW).await.unwrap();
+        let again = queue.claim(LIMITS, LATER).await.unwrap().unwrap();
+        assert_eq!(again.objects.len(), 2);
+        assert!(again.look_first);
+    }
+
+    #[tokio::test]
+    async fn the_halves_of_a_batch_whose_first_insert_was_refused_are_looked_for() {
+        let (queue, batch) = claimed(2).await;
+        queue.begin_insert(&batch).await.unwrap();
+        queue.split(&batch, NOW).await.unwrap();
+        for _ in 0..2 {
+            let half = queue.claim(LIMITS, NOW).await.unwrap().unwrap();
+            assert!(half.look_first);
+            // Nothing of the halves themselves has begun, so all of them waits again.
+            queue.set_back(&half, setback(&half), 5, NOW).await.unwrap();
+        }
+        assert!(queue.claim(LIMITS, LATER).await.unwrap().unwrap().look_first);
+    }
+
+    #[tokio::test]
+    async fn an_object_whose_first_insert_was_refused_is_looked_for() {
+        let (queue, batch) = claimed(1).await;
+        queue.begin_insert(&batch).await.unwrap();
+        queue.set_back(&batch, setback(&batch), 5, NOW).await.unwrap();
+        assert!(queue.claim(LIMITS, LATER).await.unwrap().unwrap().look_first);
+    }
 }
