@@ -80,6 +80,10 @@ async fn act(rig: &mut Rig, cell: &Cell, seen: &mut Seen) -> Result<()> {
 
 /// What the scene wants before the fault.
 async fn prepare(rig: &mut Rig, cell: &Cell, seen: &mut Seen, before: &mut Counts) -> Result<()> {
+    if matches!(cell.means, Means::Failpoint { place, .. } if place.starts_with("queue::enqueue")) {
+        // An edge that has met failures would not notify for a while.
+        rig.stack.restart_edge().await?;
+    }
     match cell.scene {
         Scene::Usual | Scene::Audited => {}
         Scene::Unnotified => rig.wire(Link::Notifications)?.always(TcpFault::Refuse),
