@@ -166,10 +166,13 @@ impl Sweep {
                     );
                 }
                 match caught("a look of the sweep", self.look(now(), window)).await {
-                    Some(Ok(0)) => window = LOOK_WINDOW,
-                    Some(Ok(found)) => {
+                    // Another sweeper looks, or the one that this one takes the place of was to.
+                    Some(Ok(None)) => {}
+                    Some(Ok(Some(found))) => {
                         window = LOOK_WINDOW;
-                        tracing::warn!(found, "objects had been stored without a notification");
+                        if found > 0 {
+                            tracing::warn!(found, "objects had been stored without a notification");
+                        }
                     }
                     Some(Err(error)) => tracing::warn!(%error, "the sweep could not look"),
                     None => {}
@@ -196,11 +199,12 @@ impl Sweep {
         Duration::from_secs(self.config.interval_seconds)
     }
 
-    /// Lists the last minutes, as one of the sweepers. Returns how many objects were not known.
-    async fn look(&self, now: UnixMillis, window: Duration) -> Result<usize, SweepError> {
+    /// Lists the last minutes, as one of the sweepers. Returns how many objects were not known; nothing, where it is the turn
+    /// of another one.
+    async fn look(&self, now: UnixMillis, window: Duration) -> Result<Option<usize>, SweepError> {
         let until = after(now, self.interval() * 3);
         if !self.queue.hold_chore(LOOK, self.id, until, now).await? {
-            return Ok(0);
+            return Ok(None);
         }
         failpoints::pass("sweep::looking");
         let due_before = before(now, self.config.grace());
@@ -218,7 +222,9 @@ impl Sweep {
             }
             minute = after(minute, MINUTE);
         }
-        failed.map(|()| found)
+        failed?;
+        self.metrics.looked(due_before);
+        Ok(Some(found))
     }
 
     /// Makes all passes that are due, several minutes side by side.

@@ -163,6 +163,11 @@ impl Stack {
         self.edge.keys_variables(&self.signing_key)
     }
 
+    /// What the origin is configured with, as variables of its environment.
+    pub fn origin_variables(&self) -> &BTreeMap<String, String> {
+        &self.origin_vars
+    }
+
     /// The folder of its data and logs.
     pub fn folder(&self) -> &Path {
         &self.folder

@@ -67,6 +67,7 @@ impl From<TableError> for BatchError {
         match error {
             error if error.is_of_the_rows() => Self::Suspect(text),
             error if error.is_of_their_number() => Self::TooMany(text),
+            TableError::LeaseOver(batch) => Self::Queue(QueueError::LeaseLost(batch)),
             _ => Self::Transient(text),
         }
     }
@@ -123,12 +124,13 @@ impl Consumer {
         // f
         self.queue.begin_insert(batch).await?;
         failpoints::pass("consume::insert_begun");
+        let table = self.table.under(&batch.lease);
         if self.replaces {
-            self.delete(&rows).await?;
+            self.delete(&table, &rows).await?;
         }
         let began = Instant::now();
         let before = Before { inserts: batch.inserts, look_first: batch.look_first };
-        insert::store(&self.table, &rows, before).await?;
+        insert::store(&table, &rows, before).await?;
         let insert_seconds = began.elapsed().as_secs_f64();
         let inserted_at = now();
         failpoints::pass("consume::inserted");
@@ -172,10 +174,11 @@ impl Consumer {
             };
             setbacks.push(Setback { object_key: notification.object_key, fault, reason });
             // Where nothing can be had, the bucket is away, and the rest need not be tried.
-            if fetched.is_empty() && setbacks.iter().all(|setback| setback.fault == Fault::Passing) {
-                if let Some(Setback { reason, .. }) = setbacks.get(self.config.fetches - 1) {
-                    return Err(BatchError::Transient(reason.clone()));
-                }
+            if fetched.is_empty()
+                && setbacks.iter().all(|setback| setback.fault == Fault::Passing)
+                && let Some(Setback { reason, .. }) = setbacks.get(self.config.fetches - 1)
+            {
+                return Err(BatchError::Transient(reason.clone()));
             }
         }
         match setbacks.as_slice() {
@@ -230,13 +233,13 @@ impl Consumer {
         if setbacks.is_empty() { Ok(()) } else { Err(BatchError::Objects(setbacks)) }
     }
 
-    async fn delete(&self, rows: &BatchRows) -> Result<(), BatchError> {
+    async fn delete(&self, table: &SpanTable, rows: &BatchRows) -> Result<(), BatchError> {
         let keys: Vec<_> = rows.objects.iter().map(|(key, _)| key.clone()).collect();
-        let there: HashSet<_> = self.table.counts(&keys).await?.into_keys().collect();
+        let there: HashSet<_> = table.counts(&keys).await?.into_keys().collect();
         if there.is_empty() {
             return Ok(());
         }
-        Ok(self.table.delete(&there.into_iter().collect::<Vec<_>>()).await?)
+        Ok(table.delete(&there.into_iter().collect::<Vec<_>>()).await?)
     }
 
     fn report(&self, batch: &Batch, times: &StepTimes) {

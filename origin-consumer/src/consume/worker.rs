@@ -45,8 +45,8 @@ impl Consumer {
                 }
             }
         }
-        let drain = Duration::from_secs(self.config.drain_seconds);
-        let drained = tokio::time::timeout(drain, async { while workers.join_next().await.is_some() {} });
+        let drained =
+            tokio::time::timeout(self.config.drain(), async { while workers.join_next().await.is_some() {} });
         if drained.await.is_err() {
             // Nothing is lost: the leases run out, and the batches are taken up again.
             tracing::warn!("batches in hand were not finished in time; they are taken up after their leases");

@@ -9,6 +9,7 @@ use ulid::Ulid;
 
 use super::dead::{bury, holds_its_request};
 use super::intake::{Arrival, Rules, Source, as_json, enqueue};
+use super::lease::Lease;
 use super::session::{Session, Value, in_powers, placeholders, values};
 use super::{Queue, QueueError, too_far};
 use crate::time::{after, backoff};
@@ -48,6 +49,8 @@ pub struct Batch {
     pub id: Ulid,
     /// The fence.
     lease_id: Ulid,
+    /// What this process knows of it.
+    pub lease: Lease,
     /// The objects, in the order of their keys.
     pub objects: Vec<Claimed>,
     /// Its rows may be in ClickHouse though no insert of this batch was begun.
@@ -159,7 +162,9 @@ impl Queue {
 
     /// Keeps the batch until `until`.
     pub async fn renew(&self, batch: &Batch, until: UnixMillis) -> Result<(), QueueError> {
-        self.fenced(batch, "leased_until_ms = $1", until.0).await
+        self.fenced(batch, "leased_until_ms = $1", until.0).await?;
+        batch.lease.renewed(until);
+        Ok(())
     }
 
     /// Says that from here on the caller works on this batch, and on no other: should it die now, it is this batch's doing.
@@ -185,7 +190,8 @@ impl Queue {
             .run(move |session| {
                 let set = "leased_until_ms = $1, given_back = 1, failures = failures + 1";
                 fence.update(session, set, retry_at.0)?;
-                let sql = "UPDATE batches SET last_error = $1 WHERE batch_id = $2";
+                // Who gives it back has survived it: those who died over it before were killed by something else.
+                let sql = "UPDATE batches SET last_error = $1, abandoned = 0 WHERE batch_id = $2";
                 session.execute(sql, values![error.as_str(), fence.batch()]).map(drop)
             })
             .await
@@ -220,17 +226,20 @@ impl Queue {
             .writer
             .run(move |session| {
                 fence.update(session, "leased_until_ms = $1, given_back = 1", now.0)?;
-                let inserted = fence.inserted(session)?;
+                let (inserted, look_first) = traces_of(session, &fence)?;
                 let mut spared = Spared::default();
                 for setback in &setbacks {
-                    match set_back(session, &fence, setback, tries, inserted, now)? {
+                    match set_back(session, &fence, setback, tries, inserted || look_first, now)? {
                         true => spared.dead += 1,
                         false => spared.later += 1,
                     }
                 }
                 if !inserted {
-                    let sql = "UPDATE objects SET state = 'pending', batch_id = NULL WHERE batch_id = $1";
-                    session.execute(sql, values![fence.batch()])?;
+                    let sql = format!(
+                        "UPDATE objects SET state = 'pending', batch_id = NULL{} WHERE batch_id = $1",
+                        if look_first { ", look_first = 1" } else { "" }
+                    );
+                    session.execute(&sql, values![fence.batch()])?;
                 }
                 delete_if_empty(session, &fence)?;
                 Ok(spared)
@@ -267,13 +276,6 @@ impl Fence {
         self.batch_id.to_string()
     }
 
-    /// Whether any try may have reached ClickHouse; the one in hand as well.
-    fn inserted(&self, session: &mut dyn Session) -> Result<bool, QueueError> {
-        let sql = "SELECT inserts FROM batches WHERE batch_id = $1";
-        let row = session.query_one(sql, values![self.batch()])?;
-        Ok(row.map_or(Ok(0), |row| row.number(0))? > 0)
-    }
-
     fn update(&self, session: &mut dyn Session, set: &str, value: u64) -> Result<(), QueueError> {
         let sql =
             format!("UPDATE batches SET {set} WHERE batch_id = $2 AND lease_id = $3 AND state = 'open'");
@@ -282,6 +284,13 @@ impl Fence {
             _ => Err(QueueError::LeaseLost(self.batch_id)),
         }
     }
+}
+
+/// Whether an insert of the batch was begun, by this try or an earlier one, and whether others may have stored any of it.
+fn traces_of(session: &mut dyn Session, fence: &Fence) -> Result<(bool, bool), QueueError> {
+    let sql = "SELECT inserts, look_first FROM batches WHERE batch_id = $1";
+    let row = session.query_one(sql, values![fence.batch()])?.ok_or(QueueError::LeaseLost(fence.batch_id))?;
+    Ok((row.number(0)? > 0, row.number(1)? == 1))
 }
 
 fn reclaim(
@@ -310,6 +319,7 @@ fn reclaim(
     Ok(Some(Batch {
         id,
         lease_id,
+        lease: Lease::new(id, leased_until),
         objects: objects_of(session, id)?,
         look_first: row.number(1)? == 1,
         inserts: count(row.number(2)?),
@@ -477,7 +487,8 @@ fn open(
     }
     let objects = objects_of(session, id)?;
     let NewBatch { look_first, abandoned, .. } = new;
-    Ok(Batch { id, lease_id, objects, look_first, inserts: 0, failures: 0, abandoned })
+    let lease = Lease::new(id, leased_until);
+    Ok(Batch { id, lease_id, lease, objects, look_first, inserts: 0, failures: 0, abandoned })
 }
 
 fn objects_of(session: &mut dyn Session, batch: Ulid) -> Result<Vec<Claimed>, QueueError> {
@@ -501,7 +512,7 @@ fn set_back(
     fence: &Fence,
     setback: &Setback,
     tries: u32,
-    inserted: bool,
+    look_first: bool,
     now: UnixMillis,
 ) -> Result<bool, QueueError> {
     let key = setback.object_key.to_string();
@@ -520,7 +531,7 @@ fn set_back(
         session.execute(
             "UPDATE objects SET state = 'pending', batch_id = NULL, failures = $1, not_before_ms = $2, reason = $3,
              look_first = CASE WHEN CAST($4 AS BIGINT) = 1 THEN 1 ELSE look_first END WHERE object_key = $5",
-            values![failures, retry_at.0, setback.reason.as_str(), inserted, key],
+            values![failures, retry_at.0, setback.reason.as_str(), look_first, key],
         )?;
     }
     Ok(is_dead)
@@ -537,9 +548,11 @@ fn split(session: &mut dyn Session, batch: &Batch, now: UnixMillis) -> Result<()
     fence.update(session, "leased_until_ms = $1", now.0)?;
     let sql = "SELECT priority FROM batches WHERE batch_id = $1";
     let priority = session.query_one(sql, values![fence.batch()])?.map_or(Ok(0), |row| row.number(0))?;
+    // What this very try has begun is not in `batch`.
+    let (inserted, look_first) = traces_of(session, &fence)?;
     let new = NewBatch {
         priority,
-        look_first: batch.look_first || fence.inserted(session)?,
+        look_first: inserted || look_first,
         // One more, and the half is split as well.
         abandoned: batch.abandoned.saturating_sub(1),
         lease: None,
@@ -576,10 +589,11 @@ fn adopt(
                 adopted.duplicates.push(object_key.clone());
             }
             Some(_) => {
-                // A ledger keeps less of what has long been stored.
+                // A ledger keeps less of what has long been stored; and should it be set back, whoever takes it next must
+                // look as well.
                 let sql =
-                    "UPDATE objects SET notification = $1, failures = 0, reason = NULL, ended_at_ms = NULL
-                           WHERE object_key = $2";
+                    "UPDATE objects SET notification = $1, failures = 0, reason = NULL, ended_at_ms = NULL,
+                           look_first = 1 WHERE object_key = $2";
                 session.execute(sql, values![as_json(&arrival.notification)?, key.as_str()])?;
                 keys.push(key);
             }
@@ -616,4 +630,66 @@ fn states_of<'k>(
 
 fn count(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objects::samples::notification;
+
+    const LIMITS: ClaimLimits =
+        ClaimLimits { objects: 100, spans: 1_000, bytes: 1 << 20, lease: Duration::from_secs(30) };
+    const NOW: UnixMillis = UnixMillis(1_795_200_000_000);
+    const LATER: UnixMillis = UnixMillis(NOW.0 + 3_600_000);
+
+    async fn claimed(objects: u64) -> (Queue, Batch) {
+        let queue = Queue::in_memory(0).await.unwrap();
+        for n in 0..objects {
+            // Received after the ledger was made: nobody else can have stored it.
+            let future = crate::time::now().0;
+            queue.enqueue(notification("acme", future + n, 1), NOW).await.unwrap();
+        }
+        let batch = queue.claim(LIMITS, NOW).await.unwrap().unwrap();
+        assert!(!batch.look_first);
+        (queue, batch)
+    }
+
+    fn setback(batch: &Batch) -> Vec<Setback> {
+        let object_key = batch.objects[0].notification.object_key.clone();
+        vec![Setback { object_key, fault: Fault::Poison, reason: "bad".to_owned() }]
+    }
+
+    #[tokio::test]
+    async fn an_object_that_was_replayed_and_set_back_is_looked_for() {
+        let (queue, batch) = claimed(2).await;
+        queue.ack(&batch, NOW).await.unwrap();
+        let objects = batch.objects.iter().map(|object| object.notification.clone()).collect();
+        let adopted = queue.adopt(objects, LIMITS.lease, NOW).await.unwrap().batch.unwrap();
+        queue.set_back(&adopted, setback(&adopted), 5, NOW).await.unwrap();
+        let again = queue.claim(LIMITS, LATER).await.unwrap().unwrap();
+        assert_eq!(again.objects.len(), 2);
+        assert!(again.look_first);
+    }
+
+    #[tokio::test]
+    async fn the_halves_of_a_batch_whose_first_insert_was_refused_are_looked_for() {
+        let (queue, batch) = claimed(2).await;
+        queue.begin_insert(&batch).await.unwrap();
+        queue.split(&batch, NOW).await.unwrap();
+        for _ in 0..2 {
+            let half = queue.claim(LIMITS, NOW).await.unwrap().unwrap();
+            assert!(half.look_first);
+            // Nothing of the halves themselves has begun, so all of them waits again.
+            queue.set_back(&half, setback(&half), 5, NOW).await.unwrap();
+        }
+        assert!(queue.claim(LIMITS, LATER).await.unwrap().unwrap().look_first);
+    }
+
+    #[tokio::test]
+    async fn an_object_whose_first_insert_was_refused_is_looked_for() {
+        let (queue, batch) = claimed(1).await;
+        queue.begin_insert(&batch).await.unwrap();
+        queue.set_back(&batch, setback(&batch), 5, NOW).await.unwrap();
+        assert!(queue.claim(LIMITS, LATER).await.unwrap().unwrap().look_first);
+    }
 }

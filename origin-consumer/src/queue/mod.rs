@@ -10,10 +10,12 @@ mod config;
 mod dead;
 mod executor;
 mod intake;
+mod lease;
 mod meter;
 mod postgres;
 mod session;
 mod sqlite;
+mod standing;
 mod store;
 mod sweeps;
 
@@ -30,7 +32,9 @@ pub use batches::{Adopted, Batch, ClaimLimits, Claimed, Fault, Setback, Spared};
 pub use config::QueueConfig;
 pub use dead::{DeadFilter, DeadObject};
 pub use intake::{Enqueued, Source};
+pub use lease::Lease;
 pub use meter::{Depth, IntakeCount, MinuteCounts, Missing};
+pub use standing::Standing;
 pub use sweeps::{Listed, SweepMinute};
 
 use intake::Intake;
