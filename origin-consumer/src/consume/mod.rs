@@ -167,10 +167,11 @@ impl Consumer {
             };
             setbacks.push(Setback { object_key: notification.object_key, fault, reason });
             // Where nothing can be had, the bucket is away, and the rest need not be tried.
-            if fetched.is_empty() && setbacks.iter().all(|setback| setback.fault == Fault::Passing) {
-                if let Some(Setback { reason, .. }) = setbacks.get(self.config.fetches - 1) {
-                    return Err(BatchError::Transient(reason.clone()));
-                }
+            if fetched.is_empty()
+                && setbacks.iter().all(|setback| setback.fault == Fault::Passing)
+                && let Some(Setback { reason, .. }) = setbacks.get(self.config.fetches - 1)
+            {
+                return Err(BatchError::Transient(reason.clone()));
             }
         }
         match setbacks.as_slice() {
