@@ -12,9 +12,11 @@ use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
 use crate::config::{ConfigError, in_range, wrong};
+use crate::failpoints;
 use crate::insert::{SpanTable, TableError};
 use crate::metrics::Metrics;
 use crate::objects::{Bucket, ObjectError};
+use crate::panics::caught;
 use crate::queue::{Finding, Queue, QueueError};
 use crate::sweep::SweepConfig;
 use crate::time::{after, before, now, ticks};
@@ -109,7 +111,7 @@ impl Audit {
         let forever = async {
             loop {
                 ticks.tick().await;
-                if let Err(error) = self.round().await {
+                if let Some(Err(error)) = caught("a round of the audit", self.round()).await {
                     tracing::warn!(%error, "the audit could not go on");
                 }
             }
@@ -142,6 +144,7 @@ impl Audit {
         }
         let keys: Vec<_> = due.iter().map(|audited| audited.object_key.clone()).collect();
         let there = self.table.audit(&keys).await?;
+        failpoints::pass("audit::asked");
         let found = due.iter().map(|audited| {
             let finding = finding(&audited.object_key, &there);
             if finding != Finding::Whole {

@@ -20,6 +20,7 @@ use crate::config::{ConfigError, in_range, wrong};
 use crate::failpoints;
 use crate::metrics::Metrics;
 use crate::objects::{ObjectError, Objects};
+use crate::panics::caught;
 use crate::queue::{Enqueued, Listed, Queue, QueueError, SweepMinute};
 use crate::time::{after, before, now, ticks};
 
@@ -164,13 +165,17 @@ impl Sweep {
                         "the clock was set: leases and passes may come early or late, and nothing is lost"
                     );
                 }
-                match self.look(now(), window).await {
-                    Ok(0) => window = LOOK_WINDOW,
-                    Ok(found) => {
+                match caught("a look of the sweep", self.look(now(), window)).await {
+                    // Another sweeper looks, or the one that this one takes the place of was to.
+                    Some(Ok(None)) => {}
+                    Some(Ok(Some(found))) => {
                         window = LOOK_WINDOW;
-                        tracing::warn!(found, "objects had been stored without a notification");
+                        if found > 0 {
+                            tracing::warn!(found, "objects had been stored without a notification");
+                        }
                     }
-                    Err(error) => tracing::warn!(%error, "the sweep could not look"),
+                    Some(Err(error)) => tracing::warn!(%error, "the sweep could not look"),
+                    None => {}
                 }
             }
         };
@@ -182,7 +187,7 @@ impl Sweep {
         let forever = async {
             loop {
                 ticks.tick().await;
-                if let Err(error) = self.passes().await {
+                if let Some(Err(error)) = caught("a pass of the sweep", self.passes()).await {
                     tracing::warn!(%error, "the sweep could not finish a pass");
                 }
             }
@@ -194,23 +199,32 @@ impl Sweep {
         Duration::from_secs(self.config.interval_seconds)
     }
 
-    /// Lists the last minutes, as one of the sweepers. Returns how many objects were not known.
-    async fn look(&self, now: UnixMillis, window: Duration) -> Result<usize, SweepError> {
+    /// Lists the last minutes, as one of the sweepers. Returns how many objects were not known; nothing, where it is the turn
+    /// of another one.
+    async fn look(&self, now: UnixMillis, window: Duration) -> Result<Option<usize>, SweepError> {
         let until = after(now, self.interval() * 3);
         if !self.queue.hold_chore(LOOK, self.id, until, now).await? {
-            return Ok(0);
+            return Ok(None);
         }
+        failpoints::pass("sweep::looking");
         let due_before = before(now, self.config.grace());
         let mut minute = UnixMillis(minute_of(before(due_before, window)));
         let mut found = 0;
+        // A minute that cannot be listed in whole must not hide those after it.
+        let mut failed = Ok(());
         while minute < due_before {
-            let seen = self.list(minute, due_before).await?;
-            found += seen.found;
-            self.queue.note_listing(minute, seen.by_tenant, now).await?;
+            match self.list(minute, due_before).await {
+                Ok(seen) => {
+                    found += seen.found;
+                    self.queue.note_listing(minute, seen.by_tenant, now).await?;
+                }
+                Err(error) => failed = Err(error),
+            }
             minute = after(minute, MINUTE);
         }
+        failed?;
         self.metrics.looked(due_before);
-        Ok(found)
+        Ok(Some(found))
     }
 
     /// Makes all passes that are due, several minutes side by side.
@@ -231,6 +245,7 @@ impl Sweep {
         failpoints::pass("sweep::claimed");
         let began = now();
         let seen = self.list(minute.minute, after(minute.minute, MINUTE)).await?;
+        failpoints::pass("sweep::listed");
         if seen.found > 0 {
             tracing::warn!(found = seen.found, minute = %minute.minute.date(), "a pass found objects that nobody had told of");
         }
@@ -304,7 +319,7 @@ impl Sweep {
             (key, description)
         });
         let mut descriptions = stream::iter(descriptions).buffer_unordered(DESCRIPTIONS);
-        let mut found = Vec::new();
+        let (mut found, mut failed) = (Vec::new(), Ok(()));
         while let Some((key, description)) = descriptions.next().await {
             match description {
                 Ok(notification) => found.push(notification),
@@ -313,7 +328,8 @@ impl Sweep {
                     seen.unreadable += 1;
                     seen.count("", &key);
                 }
-                Err(error) => return Err(error.into()),
+                // One that cannot be had now must not hold up the others.
+                Err(error) => failed = Err(error),
             }
         }
         let enqueued = self.queue.sweep_in(found.clone(), now()).await?;
@@ -323,6 +339,7 @@ impl Sweep {
         let new = enqueued.iter().filter(|enqueued| **enqueued == Enqueued::New).count();
         seen.found += new;
         self.metrics.swept(new);
+        failed?;
         Ok(found)
     }
 }

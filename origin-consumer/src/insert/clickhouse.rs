@@ -8,10 +8,13 @@ use clickhouse::{Client, Row};
 use serde::Serialize;
 use spillway_proto::{ObjectKey, UnixMillis};
 use tokio::time::Instant;
+use ulid::Ulid;
 
 use super::{BatchRows, Insert, SpanSink};
 use crate::clickhouse::ClickHouseConfig;
+use crate::queue::Lease;
 use crate::rows::SpanRow;
+use crate::time::now;
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 const MINUTE_MS: u64 = 60_000;
@@ -40,6 +43,9 @@ pub enum TableError {
         /// Than this.
         at_most: Duration,
     },
+    /// Whoever holds the batch by now may have stored it under other tokens.
+    #[error("the lease on batch {0} was over before its rows were sent")]
+    LeaseOver(Ulid),
 }
 
 /// Codes of errors that are about the rows: the same rows will always meet them.
@@ -86,6 +92,7 @@ pub struct SpanTable {
     client: Client,
     table: String,
     end_timeout: Duration,
+    lease: Option<Lease>,
 }
 
 impl SpanTable {
@@ -93,7 +100,21 @@ impl SpanTable {
     pub fn new(config: &ClickHouseConfig, timeout: Duration) -> Self {
         // Asynchronous inserts answer before the rows are there, and lose rows under tokens.
         let client = config.client().with_setting("async_insert", "0");
-        Self { client, table: config.table.clone(), end_timeout: timeout }
+        Self { client, table: config.table.clone(), end_timeout: timeout, lease: None }
+    }
+
+    /// The same table, into which nothing is written once the lease is over. A consumer that stood still finds its batch in
+    /// other hands, and perhaps split into others, whose tokens are not its own.
+    #[must_use]
+    pub fn under(&self, lease: &Lease) -> Self {
+        Self { lease: Some(lease.clone()), ..self.clone() }
+    }
+
+    fn check_lease(&self) -> Result<(), TableError> {
+        match &self.lease {
+            Some(lease) if lease.is_over(now()) => Err(TableError::LeaseOver(lease.batch())),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the server answers.
@@ -124,6 +145,7 @@ impl SpanTable {
         let texts: Vec<String> = keys.iter().map(ObjectKey::to_string).collect();
         let sql = format!("ALTER TABLE {} DELETE WHERE ObjectKey IN ?", self.table);
         let delete = self.client.query(&sql).bind(&texts).with_setting("mutations_sync", "2");
+        self.check_lease()?;
         in_time("the deletion", self.end_timeout, delete.execute()).await
     }
 
@@ -173,11 +195,16 @@ impl SpanSink for SpanTable {
             .clone()
             .with_setting("insert_deduplication_token", insert.token)
             .with_setting("query_id", insert.query_id);
-        let into = client.insert::<SpanRow>(&self.table).await?;
+        // It asks for the columns first.
+        let into =
+            in_time("the list of columns", QUERY_TIMEOUT, client.insert::<SpanRow>(&self.table)).await?;
         let mut into = into.with_timeouts(Some(SEND_TIMEOUT), Some(self.end_timeout));
+        // Before the first row, with which a large insert begins, and before the last, with which a small one does.
+        self.check_lease()?;
         for row in insert.rows {
             into.write(row).await?;
         }
+        self.check_lease()?;
         Ok(into.end().await?)
     }
 
@@ -255,7 +282,9 @@ impl SpanSink for SpanTable {
         }
         // Any number of days at once: what is written twice here counts once.
         let client = self.client.clone().with_setting("max_partitions_per_insert_block", "0");
-        let insert = client.insert::<TraceTime<'_>>(&self.trace_times()).await?;
+        let table = self.trace_times();
+        let insert = client.insert::<TraceTime<'_>>(&table);
+        let insert = in_time("the list of columns", QUERY_TIMEOUT, insert).await?;
         let mut insert = insert.with_timeouts(Some(SEND_TIMEOUT), Some(self.end_timeout));
         for (trace_id, (start, end)) in times {
             insert.write(&TraceTime { trace_id, start, end }).await?;

@@ -152,6 +152,7 @@ async fn insert<S: SpanSink>(
         let token = format!("{id}.{day}{healing}");
         let query_id = format!("{id}.a{try_no}.{day}{healing}");
         sink.insert(Insert { token, query_id, rows }).await?;
+        failpoints::pass("insert::day_inserted");
     }
     Ok(())
 }

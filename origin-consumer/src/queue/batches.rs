@@ -9,8 +9,9 @@ use ulid::Ulid;
 
 use super::dead::{bury, holds_its_request};
 use super::intake::{Arrival, Rules, Source, as_json, enqueue};
+use super::lease::Lease;
 use super::session::{Session, Value, in_powers, placeholders, values};
-use super::{Queue, QueueError};
+use super::{Queue, QueueError, too_far};
 use crate::time::{after, backoff};
 
 /// Tenants that share a batch at most.
@@ -48,6 +49,8 @@ pub struct Batch {
     pub id: Ulid,
     /// The fence.
     lease_id: Ulid,
+    /// What this process knows of it.
+    pub lease: Lease,
     /// The objects, in the order of their keys.
     pub objects: Vec<Claimed>,
     /// Its rows may be in ClickHouse though no insert of this batch was begun.
@@ -159,7 +162,14 @@ impl Queue {
 
     /// Keeps the batch until `until`.
     pub async fn renew(&self, batch: &Batch, until: UnixMillis) -> Result<(), QueueError> {
-        self.fenced(batch, "leased_until_ms = $1", until.0).await
+        self.fenced(batch, "leased_until_ms = $1", until.0).await?;
+        batch.lease.renewed(until);
+        Ok(())
+    }
+
+    /// Says that from here on the caller works on this batch, and on no other: should it die now, it is this batch's doing.
+    pub async fn begin_alone(&self, batch: &Batch) -> Result<(), QueueError> {
+        self.fenced(batch, "given_back = $1", 0).await
     }
 
     /// Says that an insert of the batch is about to begin: from here on its rows may be in ClickHouse.
@@ -180,7 +190,8 @@ impl Queue {
             .run(move |session| {
                 let set = "leased_until_ms = $1, given_back = 1, failures = failures + 1";
                 fence.update(session, set, retry_at.0)?;
-                let sql = "UPDATE batches SET last_error = $1 WHERE batch_id = $2";
+                // Who gives it back has survived it: those who died over it before were killed by something else.
+                let sql = "UPDATE batches SET last_error = $1, abandoned = 0 WHERE batch_id = $2";
                 session.execute(sql, values![error.as_str(), fence.batch()]).map(drop)
             })
             .await
@@ -210,12 +221,12 @@ impl Queue {
         tries: u32,
         now: UnixMillis,
     ) -> Result<Spared, QueueError> {
-        let fence = Fence::of(batch);
+        let (fence, look_first) = (Fence::of(batch), batch.look_first);
         self.store
             .writer
             .run(move |session| {
                 fence.update(session, "leased_until_ms = $1, given_back = 1", now.0)?;
-                let (inserted, look_first) = traces_of(session, &fence)?;
+                let inserted = fence.inserted(session)?;
                 let mut spared = Spared::default();
                 for setback in &setbacks {
                     match set_back(session, &fence, setback, tries, inserted || look_first, now)? {
@@ -265,6 +276,13 @@ impl Fence {
         self.batch_id.to_string()
     }
 
+    /// Whether any try may have reached ClickHouse; the one in hand as well.
+    fn inserted(&self, session: &mut dyn Session) -> Result<bool, QueueError> {
+        let sql = "SELECT inserts FROM batches WHERE batch_id = $1";
+        let row = session.query_one(sql, values![self.batch()])?;
+        Ok(row.map_or(Ok(0), |row| row.number(0))? > 0)
+    }
+
     fn update(&self, session: &mut dyn Session, set: &str, value: u64) -> Result<(), QueueError> {
         let sql =
             format!("UPDATE batches SET {set} WHERE batch_id = $2 AND lease_id = $3 AND state = 'open'");
@@ -275,13 +293,6 @@ impl Fence {
     }
 }
 
-/// Whether an insert of the batch was begun, by this try or an earlier one, and whether others may have stored any of it.
-fn traces_of(session: &mut dyn Session, fence: &Fence) -> Result<(bool, bool), QueueError> {
-    let sql = "SELECT inserts, look_first FROM batches WHERE batch_id = $1";
-    let row = session.query_one(sql, values![fence.batch()])?.ok_or(QueueError::LeaseLost(fence.batch_id))?;
-    Ok((row.number(0)? > 0, row.number(1)? == 1))
-}
-
 fn reclaim(
     session: &mut dyn Session,
     priority: u64,
@@ -290,21 +301,25 @@ fn reclaim(
 ) -> Result<Option<Batch>, QueueError> {
     let sql = format!(
         "SELECT batch_id, look_first, inserts, failures, abandoned, given_back FROM batches
-         WHERE state = 'open' AND priority = $1 AND leased_until_ms <= $2
+         WHERE state = 'open' AND priority = $1 AND (leased_until_ms <= $2 OR leased_until_ms > $3)
          ORDER BY leased_until_ms LIMIT 1{}",
         session.skip_locked()
     );
-    let Some(row) = session.query_one(&sql, values![priority, now.0])? else { return Ok(None) };
+    let far = too_far(now).0;
+    let Some(row) = session.query_one(&sql, values![priority, now.0, far])? else { return Ok(None) };
     let (id, lease_id): (Ulid, _) = (row.parsed(0)?, Ulid::generate());
     let was_given_back = row.number(5)? == 1;
     let abandoned = count(row.number(4)?) + u32::from(!was_given_back);
-    let sql = "UPDATE batches SET lease_id = $1, leased_until_ms = $2, given_back = 0, abandoned = $3
-               WHERE batch_id = $4";
+    let sql = "UPDATE batches SET lease_id = $1, leased_until_ms = $2, given_back = $3, abandoned = $4
+               WHERE batch_id = $5";
     let leased_until = after(now, limits.lease);
-    session.execute(sql, values![lease_id.to_string(), leased_until.0, abandoned, id.to_string()])?;
+    // Of one that is under suspicion, nothing counts before its turn: see `begin_alone`.
+    let waits = abandoned > 0;
+    session.execute(sql, values![lease_id.to_string(), leased_until.0, waits, abandoned, id.to_string()])?;
     Ok(Some(Batch {
         id,
         lease_id,
+        lease: Lease::new(id, leased_until),
         objects: objects_of(session, id)?,
         look_first: row.number(1)? == 1,
         inserts: count(row.number(2)?),
@@ -415,11 +430,11 @@ fn oldest_of(
 ) -> Result<Vec<Waiting>, QueueError> {
     let sql = format!(
         "SELECT object_key, spans, payload_bytes, look_first FROM objects
-         WHERE state = 'pending' AND priority = $1 AND tenant = $2 AND not_before_ms <= $3
-         ORDER BY enqueued_at_ms LIMIT $4{}",
+         WHERE state = 'pending' AND priority = $1 AND tenant = $2 AND (not_before_ms <= $3 OR not_before_ms > $4)
+         ORDER BY enqueued_at_ms LIMIT $5{}",
         session.skip_locked()
     );
-    let rows = session.query(&sql, values![priority, tenant, now.0, most])?;
+    let rows = session.query(&sql, values![priority, tenant, now.0, too_far(now).0, most])?;
     let waiting = rows.iter().map(|row| {
         Ok(Waiting {
             object_key: row.text(0)?.to_owned(),
@@ -472,7 +487,8 @@ fn open(
     }
     let objects = objects_of(session, id)?;
     let NewBatch { look_first, abandoned, .. } = new;
-    Ok(Batch { id, lease_id, objects, look_first, inserts: 0, failures: 0, abandoned })
+    let lease = Lease::new(id, leased_until);
+    Ok(Batch { id, lease_id, lease, objects, look_first, inserts: 0, failures: 0, abandoned })
 }
 
 fn objects_of(session: &mut dyn Session, batch: Ulid) -> Result<Vec<Claimed>, QueueError> {
@@ -532,11 +548,9 @@ fn split(session: &mut dyn Session, batch: &Batch, now: UnixMillis) -> Result<()
     fence.update(session, "leased_until_ms = $1", now.0)?;
     let sql = "SELECT priority FROM batches WHERE batch_id = $1";
     let priority = session.query_one(sql, values![fence.batch()])?.map_or(Ok(0), |row| row.number(0))?;
-    // What this very try has begun is not in `batch`.
-    let (inserted, look_first) = traces_of(session, &fence)?;
     let new = NewBatch {
         priority,
-        look_first: inserted || look_first,
+        look_first: batch.look_first || fence.inserted(session)?,
         // One more, and the half is split as well.
         abandoned: batch.abandoned.saturating_sub(1),
         lease: None,

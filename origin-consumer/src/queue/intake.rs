@@ -13,6 +13,8 @@ use super::config::QueueConfig;
 use super::session::{Session, Value, in_powers, placeholders, rows_of_placeholders};
 use super::store::Store;
 use super::{QueueError, session};
+use crate::failpoints;
+use crate::panics::caught;
 
 /// Notifications that share a statement at most.
 const GROUP: usize = 512;
@@ -131,7 +133,13 @@ impl Intake {
         let mut group = Vec::with_capacity(GROUP);
         while groups.recv_many(&mut group, GROUP).await > 0 {
             let (arrivals, callers): (Vec<_>, Vec<_>) = group.drain(..).unzip();
-            match self.take(arrivals, Source::Notified).await {
+            let taken = caught("the intake of the queue", async {
+                failpoints::pass("queue::enqueue");
+                let taken = self.take(arrivals, Source::Notified).await;
+                failpoints::pass("queue::enqueued");
+                taken
+            });
+            match taken.await.unwrap_or(Err(QueueError::Panicked)) {
                 // A caller that went away has its object taken all the same.
                 Ok(enqueued) => callers.into_iter().zip(enqueued).for_each(|(caller, enqueued)| {
                     let _ = caller.send(Ok(enqueued));

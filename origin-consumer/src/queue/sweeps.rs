@@ -8,7 +8,7 @@ use ulid::Ulid;
 
 use super::session::{Session, Value, in_powers, placeholders, rows_of_placeholders, values};
 use super::store::{mark, set_mark};
-use super::{Queue, QueueError};
+use super::{Queue, QueueError, too_far};
 use crate::time::after;
 
 const MINUTE_MS: u64 = 60_000;
@@ -81,11 +81,12 @@ impl Queue {
     ) -> Result<Option<SweepMinute>, QueueError> {
         let write = move |session: &mut dyn Session| {
             let sql = format!(
-                "SELECT minute_ms, passes_done FROM sweep_minutes WHERE due_at_ms <= $1 AND leased_until_ms <= $1
+                "SELECT minute_ms, passes_done FROM sweep_minutes
+                 WHERE due_at_ms <= $1 AND (leased_until_ms <= $1 OR leased_until_ms > $2)
                  ORDER BY due_at_ms LIMIT 1{}",
                 session.skip_locked()
             );
-            let Some(row) = session.query_one(&sql, values![now.0])? else { return Ok(None) };
+            let Some(row) = session.query_one(&sql, values![now.0, too_far(now).0])? else { return Ok(None) };
             let (minute, lease_id) = (row.number(0)?, Ulid::generate());
             session.execute(
                 "UPDATE sweep_minutes SET lease_id = $1, leased_until_ms = $2 WHERE minute_ms = $3",
@@ -177,8 +178,10 @@ impl Queue {
             let sql = "INSERT INTO chores (chore, lease_id, leased_until_ms) VALUES ($1, $2, $3)
                        ON CONFLICT (chore) DO UPDATE
                        SET lease_id = excluded.lease_id, leased_until_ms = excluded.leased_until_ms
-                       WHERE chores.leased_until_ms <= $4 OR chores.lease_id = excluded.lease_id";
-            Ok(session.execute(sql, values![chore, holder.to_string(), until.0, now.0])? == 1)
+                       WHERE chores.leased_until_ms <= $4 OR chores.leased_until_ms > $5
+                          OR chores.lease_id = excluded.lease_id";
+            let values = values![chore, holder.to_string(), until.0, now.0, too_far(now).0];
+            Ok(session.execute(sql, values)? == 1)
         };
         self.store.writer.run(write).await
     }
