@@ -221,12 +221,12 @@ impl Queue {
         tries: u32,
         now: UnixMillis,
     ) -> Result<Spared, QueueError> {
-        let (fence, look_first) = (Fence::of(batch), batch.look_first);
+        let fence = Fence::of(batch);
         self.store
             .writer
             .run(move |session| {
                 fence.update(session, "leased_until_ms = $1, given_back = 1", now.0)?;
-                let inserted = fence.inserted(session)?;
+                let (inserted, look_first) = traces_of(session, &fence)?;
                 let mut spared = Spared::default();
                 for setback in &setbacks {
                     match set_back(session, &fence, setback, tries, inserted || look_first, now)? {
@@ -276,13 +276,6 @@ impl Fence {
         self.batch_id.to_string()
     }
 
-    /// Whether any try may have reached ClickHouse; the one in hand as well.
-    fn inserted(&self, session: &mut dyn Session) -> Result<bool, QueueError> {
-        let sql = "SELECT inserts FROM batches WHERE batch_id = $1";
-        let row = session.query_one(sql, values![self.batch()])?;
-        Ok(row.map_or(Ok(0), |row| row.number(0))? > 0)
-    }
-
     fn update(&self, session: &mut dyn Session, set: &str, value: u64) -> Result<(), QueueError> {
         let sql =
             format!("UPDATE batches SET {set} WHERE batch_id = $2 AND lease_id = $3 AND state = 'open'");
@@ -291,6 +284,13 @@ impl Fence {
             _ => Err(QueueError::LeaseLost(self.batch_id)),
         }
     }
+}
+
+/// Whether an insert of the batch was begun, by this try or an earlier one, and whether others may have stored any of it.
+fn traces_of(session: &mut dyn Session, fence: &Fence) -> Result<(bool, bool), QueueError> {
+    let sql = "SELECT inserts, look_first FROM batches WHERE batch_id = $1";
+    let row = session.query_one(sql, values![fence.batch()])?.ok_or(QueueError::LeaseLost(fence.batch_id))?;
+    Ok((row.number(0)? > 0, row.number(1)? == 1))
 }
 
 fn reclaim(
@@ -548,9 +548,11 @@ fn split(session: &mut dyn Session, batch: &Batch, now: UnixMillis) -> Result<()
     fence.update(session, "leased_until_ms = $1", now.0)?;
     let sql = "SELECT priority FROM batches WHERE batch_id = $1";
     let priority = session.query_one(sql, values![fence.batch()])?.map_or(Ok(0), |row| row.number(0))?;
+    // What this very try has begun is not in `batch`.
+    let (inserted, look_first) = traces_of(session, &fence)?;
     let new = NewBatch {
         priority,
-        look_first: batch.look_first || fence.inserted(session)?,
+        look_first: inserted || look_first,
         // One more, and the half is split as well.
         abandoned: batch.abandoned.saturating_sub(1),
         lease: None,
