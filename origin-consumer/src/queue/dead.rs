@@ -150,7 +150,10 @@ pub(super) fn bury(
     let sql = "SELECT object_key FROM objects WHERE object_id = $1 AND state = 'duplicate' ORDER BY object_key LIMIT 1";
     let Some(row) = session.query_one(sql, values![id.as_str()])? else { return Ok(()) };
     let resend: Value = row.text(0)?.into();
-    session.execute("UPDATE objects SET state = 'pending' WHERE object_key = $1", &[resend.clone()])?;
+    session.execute(
+        "UPDATE objects SET state = 'pending' WHERE object_key = $1",
+        std::slice::from_ref(&resend),
+    )?;
     let sql = "INSERT INTO requests (object_id, object_key, received_at_ms) VALUES ($1, $2, $3)";
     session.execute(sql, &[id.into(), resend, held.number(0)?.into()]).map(drop)
 }

@@ -288,8 +288,10 @@ pub(super) fn first_of_their_requests<'k>(
     }
     let mut first = HashSet::new();
     while !by_request.is_empty() {
-        let candidates: Vec<_> =
-            by_request.iter().filter_map(|(id, of_request)| Some((id.as_str(), *of_request.front()?))).collect();
+        let candidates: Vec<_> = by_request
+            .iter()
+            .filter_map(|(id, of_request)| Some((id.as_str(), *of_request.front()?)))
+            .collect();
         let held = hold_requests(session, &candidates, resend_window_ms)?;
         by_request.retain(|id, of_request| {
             let Some((key, received)) = of_request.pop_front() else { return false };
@@ -323,9 +325,8 @@ fn hold_requests(
              RETURNING object_id",
             rows_of_placeholders(rows.len(), 3)
         );
-        let values = rows.iter().flat_map(|(id, (key, received))| {
-            [(*id).into(), (*key).into(), (*received).into()]
-        });
+        let values =
+            rows.iter().flat_map(|(id, (key, received))| [(*id).into(), (*key).into(), (*received).into()]);
         for row in session.query(&sql, &values.collect::<Vec<Value>>())? {
             held.insert(row.text(0)?.to_owned());
         }

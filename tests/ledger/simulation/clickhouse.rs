@@ -103,7 +103,8 @@ impl Server {
 
     /// An insert that notes its token is too far gone to be ended; KILL QUERY waits for it.
     fn kill(&mut self, query_ids: &str) {
-        let (killed, running) = self.running.drain(..).partition(|insert| insert.query_id.starts_with(query_ids));
+        let (killed, running) =
+            self.running.drain(..).partition(|insert| insert.query_id.starts_with(query_ids));
         self.running = running;
         for insert in killed {
             match insert.progress {
@@ -160,7 +161,9 @@ impl SpanSink for Client<'_> {
             return Err(SinkError::Refused);
         }
         let token = match world.rules.tokens {
-            Tokens::HealingOfOneTry if insert.token.contains(".h") => format!("{}.{}", insert.token, self.try_no),
+            Tokens::HealingOfOneTry if insert.token.contains(".h") => {
+                format!("{}.{}", insert.token, self.try_no)
+            }
             _ => insert.token,
         };
         let rows = insert.rows.iter().map(|row| {

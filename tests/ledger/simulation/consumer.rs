@@ -81,12 +81,8 @@ async fn settle(world: &World, batch: &Batch) -> Result<(), QueueError> {
     if batch.abandoned >= DEATHS_BEFORE_SPLIT && batch.objects.len() > 1 {
         return world.queue.split(batch, world.now()).await;
     }
-    let client = Client {
-        world,
-        batch,
-        try_no: world.chance.below(u64::MAX),
-        lease: RefCell::new(world.now().0),
-    };
+    let client =
+        Client { world, batch, try_no: world.chance.below(u64::MAX), lease: RefCell::new(world.now().0) };
     // d, e
     let setbacks = world.away(batch);
     if !setbacks.is_empty() {

@@ -128,7 +128,8 @@ impl World {
 
     /// Lives through it, and says what is wrong at the end.
     pub async fn run(&self) -> Result<Harm> {
-        let mut tasks: Vec<Task<'_>> = (0..CONSUMERS + SWEEPERS + 3).map(|number| self.process(number)).collect();
+        let mut tasks: Vec<Task<'_>> =
+            (0..CONSUMERS + SWEEPERS + 3).map(|number| self.process(number)).collect();
         for _ in 0..WILD_TURNS {
             self.turn(&mut tasks).await;
             self.endanger(&mut tasks);
