@@ -167,6 +167,7 @@ impl SpanSink for Client<'_> {
             let key = row.object_key.parse().unwrap_or_else(|_| panic!("a key: {}", row.object_key));
             (key, row.row_no)
         });
+        world.tell(|| format!("sends {token} of {}", insert.query_id));
         let number = world.server.borrow_mut().begin(insert.query_id, token, rows.collect());
         loop {
             self.step().await?;

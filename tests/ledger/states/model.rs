@@ -430,7 +430,7 @@ impl Model {
             let is_open = object.batch.as_ref().is_some_and(|batch| self.open.contains_key(batch));
             ensure!(is_open == (object.state == State::Batched), "{key} is {:?}, open: {is_open}", object.state);
         }
-        for (id, _) in &self.open {
+        for id in self.open.keys() {
             ensure!(!self.of_batch(id).is_empty(), "{id} is empty");
         }
         for (key, was) in &before.objects {
@@ -441,13 +441,6 @@ impl Model {
                 object.state != State::Pending || !was_acknowledged || by_the_audit,
                 "{key} was acknowledged, and waits"
             );
-        }
-        // Of each request one object at most is on its way: two would be stored twice.
-        for (id, (holder, _)) in &self.requests {
-            let on_its_way = |(key, object): &(&String, &Object)| {
-                object.id == *id && object.state == State::Pending && *key != holder && !before.objects.contains_key(*key)
-            };
-            ensure!(!self.objects.iter().any(|object| on_its_way(&object)), "a resend waits beside {holder}");
         }
         Ok(())
     }
