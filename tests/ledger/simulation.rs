@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, ensure};
 
-use clickhouse::Tokens;
+use clickhouse::{Lease, Tokens};
 use consumer::Verification;
 use world::{Harm, Rules, World};
 
@@ -84,7 +84,17 @@ fn without_verification_spans_are_lost() -> Result<()> {
 
 #[test]
 fn with_another_healing_token_for_each_try_spans_are_doubled() -> Result<()> {
-    let rules = Rules { tokens: Tokens::HealingOfOneTry, ..Rules::default() };
+    // Else whoever stood still past its lease would not come to use it.
+    let rules = Rules { tokens: Tokens::HealingOfOneTry, lease: Lease::Unchecked, ..Rules::default() };
+    let (harm, _) = first_harm(rules)?;
+    let (_, harm) = harm.context("it cannot fail, so it proves nothing")?;
+    ensure!(harm.doubled > 0, "{harm}");
+    Ok(())
+}
+
+#[test]
+fn without_a_look_at_the_clock_before_an_insert_spans_are_doubled() -> Result<()> {
+    let rules = Rules { lease: Lease::Unchecked, ..Rules::default() };
     let (harm, _) = first_harm(rules)?;
     let (_, harm) = harm.context("it cannot fail, so it proves nothing")?;
     ensure!(harm.doubled > 0, "{harm}");

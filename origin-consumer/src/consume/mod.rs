@@ -1,6 +1,7 @@
 //! The consumer: what happens to the objects that wait in the queue, step by step.
 
 mod config;
+mod lease;
 mod outage;
 mod worker;
 
@@ -24,7 +25,8 @@ use crate::queue::{Batch, Fault, Queue, QueueError, Setback};
 use crate::rows::{SpanRow, rows_of};
 use crate::telemetry::Telemetry;
 use crate::telemetry::hop::{self, StepTimes};
-use crate::time::now;
+use crate::time::{after, now};
+use lease::{Lease, UnderLease};
 use outage::Outage;
 
 /// The consumer: its configuration and what it works on.
@@ -104,7 +106,7 @@ impl Consumer {
     /// * e: decode them to rows
     /// * f: insert the rows into ClickHouse, and verify where an earlier try may have done so
     /// * g: acknowledge
-    async fn store(&self, batch: &Batch) -> Result<(), BatchError> {
+    async fn store(&self, batch: &Batch, lease: &Lease) -> Result<(), BatchError> {
         let claimed = now();
         failpoints::pass("consume::claimed");
         // d
@@ -116,14 +118,16 @@ impl Consumer {
         let decoded_at = now();
         failpoints::pass("consume::decoded");
         // f
-        self.queue.begin_insert(batch).await?;
+        let asked = Instant::now();
+        self.queue.begin_insert(batch, after(now(), self.config.lease())).await?;
+        lease.keep(asked + self.config.lease());
         failpoints::pass("consume::insert_begun");
         if self.replaces {
-            self.delete(&rows).await?;
+            self.delete(&rows, lease).await?;
         }
         let began = Instant::now();
         let before = Before { inserts: batch.inserts, look_first: batch.look_first };
-        insert::store(&self.table, &rows, before).await?;
+        insert::store(&UnderLease { table: &self.table, lease }, &rows, before).await?;
         let insert_seconds = began.elapsed().as_secs_f64();
         let inserted_at = now();
         failpoints::pass("consume::inserted");
@@ -222,12 +226,13 @@ impl Consumer {
         if setbacks.is_empty() { Ok(()) } else { Err(BatchError::Objects(setbacks)) }
     }
 
-    async fn delete(&self, rows: &BatchRows) -> Result<(), BatchError> {
+    async fn delete(&self, rows: &BatchRows, lease: &Lease) -> Result<(), BatchError> {
         let keys: Vec<_> = rows.objects.iter().map(|(key, _)| key.clone()).collect();
         let there: HashSet<_> = self.table.counts(&keys).await?.into_keys().collect();
         if there.is_empty() {
             return Ok(());
         }
+        lease.check()?;
         Ok(self.table.delete(&there.into_iter().collect::<Vec<_>>()).await?)
     }
 

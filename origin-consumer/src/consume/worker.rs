@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::lease::Lease;
 use super::{BatchError, Consumer};
 use crate::metrics::BatchOutcome;
 use crate::queue::{Batch, Fault, QueueError, Setback};
@@ -151,20 +152,23 @@ impl Consumer {
 
     /// Stores the batch, and keeps its lease meanwhile.
     async fn store_under_lease(&self, batch: &Batch) -> Result<(), BatchError> {
+        let lease = Lease::new();
         tokio::select! {
-            stored = self.store(batch) => stored,
-            lost = self.keep_lease(batch) => Err(lost.into()),
+            stored = self.store(batch, &lease) => stored,
+            lost = self.keep_lease(batch, &lease) => Err(lost.into()),
         }
     }
 
     /// Returns when the lease cannot be kept.
-    async fn keep_lease(&self, batch: &Batch) -> QueueError {
-        let lease = self.config.lease();
+    async fn keep_lease(&self, batch: &Batch, lease: &Lease) -> QueueError {
+        let term = self.config.lease();
         loop {
-            tokio::time::sleep(lease / 3).await;
-            if let Err(error) = self.queue.renew(batch, after(now(), lease)).await {
+            tokio::time::sleep(term / 3).await;
+            let asked = Instant::now();
+            if let Err(error) = self.queue.renew(batch, after(now(), term)).await {
                 return error;
             }
+            lease.keep(asked + term);
         }
     }
 }

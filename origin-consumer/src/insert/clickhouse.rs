@@ -37,6 +37,9 @@ pub enum TableError {
         /// Than this.
         at_most: Duration,
     },
+    /// The lease on the batch ran out before an insert was begun.
+    #[error("the lease ran out before the insert")]
+    LeaseOver,
 }
 
 /// Codes of errors that are about the rows: the same rows will always meet them.

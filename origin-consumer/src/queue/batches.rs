@@ -162,9 +162,10 @@ impl Queue {
         self.fenced(batch, "leased_until_ms = $1", until.0).await
     }
 
-    /// Says that an insert of the batch is about to begin: from here on its rows may be in ClickHouse.
-    pub async fn begin_insert(&self, batch: &Batch) -> Result<(), QueueError> {
-        self.fenced(batch, "inserts = inserts + $1", 1).await
+    /// Says that an insert of the batch is about to begin: from here on its rows may be in ClickHouse. Keeps the batch until
+    /// `until`.
+    pub async fn begin_insert(&self, batch: &Batch, until: UnixMillis) -> Result<(), QueueError> {
+        self.fenced(batch, "inserts = inserts + 1, leased_until_ms = $1", until.0).await
     }
 
     /// Gives the batch back after a failure, to be tried again at `retry_at`.

@@ -1,6 +1,6 @@
 //! A consumer: claims, stores, acknowledges, as `origin_consumer::consume` does.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 
 use origin_consumer::insert::{self, BatchRows, Before, StoreError};
 use origin_consumer::queue::{Batch, Fault, Finding, QueueError, Setback};
@@ -100,7 +100,7 @@ async fn bring_home(world: &World, batch: &Batch) -> Result<(), QueueError> {
         world,
         batch,
         try_no: world.chance.below(u64::MAX),
-        lease: RefCell::new(world.now().0),
+        lease: Cell::new(world.now().0),
     };
     // d, e
     let setbacks = world.away(batch);
@@ -110,7 +110,9 @@ async fn bring_home(world: &World, batch: &Batch) -> Result<(), QueueError> {
     let rows = world.rows_of(batch);
     world.step().await;
     // f
-    world.queue.begin_insert(batch).await?;
+    let asked = world.now();
+    world.queue.begin_insert(batch, world.after_lease(asked)).await?;
+    client.lease.set(asked.0);
     world.tell(|| format!("begins to insert {}", batch.id));
     let stored = store(&client, &rows).await;
     world.tell(|| format!("has inserted {}: {stored:?}", batch.id));

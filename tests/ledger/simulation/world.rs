@@ -16,7 +16,7 @@ use spillway_tests::export::Export;
 use spillway_tests::notification::stored;
 
 use super::chance::Chance;
-use super::clickhouse::{Server, Tokens};
+use super::clickhouse::{Lease, Server, Tokens};
 use super::consumer::{Verification, audit, consume, replay};
 use super::sweeper::{notify, sweep};
 use super::tasks::{Steps, Task};
@@ -37,11 +37,12 @@ const DAY_NANOS: i64 = 86_400_000_000_000;
 pub struct Rules {
     pub verification: Verification,
     pub tokens: Tokens,
+    pub lease: Lease,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { verification: Verification::On, tokens: Tokens::OfTheBatch }
+        Self { verification: Verification::On, tokens: Tokens::OfTheBatch, lease: Lease::Checked }
     }
 }
 

@@ -188,7 +188,10 @@ impl Model {
         let id = batch.id.to_string();
         let known = self.open.get_mut(&id).context("no such batch is open")?;
         match work {
-            Work::BeginInsert => known.inserts += 1,
+            Work::BeginInsert => {
+                known.inserts += 1;
+                known.leased_until = now.0 + 20_000;
+            }
             Work::Renew => known.leased_until = now.0 + 20_000,
             Work::Release(millis) => {
                 known.failures += 1;
