@@ -30,7 +30,7 @@ async fn an_unknown_object_is_taken_in(kind: Kind) -> Result<()> {
     assert_eq!((batch.objects.len(), batch.look_first, batch.inserts), (2, true, 0));
     assert!(adopted.in_hand.is_empty() && adopted.duplicates.is_empty());
     assert!(!ledger.has_work_at(NOW).await?, "it is the caller's");
-    ledger.begin_insert(&batch).await?;
+    ledger.begin_insert(&batch, at(30_000)).await?;
     ledger.ack(&batch, NOW).await?;
     assert!(!ledger.has_work_at(at(1_000_000)).await?);
     assert_eq!(ledger.missing(NOW, at(1)).await?.objects, 0, "it was not accepted by the edge now");

@@ -49,7 +49,7 @@ async fn whoever_lost_the_lease_can_write_nothing(kind: Kind) -> Result<()> {
     for refused in [
         ledger.ack(&lost, NOW).await,
         ledger.renew(&lost, at(90_000)).await,
-        ledger.begin_insert(&lost).await,
+        ledger.begin_insert(&lost, at(30_000)).await,
         ledger.release(&lost, NOW, String::new()).await,
         ledger.set_back(&lost, vec![], 5, NOW).await.map(drop),
         ledger.split(&lost, NOW).await,
@@ -85,7 +85,7 @@ async fn a_released_batch_comes_back_when_it_is_time_and_remembers(kind: Kind) -
     let ledger = Ledger::open(kind).await?;
     ledger.take(&object("a")).await?;
     let batch = ledger.claim_at(NOW).await?;
-    ledger.begin_insert(&batch).await?;
+    ledger.begin_insert(&batch, at(30_000)).await?;
     // What a server says may hold any character.
     ledger.release(&batch, at(500), "down: \0 \u{1f4a5}".to_owned()).await?;
     assert!(!ledger.has_work_at(at(499)).await?);
@@ -129,7 +129,7 @@ async fn what_was_claimed_survives_a_restart(kind: Kind) -> Result<()> {
     let ledger = Ledger::open(kind).await?;
     ledger.take(&object("a")).await?;
     let claimed = ledger.claim_at(NOW).await?;
-    ledger.begin_insert(&claimed).await?;
+    ledger.begin_insert(&claimed, at(30_000)).await?;
     ledger.take(&object("b")).await?;
     let ledger = ledger.restarted().await?;
     assert_ne!(ledger.claim_at(NOW).await?.id, claimed.id, "the lease has not run out");

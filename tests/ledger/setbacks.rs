@@ -46,7 +46,7 @@ async fn the_others_of_a_batch_that_was_never_inserted_wait_for_another(kind: Ki
 async fn the_others_of_a_batch_that_was_inserted_stay_in_it(kind: Kind) -> Result<()> {
     let ledger = Ledger::open(kind).await?;
     let batch = batch_of(&ledger, &["a", "b", "c"]).await?;
-    ledger.begin_insert(&batch).await?;
+    ledger.begin_insert(&batch, at(30_000)).await?;
     ledger.release(&batch, NOW, "down".to_owned()).await?;
     let batch = ledger.claim_at(NOW).await?;
     let setbacks = vec![setback(&batch, 0, Fault::Passing), setback(&batch, 1, Fault::Poison)];
@@ -67,7 +67,7 @@ async fn the_others_of_a_batch_that_was_inserted_stay_in_it(kind: Kind) -> Resul
 async fn a_batch_whose_last_object_was_set_back_is_gone(kind: Kind) -> Result<()> {
     let ledger = Ledger::open(kind).await?;
     let batch = batch_of(&ledger, &["a"]).await?;
-    ledger.begin_insert(&batch).await?;
+    ledger.begin_insert(&batch, at(30_000)).await?;
     ledger.set_back(&batch, vec![setback(&batch, 0, Fault::Fatal)], 5, NOW).await?;
     assert!(!ledger.has_work_at(at(1_000_000)).await?);
     assert_eq!(ledger.depth().await?, Depth { dead: 1, ..Depth::default() });
@@ -129,7 +129,7 @@ async fn halves_of_a_batch_that_was_inserted_look_first(kind: Kind) -> Result<()
     let ledger = Ledger::open(kind).await?;
     let whole = batch_of(&ledger, &["a", "b", "c", "d"]).await?;
     // The server has refused a row, after it took the rows of another day.
-    ledger.begin_insert(&whole).await?;
+    ledger.begin_insert(&whole, at(30_000)).await?;
     ledger.split(&whole, NOW).await?;
     let half = ledger.claim_at(NOW).await?;
     assert!(half.look_first);
@@ -143,7 +143,7 @@ async fn halves_of_a_batch_that_was_inserted_look_first(kind: Kind) -> Result<()
 async fn what_leaves_a_batch_that_looks_first_looks_first_itself(kind: Kind) -> Result<()> {
     let ledger = Ledger::open(kind).await?;
     let whole = batch_of(&ledger, &["a", "b", "c", "d"]).await?;
-    ledger.begin_insert(&whole).await?;
+    ledger.begin_insert(&whole, at(30_000)).await?;
     ledger.split(&whole, NOW).await?;
     for half in [ledger.claim_at(NOW).await?, ledger.claim_at(NOW).await?] {
         ledger.set_back(&half, vec![setback(&half, 0, Fault::Passing)], 5, NOW).await?;
@@ -155,7 +155,7 @@ async fn what_leaves_a_batch_that_looks_first_looks_first_itself(kind: Kind) -> 
     assert_eq!((set_back.objects.len(), set_back.look_first), (2, true));
     // The first insert of this one's own: it is set back with the copy that was claimed before it.
     let only = batch_of(&ledger, &["e"]).await?;
-    ledger.begin_insert(&only).await?;
+    ledger.begin_insert(&only, at(30_000)).await?;
     ledger.set_back(&only, vec![setback(&only, 0, Fault::Poison)], 5, NOW).await?;
     assert!(ledger.claim_at(at(20_000)).await?.look_first);
     Ok(())

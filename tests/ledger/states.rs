@@ -108,7 +108,7 @@ impl Run {
     async fn work(&mut self, batch: &Batch, work: &steps::Work) -> Result<()> {
         let (queue, now) = (&self.queue, self.now);
         let done = match work {
-            steps::Work::BeginInsert => queue.begin_insert(batch).await,
+            steps::Work::BeginInsert => queue.begin_insert(batch, UnixMillis(now.0 + 20_000)).await,
             steps::Work::Renew => queue.renew(batch, UnixMillis(now.0 + 20_000)).await,
             steps::Work::Ack => queue.ack(batch, now).await,
             steps::Work::Release(millis) => {

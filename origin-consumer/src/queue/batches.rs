@@ -172,9 +172,12 @@ impl Queue {
         self.fenced(batch, "given_back = $1", 0).await
     }
 
-    /// Says that an insert of the batch is about to begin: from here on its rows may be in ClickHouse.
-    pub async fn begin_insert(&self, batch: &Batch) -> Result<(), QueueError> {
-        self.fenced(batch, "inserts = inserts + $1", 1).await
+    /// Says that an insert of the batch is about to begin: from here on its rows may be in ClickHouse. Keeps the batch until
+    /// `until`.
+    pub async fn begin_insert(&self, batch: &Batch, until: UnixMillis) -> Result<(), QueueError> {
+        self.fenced(batch, "inserts = inserts + 1, leased_until_ms = $1", until.0).await?;
+        batch.lease.renewed(until);
+        Ok(())
     }
 
     /// Gives the batch back after a failure, to be tried again at `retry_at`.
@@ -684,7 +687,7 @@ mod tests {
     #[tokio::test]
     async fn the_halves_of_a_batch_whose_first_insert_was_refused_are_looked_for() {
         let (queue, batch) = claimed(2).await;
-        queue.begin_insert(&batch).await.unwrap();
+        queue.begin_insert(&batch, LATER).await.unwrap();
         queue.split(&batch, NOW).await.unwrap();
         for _ in 0..2 {
             let half = queue.claim(LIMITS, NOW).await.unwrap().unwrap();
@@ -698,7 +701,7 @@ mod tests {
     #[tokio::test]
     async fn an_object_whose_first_insert_was_refused_is_looked_for() {
         let (queue, batch) = claimed(1).await;
-        queue.begin_insert(&batch).await.unwrap();
+        queue.begin_insert(&batch, LATER).await.unwrap();
         queue.set_back(&batch, setback(&batch), 5, NOW).await.unwrap();
         assert!(queue.claim(LIMITS, LATER).await.unwrap().unwrap().look_first);
     }

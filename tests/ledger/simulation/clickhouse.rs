@@ -1,12 +1,12 @@
 //! ClickHouse, as far as inserts go: it notes a token before it shows the rows, and an insert goes on when its client has
 //! gone.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use origin_consumer::insert::{BatchRows, Insert, SpanSink};
 use origin_consumer::queue::Batch;
-use spillway_proto::ObjectKey;
+use spillway_proto::{ObjectKey, UnixMillis};
 
 use super::world::World;
 
@@ -17,6 +17,14 @@ pub enum Tokens {
     OfTheBatch,
     /// Another one in every try, so that none keeps a late insert of an earlier try out.
     HealingOfOneTry,
+}
+
+/// Whether a consumer looks at its clock before it sends an insert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lease {
+    Checked,
+    /// One that stood still past its lease sends what it was about to send.
+    Unchecked,
 }
 
 /// How far an insert has come.
@@ -131,7 +139,8 @@ pub struct Client<'w> {
     pub world: &'w World,
     pub batch: &'w Batch,
     pub try_no: u64,
-    pub lease: RefCell<u64>,
+    /// When it was last asked for.
+    pub lease: Cell<u64>,
 }
 
 impl Client<'_> {
@@ -139,13 +148,13 @@ impl Client<'_> {
     pub async fn step(&self) -> Result<(), SinkError> {
         self.world.stumble();
         self.world.step().await;
-        let due = self.world.now().0 > *self.lease.borrow() + self.world.lease_ms() / 3;
+        let due = self.world.now().0 > self.lease.get() + self.world.lease_ms() / 3;
         // Timer and answer may be there at the same time; either may be seen first.
         if due && self.world.chance.in_thousand(500) {
             let now = self.world.now();
             let renewed = self.world.queue.renew(self.batch, self.world.after_lease(now)).await;
             renewed.map_err(|_| SinkError::LeaseLost)?;
-            *self.lease.borrow_mut() = now.0;
+            self.lease.set(now.0);
         }
         Ok(())
     }
@@ -157,6 +166,11 @@ impl SpanSink for Client<'_> {
     async fn insert(&self, insert: Insert<'_>) -> Result<(), SinkError> {
         self.step().await?;
         let world = self.world;
+        if world.rules.lease == Lease::Checked
+            && world.now() >= world.after_lease(UnixMillis(self.lease.get()))
+        {
+            return Err(SinkError::LeaseLost);
+        }
         if world.refuses() {
             return Err(SinkError::Refused);
         }
@@ -170,6 +184,7 @@ impl SpanSink for Client<'_> {
             let key = row.object_key.parse().unwrap_or_else(|_| panic!("a key: {}", row.object_key));
             (key, row.row_no)
         });
+        world.tell(|| format!("sends {token} of {}", insert.query_id));
         let number = world.server.borrow_mut().begin(insert.query_id, token, rows.collect());
         loop {
             self.step().await?;

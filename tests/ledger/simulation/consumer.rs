@@ -1,6 +1,6 @@
 //! A consumer: claims, stores, acknowledges, as `origin_consumer::consume` does.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 
 use origin_consumer::insert::{self, BatchRows, Before, StoreError};
 use origin_consumer::queue::{Batch, Fault, Finding, QueueError, Setback};
@@ -26,19 +26,21 @@ const TRIES: u32 = 1_000_000;
 pub async fn consume(world: &World) {
     loop {
         world.step().await;
-        if let Ok(Some(batch)) = world.queue.claim(LIMITS, world.now()).await {
-            world.step().await;
-            // A lost lease or a batch that was not stored: it comes again.
-            let _ = settle(world, &batch).await;
-        }
+        let Ok(Some(batch)) = world.queue.claim(LIMITS, world.now()).await else {
+            world.rest(2_000).await;
+            continue;
+        };
+        world.step().await;
+        // A lost lease or a batch that was not stored: it comes again.
+        let _ = settle(world, &batch).await;
     }
 }
 
 /// Takes objects again that may have been stored already, as a replay does.
 pub async fn replay(world: &World) {
     loop {
-        world.step().await;
-        if !world.chance.in_thousand(30) || world.is_quiet() {
+        world.rest(60_000).await;
+        if world.is_quiet() {
             continue;
         }
         let objects = world.some_objects();
@@ -54,7 +56,7 @@ pub async fn replay(world: &World) {
 /// Looks for what was stored once more, as the audit does.
 pub async fn audit(world: &World) {
     loop {
-        world.step().await;
+        world.rest(20_000).await;
         let until = UnixMillis(world.now().0.saturating_sub(20_000));
         let Ok(due) = world.queue.due_for_audit(until, 5).await else { continue };
         world.step().await;
@@ -78,11 +80,25 @@ pub async fn audit(world: &World) {
 }
 
 async fn settle(world: &World, batch: &Batch) -> Result<(), QueueError> {
+    world.tell(|| format!("has {}", in_short(batch)));
+    let settled = bring_home(world, batch).await;
+    world.tell(|| format!("is done with {}: {settled:?}", batch.id));
+    settled
+}
+
+fn in_short(batch: &Batch) -> String {
+    let Batch { id, inserts, look_first, abandoned, .. } = batch;
+    let objects: Vec<_> =
+        batch.objects.iter().map(|object| object.notification.object_key.file_name()).collect();
+    format!("{id}, inserts {inserts}, look first {look_first}, abandoned {abandoned}: {}", objects.join(" "))
+}
+
+async fn bring_home(world: &World, batch: &Batch) -> Result<(), QueueError> {
     if batch.abandoned >= DEATHS_BEFORE_SPLIT && batch.objects.len() > 1 {
         return world.queue.split(batch, world.now()).await;
     }
     let client =
-        Client { world, batch, try_no: world.chance.below(u64::MAX), lease: RefCell::new(world.now().0) };
+        Client { world, batch, try_no: world.chance.below(u64::MAX), lease: Cell::new(world.now().0) };
     // d, e
     let setbacks = world.away(batch);
     if !setbacks.is_empty() {
@@ -91,8 +107,12 @@ async fn settle(world: &World, batch: &Batch) -> Result<(), QueueError> {
     let rows = world.rows_of(batch);
     world.step().await;
     // f
-    world.queue.begin_insert(batch).await?;
+    let asked = world.now();
+    world.queue.begin_insert(batch, world.after_lease(asked)).await?;
+    client.lease.set(asked.0);
+    world.tell(|| format!("begins to insert {}", batch.id));
     let stored = store(&client, &rows).await;
+    world.tell(|| format!("has inserted {}: {stored:?}", batch.id));
     // g
     match stored {
         Ok(()) => world.queue.ack(batch, world.now()).await,

@@ -16,7 +16,7 @@ const PASSES: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(180)
 /// Tells of objects when it likes to; of some never.
 pub async fn notify(world: &World) {
     loop {
-        world.step().await;
+        world.rest(2_000).await;
         if let Some(object) = world.next_notification() {
             // Not confirmed: the edge sends it again, or does not.
             let _ = world.queue.enqueue(object, world.now()).await;
@@ -32,6 +32,8 @@ pub async fn sweep(world: &World) {
         if let Ok(Some(minute)) = world.queue.claim_minute(world.now(), LEASE).await {
             world.step().await;
             let _ = pass(world, &minute).await;
+        } else {
+            world.rest(10_000).await;
         }
     }
 }

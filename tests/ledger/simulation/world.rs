@@ -16,7 +16,7 @@ use spillway_tests::export::Export;
 use spillway_tests::notification::stored;
 
 use super::chance::Chance;
-use super::clickhouse::{Server, Tokens};
+use super::clickhouse::{Lease, Server, Tokens};
 use super::consumer::{Verification, audit, consume, replay};
 use super::sweeper::{notify, sweep};
 use super::tasks::{Steps, Task};
@@ -28,7 +28,7 @@ const OBJECTS: u64 = 12;
 /// What the edge accepts, it accepts within this time.
 const ACCEPTING_MS: u64 = 100_000;
 /// Turns with crashes and pauses, and how many it may take at most to bring everything home after them.
-const WILD_TURNS: u64 = 500;
+const WILD_TURNS: u64 = 400;
 const QUIET_TURNS: u64 = 20_000;
 const DAY_NANOS: i64 = 86_400_000_000_000;
 
@@ -37,11 +37,12 @@ const DAY_NANOS: i64 = 86_400_000_000_000;
 pub struct Rules {
     pub verification: Verification,
     pub tokens: Tokens,
+    pub lease: Lease,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { verification: Verification::On, tokens: Tokens::OfTheBatch }
+        Self { verification: Verification::On, tokens: Tokens::OfTheBatch, lease: Lease::Checked }
     }
 }
 
@@ -61,6 +62,8 @@ pub struct World {
     pub queue: Queue,
     pub server: RefCell<Server>,
     steps: Steps,
+    tells: bool,
+    at_work: Cell<usize>,
     now: Cell<UnixMillis>,
     quiet: Cell<bool>,
     stands_still_until: Cell<UnixMillis>,
@@ -73,8 +76,8 @@ pub struct World {
 /// What is wrong at the end.
 #[derive(Default)]
 pub struct Harm {
-    lost: u64,
-    doubled: u64,
+    pub lost: u64,
+    pub doubled: u64,
     audit: BTreeMap<String, &'static str>,
 }
 
@@ -92,12 +95,12 @@ impl fmt::Display for Harm {
 }
 
 impl World {
-    pub async fn new(seed: u64, rules: Rules) -> Result<Self> {
+    pub async fn new(seed: u64, rules: Rules, tells: bool) -> Result<Self> {
         let chance = Chance::new(seed);
         let dangers = Dangers {
             crash: chance.below(40),
-            pause: chance.below(60),
-            server_crash: chance.below(60),
+            pause: [0, 20, 60, 120][chance.index(4)],
+            server_crash: chance.below(30),
             away: [0, 0, 50, 200][chance.index(4)],
             refused: [0, 0, 20, 60][chance.index(4)],
             notified: [0, 500, 1_000][chance.index(3)],
@@ -113,9 +116,11 @@ impl World {
         let bucket = bucket.collect();
         Ok(Self {
             rules,
+            tells,
             queue: Queue::in_memory(10_000).await?,
             server: RefCell::default(),
             steps: Steps::default(),
+            at_work: Cell::new(0),
             now: Cell::new(NOW),
             quiet: Cell::new(false),
             stands_still_until: Cell::new(UnixMillis(0)),
@@ -163,11 +168,14 @@ impl World {
             self.server.borrow_mut().go_on(which);
             return;
         }
-        let number = self.chance.index(tasks.len());
-        let task = &mut tasks[number];
-        if task.paused_until > self.now() {
+        let ready: Vec<_> =
+            (0..tasks.len()).filter(|number| tasks[*number].paused_until <= self.now()).collect();
+        if ready.is_empty() {
             return;
         }
+        let number = ready[self.chance.index(ready.len())];
+        let task = &mut tasks[number];
+        self.at_work.set(number);
         if task.go_on(&self.steps).await {
             *task = self.process(number);
         }
@@ -178,12 +186,15 @@ impl World {
         let number = self.chance.index(tasks.len());
         if self.chance.in_thousand(self.dangers.crash) {
             tasks[number] = self.process(number);
+            self.at_work.set(number);
+            self.tell(|| "crashes".to_owned());
         }
         if self.chance.in_thousand(self.dangers.pause) {
             tasks[number].paused_until = self.after_a_pause();
         }
         if self.chance.in_thousand(self.dangers.server_crash) {
             self.server.borrow_mut().crash();
+            self.tell(|| "saw the server crash".to_owned());
         }
     }
 
@@ -195,11 +206,25 @@ impl World {
     pub fn stumble(&self) {
         if !self.is_quiet() && self.chance.in_thousand(self.dangers.pause) {
             self.stands_still_until.set(self.after_a_pause());
+            self.tell(|| format!("stands still until {}", self.stands_still_until.get().0 - NOW.0));
+        }
+    }
+
+    /// Prints what the process at work does.
+    pub fn tell(&self, what: impl FnOnce() -> String) {
+        if self.tells {
+            eprintln!("{:>7} ms, process {}: {}", self.now().0 - NOW.0, self.at_work.get(), what());
         }
     }
 
     fn after_a_pause(&self) -> UnixMillis {
-        UnixMillis(self.now().0 + self.chance.below(3 * self.lease_ms()))
+        UnixMillis(self.now().0 + self.chance.below(5 * self.lease_ms()))
+    }
+
+    /// The task that is at work has nothing to do for so long at most.
+    pub async fn rest(&self, at_most_ms: u64) {
+        self.stands_still_until.set(UnixMillis(self.now().0 + self.chance.below(at_most_ms)));
+        self.step().await;
     }
 
     pub fn now(&self) -> UnixMillis {
