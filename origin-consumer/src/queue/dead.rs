@@ -149,7 +149,10 @@ pub(super) fn bury(
         return session.execute(sql, values![id, key_text]).map(drop);
     };
     let resend: Value = row.text(0)?.into();
-    session.execute("UPDATE objects SET state = 'pending' WHERE object_key = $1", &[resend.clone()])?;
+    session.execute(
+        "UPDATE objects SET state = 'pending' WHERE object_key = $1",
+        std::slice::from_ref(&resend),
+    )?;
     session
         .execute("UPDATE requests SET object_key = $1 WHERE object_id = $2", &[resend, Value::from(id)])
         .map(drop)
