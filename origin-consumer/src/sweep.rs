@@ -29,7 +29,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// How far a look goes back beyond the time that a notification may take.
 const LOOK_WINDOW: Duration = Duration::from_secs(60);
 /// How long a minute stays with a sweeper that died.
-const MINUTE_LEASE: Duration = Duration::from_secs(300);
+const MINUTE_LEASE: Duration = Duration::from_secs(60);
 /// Keys of one listing; R2 gives no more.
 const PAGE: usize = 1000;
 /// Objects that are described side by side.
@@ -153,8 +153,9 @@ impl Sweep {
 
     async fn look_until(&self, stop: &CancellationToken) {
         let mut clock = Clock::started();
-        // The first one reaches as far back as the passes have not come yet.
-        let mut window = self.config.pass(0).unwrap_or_default() + MINUTE;
+        // Farther back, the passes have come.
+        let farthest = self.config.pass(0).unwrap_or_default() + MINUTE;
+        let mut looked: Option<Instant> = None;
         let mut ticks = ticks(self.interval());
         let forever = async {
             loop {
@@ -165,11 +166,14 @@ impl Sweep {
                         "the clock was set: leases and passes may come early or late, and nothing is lost"
                     );
                 }
+                // From the last look on that came to its end: others may have failed for minutes.
+                let window = looked.map_or(farthest, |at| (at.elapsed() + LOOK_WINDOW).min(farthest));
+                let began = Instant::now();
                 match caught("a look of the sweep", self.look(now(), window)).await {
                     // Another sweeper looks, or the one that this one takes the place of was to.
                     Some(Ok(None)) => {}
                     Some(Ok(Some(found))) => {
-                        window = LOOK_WINDOW;
+                        looked = Some(began);
                         if found > 0 {
                             tracing::warn!(found, "objects had been stored without a notification");
                         }

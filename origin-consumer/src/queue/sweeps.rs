@@ -73,7 +73,8 @@ impl Queue {
         self.store.writer.run(write).await
     }
 
-    /// Takes the minute that is due the longest, for as long as `lease`.
+    /// Takes the newest of the minutes that are due, for as long as `lease`: a day that has to be gone through after an
+    /// outage must not hold up what comes in meanwhile.
     pub async fn claim_minute(
         &self,
         now: UnixMillis,
@@ -83,7 +84,7 @@ impl Queue {
             let sql = format!(
                 "SELECT minute_ms, passes_done FROM sweep_minutes
                  WHERE due_at_ms <= $1 AND (leased_until_ms <= $1 OR leased_until_ms > $2)
-                 ORDER BY due_at_ms LIMIT 1{}",
+                 ORDER BY minute_ms DESC LIMIT 1{}",
                 session.skip_locked()
             );
             let Some(row) = session.query_one(&sql, values![now.0, too_far(now).0])? else { return Ok(None) };

@@ -21,7 +21,7 @@ const PROGRESS: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_secs(2);
 /// What is missing though the ledger has done with everything, and for so long, does not come any more. The sweep's last
 /// word on a minute comes sooner.
-const QUIET: Duration = Duration::from_secs(100);
+const QUIET: Duration = Duration::from_secs(150);
 const QUIET_WHEN_PROVING: Duration = Duration::from_secs(15);
 
 /// Runs it, and says what came of it.

@@ -13,7 +13,7 @@ const TICK: Duration = Duration::from_millis(10);
 /// How long to wait for what a strike is aimed at: batches that failed often wait for long.
 const AIM: Duration = Duration::from_secs(8);
 /// An insert that was seen may go on for so long before it is struck, mostly for less.
-const WITHIN_INSERT: Duration = Duration::from_millis(400);
+const WITHIN_INSERT: Duration = Duration::from_secs(3);
 /// A part that ended by itself, as the origin does while its store is away, is started again after that.
 const SERVICE_MANAGER: Duration = Duration::from_millis(300);
 
