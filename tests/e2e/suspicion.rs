@@ -11,7 +11,9 @@ use spillway_tests::notification::{now, stored};
 const OVER_AT_ONCE: ClaimLimits = ClaimLimits { objects: 1, spans: 1, bytes: 1 << 20, lease: Duration::ZERO };
 
 async fn claimed(queue: &Queue) -> Result<Batch> {
-    queue.claim(OVER_AT_ONCE, now()).await?.context("no batch")
+    let batch = queue.claim(OVER_AT_ONCE, now()).await?.context("no batch")?;
+    queue.begin_alone(&batch).await?;
+    Ok(batch)
 }
 
 #[tokio::test]
