@@ -8,6 +8,7 @@
 #   make faults            each fault at each step, with a table of what comes of it (docs/FAULTS.md); FAULTS=text: those only
 #   make fuzz              look for inputs that a parser fails on; FUZZ_SECONDS=600 make fuzz for longer
 #   make bench-edge        what a request costs the edge in CPU (docs/BENCHMARKS.md); with SHORT=1, only that it works
+#   make bench-queue       how many objects the ledger takes and hands out in a second (docs/BENCHMARKS.md); SHORT=1 likewise
 #   make check             what CI checks before the tests: format, clippy (native and wasm32), rustdoc, licences
 #
 # Tools are kept outside of the checkout, in SPILLWAY_CACHE (default: ~/.cache/spillway).
@@ -15,7 +16,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test interop crash faults fuzz bench-edge check fmt lint lint-wasm doc deny no-failpoints audit clean
+.PHONY: help setup build run test interop crash faults fuzz bench-edge bench-queue check fmt lint lint-wasm doc deny \
+	no-failpoints audit clean
 
 # Runs what follows with the tools that `setup` found or installed.
 with_tools := . "$$(deploy/local/setup.sh --print-env-file)";
@@ -70,6 +72,12 @@ bench-edge: setup ## measure the edge's CPU time a request
 	@echo "bench-edge: compiling the load generator (minutes the first time)"
 	@cargo build --quiet --workspace --bin bench-edge $(if $(SHORT),,--release)
 	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/$(if $(SHORT),debug,release)/bench-edge" $(if $(SHORT),--short) $(BENCH_FLAGS)
+
+bench-queue: setup_options := --for-tests
+bench-queue: setup ## measure the ledger's throughput in both stores
+	@echo "bench-queue: compiling it (minutes the first time)"
+	@cargo build --quiet --package spillway-bench --bin bench-queue $(if $(SHORT),,--release)
+	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/$(if $(SHORT),debug,release)/bench-queue" $(if $(SHORT),--short) $(BENCH_FLAGS)
 
 check: fmt lint lint-wasm doc deny no-failpoints
 

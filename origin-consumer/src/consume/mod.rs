@@ -25,7 +25,7 @@ use crate::queue::{Batch, Fault, Queue, QueueError, Setback};
 use crate::rows::{SpanRow, rows_of};
 use crate::telemetry::Telemetry;
 use crate::telemetry::hop::{self, StepTimes};
-use crate::time::now;
+use crate::time::{after, now};
 use outage::Outage;
 
 /// The consumer: its configuration and what it works on.
@@ -122,7 +122,7 @@ impl Consumer {
         let decoded_at = now();
         failpoints::pass("consume::decoded");
         // f
-        self.queue.begin_insert(batch).await?;
+        self.queue.begin_insert(batch, after(now(), self.config.lease())).await?;
         failpoints::pass("consume::insert_begun");
         let table = self.table.under(&batch.lease);
         if self.replaces {

@@ -172,9 +172,12 @@ impl Queue {
         self.fenced(batch, "given_back = $1", 0).await
     }
 
-    /// Says that an insert of the batch is about to begin: from here on its rows may be in ClickHouse.
-    pub async fn begin_insert(&self, batch: &Batch) -> Result<(), QueueError> {
-        self.fenced(batch, "inserts = inserts + $1", 1).await
+    /// Says that an insert of the batch is about to begin: from here on its rows may be in ClickHouse. Keeps the batch until
+    /// `until`.
+    pub async fn begin_insert(&self, batch: &Batch, until: UnixMillis) -> Result<(), QueueError> {
+        self.fenced(batch, "inserts = inserts + 1, leased_until_ms = $1", until.0).await?;
+        batch.lease.renewed(until);
+        Ok(())
     }
 
     /// Gives the batch back after a failure, to be tried again at `retry_at`.
@@ -188,7 +191,7 @@ impl Queue {
         self.store
             .writer
             .run(move |session| {
-                let set = "leased_until_ms = $1, given_back = 1, failures = failures + 1";
+                let set = "leased_until_ms = $1, given_back = 1, lease_id = '', failures = failures + 1";
                 fence.update(session, set, retry_at.0)?;
                 // Who gives it back has survived it: those who died over it before were killed by something else.
                 let sql = "UPDATE batches SET last_error = $1, abandoned = 0 WHERE batch_id = $2";
@@ -225,21 +228,20 @@ impl Queue {
         self.store
             .writer
             .run(move |session| {
-                fence.update(session, "leased_until_ms = $1, given_back = 1", now.0)?;
-                let (inserted, look_first) = traces_of(session, &fence)?;
+                fence.update(session, "leased_until_ms = $1, given_back = 1, lease_id = ''", now.0)?;
+                let past = past(session, &fence)?;
                 let mut spared = Spared::default();
                 for setback in &setbacks {
-                    match set_back(session, &fence, setback, tries, inserted || look_first, now)? {
+                    match set_back(session, &fence, setback, tries, past, now)? {
                         true => spared.dead += 1,
                         false => spared.later += 1,
                     }
                 }
-                if !inserted {
-                    let sql = format!(
-                        "UPDATE objects SET state = 'pending', batch_id = NULL{} WHERE batch_id = $1",
-                        if look_first { ", look_first = 1" } else { "" }
-                    );
-                    session.execute(&sql, values![fence.batch()])?;
+                if past.inserts == 0 {
+                    let sql = "UPDATE objects SET state = 'pending', batch_id = NULL,
+                               look_first = CASE WHEN CAST($1 AS BIGINT) = 1 THEN 1 ELSE look_first END
+                               WHERE batch_id = $2";
+                    session.execute(sql, values![past.may_be_there(), fence.batch()])?;
                 }
                 delete_if_empty(session, &fence)?;
                 Ok(spared)
@@ -286,11 +288,25 @@ impl Fence {
     }
 }
 
-/// Whether an insert of the batch was begun, by this try or an earlier one, and whether others may have stored any of it.
-fn traces_of(session: &mut dyn Session, fence: &Fence) -> Result<(bool, bool), QueueError> {
-    let sql = "SELECT inserts, look_first FROM batches WHERE batch_id = $1";
+/// What was done with a batch. Not what whoever claimed it knows: that is from before this try.
+#[derive(Clone, Copy)]
+struct Past {
+    priority: u64,
+    inserts: u64,
+    look_first: bool,
+}
+
+impl Past {
+    /// Whether rows of its objects may be in ClickHouse.
+    fn may_be_there(self) -> bool {
+        self.look_first || self.inserts > 0
+    }
+}
+
+fn past(session: &mut dyn Session, fence: &Fence) -> Result<Past, QueueError> {
+    let sql = "SELECT priority, inserts, look_first FROM batches WHERE batch_id = $1";
     let row = session.query_one(sql, values![fence.batch()])?.ok_or(QueueError::LeaseLost(fence.batch_id))?;
-    Ok((row.number(0)? > 0, row.number(1)? == 1))
+    Ok(Past { priority: row.number(0)?, inserts: row.number(1)?, look_first: row.number(2)? == 1 })
 }
 
 fn reclaim(
@@ -512,7 +528,7 @@ fn set_back(
     fence: &Fence,
     setback: &Setback,
     tries: u32,
-    look_first: bool,
+    past: Past,
     now: UnixMillis,
 ) -> Result<bool, QueueError> {
     let key = setback.object_key.to_string();
@@ -531,7 +547,7 @@ fn set_back(
         session.execute(
             "UPDATE objects SET state = 'pending', batch_id = NULL, failures = $1, not_before_ms = $2, reason = $3,
              look_first = CASE WHEN CAST($4 AS BIGINT) = 1 THEN 1 ELSE look_first END WHERE object_key = $5",
-            values![failures, retry_at.0, setback.reason.as_str(), look_first, key],
+            values![failures, retry_at.0, setback.reason.as_str(), past.may_be_there(), key],
         )?;
     }
     Ok(is_dead)
@@ -546,13 +562,10 @@ fn delete_if_empty(session: &mut dyn Session, fence: &Fence) -> Result<(), Queue
 fn split(session: &mut dyn Session, batch: &Batch, now: UnixMillis) -> Result<(), QueueError> {
     let fence = Fence::of(batch);
     fence.update(session, "leased_until_ms = $1", now.0)?;
-    let sql = "SELECT priority FROM batches WHERE batch_id = $1";
-    let priority = session.query_one(sql, values![fence.batch()])?.map_or(Ok(0), |row| row.number(0))?;
-    // What this very try has begun is not in `batch`.
-    let (inserted, look_first) = traces_of(session, &fence)?;
+    let past = past(session, &fence)?;
     let new = NewBatch {
-        priority,
-        look_first: inserted || look_first,
+        priority: past.priority,
+        look_first: past.may_be_there(),
         // One more, and the half is split as well.
         abandoned: batch.abandoned.saturating_sub(1),
         lease: None,
@@ -666,15 +679,18 @@ mod tests {
         let objects = batch.objects.iter().map(|object| object.notification.clone()).collect();
         let adopted = queue.adopt(objects, LIMITS.lease, NOW).await.unwrap().batch.unwrap();
         queue.set_back(&adopted, setback(&adopted), 5, NOW).await.unwrap();
-        let again = queue.claim(LIMITS, LATER).await.unwrap().unwrap();
-        assert_eq!(again.objects.len(), 2);
-        assert!(again.look_first);
+        // First the one beside it, then itself.
+        for at in [NOW, LATER] {
+            let again = queue.claim(LIMITS, at).await.unwrap().unwrap();
+            assert_eq!(again.objects.len(), 1);
+            assert!(again.look_first);
+        }
     }
 
     #[tokio::test]
     async fn the_halves_of_a_batch_whose_first_insert_was_refused_are_looked_for() {
-        let (queue, batch) = claimed(2).await;
-        queue.begin_insert(&batch).await.unwrap();
+        let (queue, batch) = claimed(4).await;
+        queue.begin_insert(&batch, LATER).await.unwrap();
         queue.split(&batch, NOW).await.unwrap();
         for _ in 0..2 {
             let half = queue.claim(LIMITS, NOW).await.unwrap().unwrap();
@@ -682,13 +698,17 @@ mod tests {
             // Nothing of the halves themselves has begun, so all of them waits again.
             queue.set_back(&half, setback(&half), 5, NOW).await.unwrap();
         }
-        assert!(queue.claim(LIMITS, LATER).await.unwrap().unwrap().look_first);
+        for at in [NOW, LATER] {
+            let again = queue.claim(LIMITS, at).await.unwrap().unwrap();
+            assert_eq!(again.objects.len(), 2);
+            assert!(again.look_first);
+        }
     }
 
     #[tokio::test]
     async fn an_object_whose_first_insert_was_refused_is_looked_for() {
         let (queue, batch) = claimed(1).await;
-        queue.begin_insert(&batch).await.unwrap();
+        queue.begin_insert(&batch, LATER).await.unwrap();
         queue.set_back(&batch, setback(&batch), 5, NOW).await.unwrap();
         assert!(queue.claim(LIMITS, LATER).await.unwrap().unwrap().look_first);
     }

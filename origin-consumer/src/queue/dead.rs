@@ -74,7 +74,9 @@ impl Queue {
     pub async fn retry_dead(&self, key: &ObjectKey, now: UnixMillis) -> Result<bool, QueueError> {
         let key = key.clone();
         let write = move |session: &mut dyn Session| {
-            if !holds_its_request(session, &key)? {
+            let sql = "SELECT 1 FROM objects WHERE object_key = $1 AND state IN ('dead', 'discarded')";
+            let is_dead = session.query_one(sql, values![key.to_string()])?.is_some();
+            if !is_dead || !holds_its_request(session, &key)? {
                 return Ok(false);
             }
             let sql = "UPDATE objects SET state = 'pending', failures = 0, reason = NULL, ended_at_ms = NULL,
@@ -130,7 +132,7 @@ fn dead_object(row: &Row) -> Result<DeadObject, QueueError> {
     })
 }
 
-/// Sets an object aside. A resend of it, which may be whole where it is not, takes its place.
+/// Sets an object aside. If it holds its request, a resend of it, which may be whole where it is not, takes its place.
 pub(super) fn bury(
     session: &mut dyn Session,
     key: &ObjectKey,
@@ -143,16 +145,17 @@ pub(super) fn bury(
          failures = failures + 1 WHERE object_key = $3",
         values![reason, now.0, key_text.as_str()],
     )?;
+    let sql = "DELETE FROM requests WHERE object_id = $1 AND object_key = $2 RETURNING received_at_ms";
+    let Some(held) = session.query_one(sql, values![id.as_str(), key_text])? else { return Ok(()) };
     let sql = "SELECT object_key FROM objects WHERE object_id = $1 AND state = 'duplicate' ORDER BY object_key LIMIT 1";
-    let Some(row) = session.query_one(sql, values![id.as_str()])? else {
-        let sql = "DELETE FROM requests WHERE object_id = $1 AND object_key = $2";
-        return session.execute(sql, values![id, key_text]).map(drop);
-    };
+    let Some(row) = session.query_one(sql, values![id.as_str()])? else { return Ok(()) };
     let resend: Value = row.text(0)?.into();
-    session.execute("UPDATE objects SET state = 'pending' WHERE object_key = $1", &[resend.clone()])?;
-    session
-        .execute("UPDATE requests SET object_key = $1 WHERE object_id = $2", &[resend, Value::from(id)])
-        .map(drop)
+    session.execute(
+        "UPDATE objects SET state = 'pending' WHERE object_key = $1",
+        std::slice::from_ref(&resend),
+    )?;
+    let sql = "INSERT INTO requests (object_id, object_key, received_at_ms) VALUES ($1, $2, $3)";
+    session.execute(sql, &[id.into(), resend, held.number(0)?.into()]).map(drop)
 }
 
 /// Whether the request is not held by another object; from here on it is held by this one.

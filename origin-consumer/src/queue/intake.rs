@@ -1,6 +1,6 @@
 //! How objects come in. Those that arrive while a commit is under way share the next one.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -151,21 +151,21 @@ impl Intake {
         }
     }
 
-    async fn take(&self, arrivals: Vec<Arrival>, source: Source) -> Result<Vec<Enqueued>, QueueError> {
+    async fn take(&self, mut arrivals: Vec<Arrival>, source: Source) -> Result<Vec<Enqueued>, QueueError> {
+        let all = arrivals.len();
+        arrivals.truncate(self.room.left(&self.store).await?);
         if arrivals.is_empty() {
-            return Ok(Vec::new());
-        }
-        if !self.room.is_there_for(arrivals.len(), &self.store).await? {
-            return Ok(vec![Enqueued::Full; arrivals.len()]);
+            return Ok(vec![Enqueued::Full; all]);
         }
         let resend_window_ms = self.resend_window_ms;
         let rules = Rules { source, resend_window_ms, whole_since: self.store.whole_since() };
-        let enqueued = self.store.writer.run(move |session| enqueue(session, &arrivals, rules)).await?;
+        let mut enqueued = self.store.writer.run(move |session| enqueue(session, &arrivals, rules)).await?;
         let new = enqueued.iter().filter(|enqueued| **enqueued == Enqueued::New).count();
         if new > 0 {
             self.room.taken(new);
             self.arrived.notify_one();
         }
+        enqueued.resize(all, Enqueued::Full);
         Ok(enqueued)
     }
 }
@@ -182,7 +182,9 @@ impl Room {
         Self { most, waiting: AtomicU64::new(0), counted: Mutex::new(None) }
     }
 
-    async fn is_there_for(&self, objects: usize, store: &Store) -> Result<bool, QueueError> {
+    /// For how many there is room. Those of a group that find none come again: a group larger than the whole queue must
+    /// get in, too.
+    async fn left(&self, store: &Store) -> Result<usize, QueueError> {
         let counted = *self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         if self.most < u64::MAX && counted.is_none_or(|at| at.elapsed() > COUNT_AGE) {
             let most = self.most;
@@ -195,7 +197,8 @@ impl Room {
             store.read_whole_since().await?;
             *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
-        Ok(self.waiting.load(Ordering::Relaxed).saturating_add(objects as u64) <= self.most)
+        let left = self.most.saturating_sub(self.waiting.load(Ordering::Relaxed));
+        Ok(usize::try_from(left).unwrap_or(usize::MAX))
     }
 
     fn taken(&self, objects: usize) {
@@ -276,14 +279,43 @@ pub(super) fn first_of_their_requests<'k>(
     if resend_window_ms == 0 {
         return Ok(objects.keys().copied().collect());
     }
-    // By id, so that two transactions lock them in the same order; and an id once, of the object that came first.
-    let mut by_request = BTreeMap::new();
+    // By id, so that two transactions lock them in the same order; of an id in the order in which they were received.
+    let mut by_request: BTreeMap<String, VecDeque<(&str, u64)>> = BTreeMap::new();
     for (key, arrival) in objects {
-        by_request.entry(arrival.notification.object_key.object_id().to_string()).or_insert((*key, *arrival));
+        let object_key = &arrival.notification.object_key;
+        let of_request = by_request.entry(object_key.object_id().to_string()).or_default();
+        of_request.push_back((*key, object_key.received_at().0));
     }
-    let by_request: Vec<_> = by_request.into_iter().collect();
     let mut first = HashSet::new();
-    for rows in in_powers(&by_request) {
+    while !by_request.is_empty() {
+        let candidates: Vec<_> = by_request
+            .iter()
+            .filter_map(|(id, of_request)| Some((id.as_str(), *of_request.front()?)))
+            .collect();
+        let held = hold_requests(session, &candidates, resend_window_ms)?;
+        by_request.retain(|id, of_request| {
+            let Some((key, received)) = of_request.pop_front() else { return false };
+            if held.contains(id) {
+                first.insert(key);
+                of_request.retain(|(_, later)| *later > received.saturating_add(resend_window_ms));
+            } else {
+                // If the last one is a resend of what was held before, so are all.
+                of_request.drain(..of_request.len().saturating_sub(1));
+            }
+            !of_request.is_empty()
+        });
+    }
+    Ok(first)
+}
+
+/// Returns the ids of those requests that no other object held.
+fn hold_requests(
+    session: &mut dyn Session,
+    candidates: &[(&str, (&str, u64))],
+    resend_window_ms: u64,
+) -> Result<HashSet<String>, QueueError> {
+    let mut held = HashSet::new();
+    for rows in in_powers(candidates) {
         let sql = format!(
             "INSERT INTO requests (object_id, object_key, received_at_ms) VALUES {}
              ON CONFLICT (object_id) DO UPDATE
@@ -293,14 +325,13 @@ pub(super) fn first_of_their_requests<'k>(
              RETURNING object_id",
             rows_of_placeholders(rows.len(), 3)
         );
-        let values = rows.iter().flat_map(|(id, (key, arrival))| {
-            [id.as_str().into(), (*key).into(), arrival.notification.object_key.received_at().0.into()]
-        });
-        let ours = session.query(&sql, &values.collect::<Vec<Value>>())?;
-        let ours = ours.iter().map(|row| row.text(0)).collect::<Result<HashSet<_>, _>>()?;
-        first.extend(rows.iter().filter(|(id, _)| ours.contains(id.as_str())).map(|(_, (key, _))| *key));
+        let values =
+            rows.iter().flat_map(|(id, (key, received))| [(*id).into(), (*key).into(), (*received).into()]);
+        for row in session.query(&sql, &values.collect::<Vec<Value>>())? {
+            held.insert(row.text(0)?.to_owned());
+        }
     }
-    Ok(first)
+    Ok(held)
 }
 
 const COLUMNS: [&str; 15] = [

@@ -160,6 +160,8 @@ impl ToSql for Value {
         match self {
             Self::Null => Ok(IsNull::Yes),
             Self::Number(number) => number.to_sql(column, out),
+            // It takes every character but this one, and what others say of an error may hold it.
+            Self::Text(text) if text.contains('\0') => text.replace('\0', "\u{fffd}").to_sql(column, out),
             Self::Text(text) => text.to_sql(column, out),
         }
     }

@@ -153,12 +153,12 @@ impl Bring {
             let wait = if failures > 0 { backoff(failures - 1) } else { backoff(rounds).min(LOOK_AGAIN) };
             self.stop.run_until_cancelled(tokio::time::sleep(wait)).await;
             rounds += 1;
-            if !left.in_hand.is_empty() {
-                if let Err(error) = self.succeed().await {
-                    tracing::warn!(%error, "a batch that was left behind was not stored; it is tried again");
-                    failures += 1;
-                    patience_from = Instant::now();
-                }
+            if !left.in_hand.is_empty()
+                && let Err(error) = self.succeed().await
+            {
+                tracing::warn!(%error, "a batch that was left behind was not stored; it is tried again");
+                failures += 1;
+                patience_from = Instant::now();
             }
         }
     }

@@ -1,4 +1,4 @@
-//! That the benchmark works at all. What it measures is not looked at.
+//! That the benchmarks work at all. What they measure is not looked at.
 
 use std::process::Command;
 
@@ -16,5 +16,21 @@ fn a_short_run_fills_every_cell() -> Result<()> {
     let figures: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
     let rows = |name: &str| figures[name].as_array().map_or(0, Vec::len);
     assert_eq!((rows("workers"), rows("calls")), (4 * 5, 2 * 3));
+    Ok(())
+}
+
+#[test]
+fn a_short_run_measures_both_stores() -> Result<()> {
+    let folder = TempDir::new()?;
+    let file = folder.path().join("figures.json");
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_bench-queue"));
+    let run = bench.arg("--short").arg("--json").arg(&file).arg("--folder").arg(folder.path()).output()?;
+    ensure!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let figures: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
+    for store in 0..2 {
+        for figure in ["enqueued_per_second", "acknowledged_per_second"] {
+            assert_eq!(figures["stores"][store][figure].as_array().map(Vec::len), Some(1));
+        }
+    }
     Ok(())
 }

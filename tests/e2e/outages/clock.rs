@@ -49,7 +49,7 @@ async fn a_failed_batch_of_a_clock_that_was_set_back_is_tried_again() -> Result<
 async fn a_clock_that_jumps_ahead_takes_a_batch_away_and_doubles_nothing() -> Result<()> {
     let queue = queue_with_one().await?;
     let first = queue.claim(LIMITS, now()).await?.context("nothing waits")?;
-    queue.begin_insert(&first).await?;
+    queue.begin_insert(&first, later(30_000)).await?;
     let second = queue.claim(LIMITS, later(DAY_MS)).await?.context("the lease holds")?;
     ensure!((second.inserts, second.abandoned) == (1, 1), "whoever takes it knows that it must look");
     let late = queue.ack(&first, now()).await;

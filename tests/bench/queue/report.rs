@@ -1,0 +1,68 @@
+//! The table, and what goes into the file.
+
+use std::fmt;
+use std::fs;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::measure::{Plan, StoreResult};
+
+/// All that was measured, and where. [`fmt::Display`] makes a table of it, in Markdown.
+#[derive(Serialize)]
+pub struct Report {
+    short: bool,
+    plan: Plan,
+    processor: String,
+    cores: usize,
+    stores: Vec<StoreResult>,
+}
+
+impl Report {
+    /// Adds to the results what they depend on.
+    pub fn new(plan: Plan, short: bool, stores: Vec<StoreResult>) -> Result<Self> {
+        let processor = processor().unwrap_or_else(|| "unknown".to_owned());
+        Ok(Self { short, plan, processor, cores: std::thread::available_parallelism()?.get(), stores })
+    }
+}
+
+fn processor() -> Option<String> {
+    let about = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = about.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Plan { rounds, objects, callers, workers, batch, tenants } = &self.plan;
+        writeln!(f, "{} cores of {}", self.cores, self.processor)?;
+        writeln!(
+            f,
+            "medians of {rounds} rounds of {objects} objects of {tenants} tenants (lowest to highest)"
+        )?;
+        writeln!(
+            f,
+            "{callers} callers enqueue, {workers} workers claim batches of {batch} and acknowledge them"
+        )?;
+        if self.short {
+            writeln!(f, "this was a short run: the figures say nothing")?;
+        }
+        writeln!(f, "\n| store | durable enqueues/s | claims and acks/s |\n| --- | ---: | ---: |")?;
+        for StoreResult { store, enqueued_per_second, acknowledged_per_second } in &self.stores {
+            let [enqueued, acknowledged] =
+                [enqueued_per_second, acknowledged_per_second].map(|all| spread(all));
+            writeln!(f, "| {store} | {enqueued} | {acknowledged} |")?;
+        }
+        Ok(())
+    }
+}
+
+fn spread(all: &[f64]) -> String {
+    let mut sorted = all.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match sorted.as_slice() {
+        [] => String::new(),
+        [only] => format!("{only:.0}"),
+        [lowest, .., highest] => format!("{:.0} ({lowest:.0} to {highest:.0})", sorted[sorted.len() / 2]),
+    }
+}

@@ -1,0 +1,18 @@
+//! The ledger: what every store of it must do, held against SQLite and PostgreSQL; the states of its objects against a
+//! model; and lease, fence, sweep and insert in a simulation of crashes and pauses.
+
+mod adopt;
+mod audits;
+mod claims;
+mod dead;
+mod intake;
+mod leases;
+mod meter;
+mod objects;
+mod outage;
+mod processes;
+mod setbacks;
+mod simulation;
+mod states;
+mod stores;
+mod sweeps;

@@ -1,0 +1,514 @@
+//! The ledger in a few maps.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use origin_consumer::queue::{Adopted, Batch, ClaimLimits, Enqueued, Fault, Finding, Setback};
+use rusqlite::Connection;
+use spillway_proto::notification::Notification;
+use spillway_proto::{ObjectId, ObjectKey, UnixMillis};
+
+use super::steps::{Step, TRIES, WINDOW, Work};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Pending,
+    Batched,
+    Stored,
+    Audited,
+    Expired,
+    Duplicate,
+    Dead,
+    Discarded,
+}
+
+impl State {
+    fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Object {
+    state: State,
+    id: ObjectId,
+    batch: Option<String>,
+    failures: u32,
+    not_before: u64,
+    look_first: bool,
+    replayed: bool,
+    ended_at: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Manifest {
+    replayed: bool,
+    leased_until: u64,
+    given_back: bool,
+    look_first: bool,
+    inserts: u32,
+    failures: u32,
+    abandoned: u32,
+    /// The claim that has it, by its place among all.
+    holder: Option<u64>,
+}
+
+/// A batch as the file has it, with its objects.
+pub struct Found {
+    id: String,
+    keys: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Model {
+    objects: BTreeMap<String, Object>,
+    open: BTreeMap<String, Manifest>,
+    requests: BTreeMap<ObjectId, (String, u64)>,
+    claims: u64,
+    /// Each lease by its debug text: the fence itself is nobody's business.
+    leases: BTreeMap<String, u64>,
+}
+
+impl Model {
+    pub fn enqueue(&mut self, object: &Notification, replayed: bool) -> Enqueued {
+        let key = object.object_key.to_string();
+        if self.objects.contains_key(&key) {
+            return Enqueued::Known;
+        }
+        let (id, received) = (object.object_key.object_id(), object.object_key.received_at().0);
+        let is_first = match self.requests.get(&id) {
+            Some((holder, since)) => *holder == key || since + (WINDOW.as_millis() as u64) < received,
+            None => true,
+        };
+        if is_first {
+            self.requests.insert(id, (key.clone(), received));
+        }
+        let state = if is_first { State::Pending } else { State::Duplicate };
+        let object = Object {
+            state,
+            id,
+            batch: None,
+            failures: 0,
+            not_before: 0,
+            look_first: replayed,
+            replayed,
+            ended_at: 0,
+        };
+        self.objects.insert(key, object);
+        if is_first { Enqueued::New } else { Enqueued::Resend }
+    }
+
+    /// Whether the claim was right, and what has become of it.
+    pub fn claim(&mut self, batch: Option<&Batch>, limits: ClaimLimits, now: UnixMillis) -> Result<()> {
+        for replayed in [false, true] {
+            let free = self
+                .open
+                .iter()
+                .filter(|(_, batch)| batch.replayed == replayed && batch.leased_until <= now.0);
+            if let Some(first) = free.map(|(_, batch)| batch.leased_until).min() {
+                return self.reclaim(batch.context("a batch is free")?, first, limits.lease, now);
+            }
+            let waiting: Vec<_> = self.waiting(replayed, now);
+            if !waiting.is_empty() {
+                let batch = batch.context("objects wait")?;
+                let keys = keys_of(batch);
+                ensure!(keys.len() == waiting.len().min(limits.objects as usize), "{} objects", keys.len());
+                ensure!(keys.iter().all(|key| waiting.contains(key)), "an object does not wait");
+                return self.hand_out(batch, replayed, limits.lease, now);
+            }
+        }
+        ensure!(batch.is_none(), "there is nothing to claim");
+        Ok(())
+    }
+
+    fn waiting(&self, replayed: bool, now: UnixMillis) -> Vec<String> {
+        let waits = |object: &Object| {
+            object.state == State::Pending && object.replayed == replayed && object.not_before <= now.0
+        };
+        self.objects.iter().filter(|(_, object)| waits(object)).map(|(key, _)| key.clone()).collect()
+    }
+
+    fn reclaim(&mut self, batch: &Batch, first: u64, lease: Duration, now: UnixMillis) -> Result<()> {
+        let id = batch.id.to_string();
+        let keys: Vec<_> = self.of_batch(&id);
+        let holder = self.lease(batch);
+        let known = self.open.get_mut(&id).context("no such batch is open")?;
+        ensure!(known.leased_until == first, "another was free before");
+        known.abandoned += u32::from(!known.given_back);
+        known.given_back = false;
+        known.leased_until = now.0 + lease.as_millis() as u64;
+        known.holder = Some(holder);
+        ensure!(keys_of(batch) == keys, "the manifest is another");
+        let told = (batch.look_first, batch.inserts, batch.failures, batch.abandoned);
+        let expected = (known.look_first, known.inserts, known.failures, known.abandoned);
+        ensure!(told == expected, "{told:?}, not {expected:?}");
+        Ok(())
+    }
+
+    fn hand_out(&mut self, batch: &Batch, replayed: bool, lease: Duration, now: UnixMillis) -> Result<()> {
+        let id = batch.id.to_string();
+        let mut look_first = false;
+        for key in keys_of(batch) {
+            let object = self.objects.get_mut(&key).context("an unknown object")?;
+            look_first |= object.look_first;
+            (object.state, object.batch) = (State::Batched, Some(id.clone()));
+        }
+        ensure!(batch.look_first == look_first, "look first: {}", batch.look_first);
+        let holder = Some(self.lease(batch));
+        let leased_until = now.0 + lease.as_millis() as u64;
+        self.open.insert(id, Manifest { leased_until, holder, ..Manifest::new(replayed, look_first, 0) });
+        Ok(())
+    }
+
+    fn lease(&mut self, batch: &Batch) -> u64 {
+        self.claims += 1;
+        self.leases.insert(lease_of(batch), self.claims);
+        self.claims
+    }
+
+    fn of_batch(&self, id: &str) -> Vec<String> {
+        let of = |object: &Object| object.state == State::Batched && object.batch.as_deref() == Some(id);
+        self.objects.iter().filter(|(_, object)| of(object)).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Whether this claim is the one that may write.
+    pub fn holds(&self, batch: &Batch) -> bool {
+        let known = self.open.get(&batch.id.to_string());
+        known.is_some_and(|known| {
+            known.holder.is_some() && known.holder == self.leases.get(&lease_of(batch)).copied()
+        })
+    }
+
+    pub fn work(
+        &mut self,
+        batch: &Batch,
+        work: &Work,
+        setbacks: &[Setback],
+        found: &[Found],
+        now: UnixMillis,
+    ) -> Result<()> {
+        let id = batch.id.to_string();
+        let known = self.open.get_mut(&id).context("no such batch is open")?;
+        match work {
+            Work::BeginInsert => {
+                known.inserts += 1;
+                known.leased_until = now.0 + 20_000;
+            }
+            Work::Renew => known.leased_until = now.0 + 20_000,
+            Work::Release(millis) => {
+                known.failures += 1;
+                known.give_back(now.0 + u64::from(*millis));
+            }
+            Work::Ack => {
+                self.open.remove(&id);
+                for key in self.of_batch(&id) {
+                    let object = self.objects.get_mut(&key).context("an unknown object")?;
+                    (object.state, object.failures, object.ended_at) = (State::Stored, 0, now.0);
+                }
+            }
+            Work::SetBack(_) => {
+                known.give_back(now.0);
+                self.set_back(&id, setbacks, now)?;
+            }
+            Work::Split => self.split(&id, found, now)?,
+        }
+        Ok(())
+    }
+
+    fn set_back(&mut self, id: &str, setbacks: &[Setback], now: UnixMillis) -> Result<()> {
+        let batch = self.open.get(id).context("no such batch is open")?.clone();
+        let may_be_there = batch.look_first || batch.inserts > 0;
+        for setback in setbacks {
+            let key = setback.object_key.to_string();
+            if !self.of_batch(id).contains(&key) {
+                continue;
+            }
+            let object = self.objects.get_mut(&key).context("an unknown object")?;
+            object.failures += u32::from(setback.fault != Fault::Passing);
+            let is_dead = match setback.fault {
+                Fault::Fatal => true,
+                Fault::Poison => object.failures >= TRIES,
+                Fault::Passing => false,
+            };
+            object.batch = None;
+            object.look_first |= may_be_there && !is_dead;
+            if is_dead {
+                object.state = State::Dead;
+                self.bury(&key);
+            } else {
+                object.state = State::Pending;
+                object.not_before = now.0 + (500u64 << object.failures).min(30_000);
+            }
+        }
+        if batch.inserts == 0 {
+            for key in self.of_batch(id) {
+                let object = self.objects.get_mut(&key).context("an unknown object")?;
+                (object.state, object.batch) = (State::Pending, None);
+                object.look_first |= may_be_there;
+            }
+        }
+        if self.of_batch(id).is_empty() {
+            self.open.remove(id);
+        }
+        Ok(())
+    }
+
+    /// A resend takes the place of a dead object that had the request.
+    fn bury(&mut self, key: &str) {
+        let Some(id) = self.objects.get(key).map(|object| object.id) else { return };
+        if self.requests.get(&id).is_none_or(|(holder, _)| holder != key) {
+            return;
+        }
+        let resend =
+            self.objects.iter_mut().find(|(_, object)| object.id == id && object.state == State::Duplicate);
+        match resend {
+            Some((resend, object)) => {
+                object.state = State::Pending;
+                self.requests.entry(id).and_modify(|(holder, _)| holder.clone_from(resend));
+            }
+            None => drop(self.requests.remove(&id)),
+        }
+    }
+
+    fn split(&mut self, id: &str, found: &[Found], now: UnixMillis) -> Result<()> {
+        let keys = self.of_batch(id);
+        let whole = self.open.remove(id).context("no such batch is open")?;
+        let look_first = whole.look_first || whole.inserts > 0;
+        let (first, second) = keys.split_at(keys.len() / 2);
+        for half in [first, second].into_iter().filter(|half| !half.is_empty()) {
+            let new = found.iter().find(|found| found.keys == half).context("a half is not there")?;
+            ensure!(!self.open.contains_key(&new.id) && new.id != id, "it is no new batch");
+            for key in half {
+                let object = self.objects.get_mut(key).context("an unknown object")?;
+                object.batch = Some(new.id.clone());
+            }
+            let abandoned = whole.abandoned.saturating_sub(1);
+            let mut half = Manifest::new(whole.replayed, look_first, abandoned);
+            half.give_back(now.0);
+            self.open.insert(new.id.clone(), half);
+        }
+        Ok(())
+    }
+
+    pub fn adopt(
+        &mut self,
+        asked: &[Notification],
+        adopted: &Adopted,
+        lease: Duration,
+        now: UnixMillis,
+    ) -> Result<()> {
+        let mut by_key: Vec<_> = asked.iter().collect();
+        by_key.sort_by_key(|object| object.object_key.to_string());
+        by_key.dedup_by_key(|object| object.object_key.to_string());
+        for object in &by_key {
+            self.enqueue(object, true);
+        }
+        let (mut keys, mut in_hand, mut duplicates) = (Vec::new(), Vec::new(), Vec::new());
+        for object in by_key {
+            let key = object.object_key.to_string();
+            let state = self.objects.get(&key).context("an unknown object")?.state;
+            match state {
+                State::Batched => in_hand.push(object.object_key.clone()),
+                State::Duplicate => duplicates.push(object.object_key.clone()),
+                State::Dead | State::Discarded | State::Expired if !self.holds_its_request(object) => {
+                    duplicates.push(object.object_key.clone());
+                }
+                _ => {
+                    let object = self.objects.get_mut(&key).context("an unknown object")?;
+                    object.failures = 0;
+                    // A batch of what is adopted looks first, whatever its objects say.
+                    (object.state, object.batch) = (State::Batched, None);
+                    keys.push(key);
+                }
+            }
+        }
+        ensure!((&adopted.in_hand, &adopted.duplicates) == (&in_hand, &duplicates), "{adopted:?}");
+        let Some(batch) = &adopted.batch else {
+            ensure!(keys.is_empty(), "it has no batch");
+            return Ok(());
+        };
+        ensure!(keys_of(batch) == keys && batch.look_first, "its batch is another");
+        let holder = Some(self.lease(batch));
+        for key in keys {
+            self.objects.get_mut(&key).context("an unknown object")?.batch = Some(batch.id.to_string());
+        }
+        let leased_until = now.0 + lease.as_millis() as u64;
+        self.open
+            .insert(batch.id.to_string(), Manifest { leased_until, holder, ..Manifest::new(true, true, 0) });
+        Ok(())
+    }
+
+    fn holds_its_request(&mut self, object: &Notification) -> bool {
+        let key = object.object_key.to_string();
+        let received = object.object_key.received_at().0;
+        let holder = self.requests.entry(object.object_key.object_id()).or_insert((key.clone(), received));
+        holder.0 == key
+    }
+
+    pub fn retry_dead(&mut self, object: &Notification, now: UnixMillis) -> bool {
+        let key = object.object_key.to_string();
+        let is_dead = |object: &Object| matches!(object.state, State::Dead | State::Discarded);
+        if !self.objects.get(&key).is_some_and(is_dead) || !self.holds_its_request(object) {
+            return false;
+        }
+        self.objects.entry(key).and_modify(|object| {
+            (object.state, object.failures, object.not_before) = (State::Pending, 0, now.0);
+            (object.replayed, object.look_first) = (true, true);
+        });
+        true
+    }
+
+    pub fn discard(&mut self, key: &ObjectKey) -> bool {
+        let Some(object) = self.objects.get_mut(&key.to_string()) else { return false };
+        let is_dead = object.state == State::Dead;
+        if is_dead {
+            object.state = State::Discarded;
+        }
+        is_dead
+    }
+
+    pub fn audit(&mut self, key: &ObjectKey, finding: Finding, now: UnixMillis, again: Duration) {
+        let Some(object) = self.objects.get_mut(&key.to_string()) else { return };
+        if object.state != State::Stored || object.ended_at > now.0 {
+            return;
+        }
+        match finding {
+            Finding::Whole => object.state = State::Audited,
+            Finding::Short => {
+                (object.state, object.batch) = (State::Pending, None);
+                (object.not_before, object.look_first) = (now.0, true);
+            }
+            Finding::Doubled => object.ended_at = now.0 + again.as_millis() as u64,
+        }
+    }
+
+    pub fn expire(&mut self, key: &ObjectKey) {
+        if let Some(object) = self.objects.get_mut(&key.to_string()) {
+            if matches!(object.state, State::Audited | State::Duplicate) {
+                object.state = State::Expired;
+            }
+        }
+    }
+
+    /// Whether the file holds the same.
+    pub fn agrees_with(&self, file: &Connection) -> Result<()> {
+        let sql =
+            "SELECT object_key, state, batch_id, failures, not_before_ms, look_first, priority FROM objects";
+        let mut statement = file.prepare(sql)?;
+        let mut rows = statement.query([])?;
+        let mut found = 0;
+        while let Some(row) = rows.next()? {
+            found += 1;
+            let key: String = row.get(0)?;
+            let object = self.objects.get(&key).with_context(|| format!("{key} is not in the model"))?;
+            let is_open = matches!(object.state, State::Batched);
+            let told: (String, u32, u64, bool, u64) =
+                (row.get(1)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?);
+            let expected = (
+                object.state.name(),
+                // Each death counts as one, however many tries came before.
+                if object.state == State::Dead || object.state == State::Discarded {
+                    told.1
+                } else {
+                    object.failures
+                },
+                object.not_before,
+                object.look_first,
+                u64::from(object.replayed),
+            );
+            ensure!(told == expected, "{key} is {told:?}, not {expected:?}");
+            let batch: Option<String> = row.get(2)?;
+            ensure!(!is_open || batch == object.batch, "{key} is in {batch:?}, not in {:?}", object.batch);
+        }
+        ensure!(found == self.objects.len(), "{found} objects, not {}", self.objects.len());
+        let sql =
+            "SELECT batch_id, priority, leased_until_ms, given_back, look_first, inserts, failures, abandoned
+                   FROM batches WHERE state = 'open'";
+        let mut statement = file.prepare(sql)?;
+        let mut rows = statement.query([])?;
+        let mut found = 0;
+        while let Some(row) = rows.next()? {
+            found += 1;
+            let id: String = row.get(0)?;
+            let batch = self.open.get(&id).with_context(|| format!("{id} is not in the model"))?;
+            let told: (bool, u64, bool, bool, u32, u32, u32) =
+                (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?);
+            let Manifest {
+                replayed, leased_until, given_back, look_first, inserts, failures, abandoned, ..
+            } = *batch;
+            let expected = (replayed, leased_until, given_back, look_first, inserts, failures, abandoned);
+            ensure!(told == expected, "{id} is {told:?}, not {expected:?}");
+        }
+        ensure!(found == self.open.len(), "{found} open batches, not {}", self.open.len());
+        Ok(())
+    }
+
+    /// What holds of every step, whatever it was.
+    pub fn follows(&self, before: &Self, step: &Step) -> Result<()> {
+        for (key, object) in &self.objects {
+            let is_open = object.batch.as_ref().is_some_and(|batch| self.open.contains_key(batch));
+            ensure!(
+                is_open == (object.state == State::Batched),
+                "{key} is {:?}, open: {is_open}",
+                object.state
+            );
+        }
+        for id in self.open.keys() {
+            ensure!(!self.of_batch(id).is_empty(), "{id} is empty");
+        }
+        for (key, was) in &before.objects {
+            let object = self.objects.get(key).with_context(|| format!("{key} has disappeared"))?;
+            let was_acknowledged = matches!(was.state, State::Stored | State::Audited | State::Expired);
+            let by_the_audit = matches!(step, Step::Audit(_, Finding::Short));
+            ensure!(
+                object.state != State::Pending || !was_acknowledged || by_the_audit,
+                "{key} was acknowledged, and waits"
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Manifest {
+    fn new(replayed: bool, look_first: bool, abandoned: u32) -> Self {
+        Self {
+            replayed,
+            leased_until: 0,
+            given_back: false,
+            look_first,
+            inserts: 0,
+            failures: 0,
+            abandoned,
+            holder: None,
+        }
+    }
+
+    fn give_back(&mut self, until: u64) {
+        (self.given_back, self.leased_until, self.holder) = (true, until, None);
+    }
+}
+
+fn keys_of(batch: &Batch) -> Vec<String> {
+    batch.objects.iter().map(|object| object.notification.object_key.to_string()).collect()
+}
+
+/// The lease is private; its text is as good.
+fn lease_of(batch: &Batch) -> String {
+    let text = format!("{batch:?}");
+    let lease = text.split("lease_id: ").nth(1).unwrap_or_default();
+    lease.split(',').next().unwrap_or_default().to_owned()
+}
+
+/// The open batches of the file, with their objects in order.
+pub fn batches_in(file: &Connection) -> Result<Vec<Found>> {
+    let sql =
+        "SELECT batch_id, object_key FROM objects WHERE state = 'batched' ORDER BY batch_id, object_key";
+    let mut statement = file.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    let mut batches: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        batches.entry(row.get(0)?).or_default().push(row.get(1)?);
+    }
+    Ok(batches.into_iter().map(|(id, keys)| Found { id, keys }).collect())
+}
