@@ -12,6 +12,7 @@ const OVER_AT_ONCE: ClaimLimits = ClaimLimits { objects: 1, spans: 1, bytes: 1 <
 
 async fn claimed(queue: &Queue) -> Result<Batch> {
     let batch = queue.claim(OVER_AT_ONCE, now()).await?.context("no batch")?;
+    // A consumer's death counts from here on, where another one has died before.
     queue.begin_alone(&batch).await?;
     Ok(batch)
 }
