@@ -679,14 +679,17 @@ mod tests {
         let objects = batch.objects.iter().map(|object| object.notification.clone()).collect();
         let adopted = queue.adopt(objects, LIMITS.lease, NOW).await.unwrap().batch.unwrap();
         queue.set_back(&adopted, setback(&adopted), 5, NOW).await.unwrap();
-        let again = queue.claim(LIMITS, LATER).await.unwrap().unwrap();
-        assert_eq!(again.objects.len(), 2);
-        assert!(again.look_first);
+        // First the one beside it, then itself.
+        for at in [NOW, LATER] {
+            let again = queue.claim(LIMITS, at).await.unwrap().unwrap();
+            assert_eq!(again.objects.len(), 1);
+            assert!(again.look_first);
+        }
     }
 
     #[tokio::test]
     async fn the_halves_of_a_batch_whose_first_insert_was_refused_are_looked_for() {
-        let (queue, batch) = claimed(2).await;
+        let (queue, batch) = claimed(4).await;
         queue.begin_insert(&batch, LATER).await.unwrap();
         queue.split(&batch, NOW).await.unwrap();
         for _ in 0..2 {
@@ -695,7 +698,11 @@ mod tests {
             // Nothing of the halves themselves has begun, so all of them waits again.
             queue.set_back(&half, setback(&half), 5, NOW).await.unwrap();
         }
-        assert!(queue.claim(LIMITS, LATER).await.unwrap().unwrap().look_first);
+        for at in [NOW, LATER] {
+            let again = queue.claim(LIMITS, at).await.unwrap().unwrap();
+            assert_eq!(again.objects.len(), 2);
+            assert!(again.look_first);
+        }
     }
 
     #[tokio::test]

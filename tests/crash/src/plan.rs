@@ -59,7 +59,7 @@ pub struct Plan {
     #[arg(long, value_name = "MS", default_value_t = 0)]
     pub rename_delay: u64,
     /// Switch off what looks after an insert that may have failed, and succeed only when spans are lost. Delays the
-    /// rename by 300 ms, unless told otherwise
+    /// rename by a second, unless told otherwise
     #[arg(long)]
     pub prove: bool,
     /// How long the last spans may take in the end
@@ -79,7 +79,7 @@ pub enum StoreKind {
     Postgres,
 }
 
-const PROVING_RENAME_DELAY: Duration = Duration::from_millis(300);
+const PROVING_RENAME_DELAY: Duration = Duration::from_secs(1);
 
 impl Plan {
     /// How long ClickHouse takes from the token of an insert to its rows.

@@ -55,6 +55,7 @@ pub struct Strikes<'w> {
     lease: Duration,
     pace: Duration,
     rename_delay: Duration,
+    proving: bool,
     /// What was done so far.
     pub tally: Tally,
 }
@@ -70,6 +71,7 @@ impl<'w> Strikes<'w> {
             lease: plan.lease(),
             pace: Duration::from_millis(plan.pace),
             rename_delay: plan.rename_delay(),
+            proving: plan.prove,
             tally: Tally::default(),
         }
     }
@@ -143,12 +145,13 @@ impl<'w> Strikes<'w> {
         }
         if victim == Part::ClickHouse {
             match self.chance.u32(..4) {
+                _ if self.proving => self.aim(Duration::ZERO).await?,
                 0 => {}
-                1 => self.aim().await?,
+                1 => self.aim(WITHIN_INSERT).await?,
                 // Without that, kills would follow each other so fast that nothing is ever stored between them.
                 _ => {
                     self.await_rows().await?;
-                    self.aim().await?;
+                    self.aim(WITHIN_INSERT).await?;
                 }
             }
         }
@@ -174,10 +177,9 @@ impl<'w> Strikes<'w> {
         Ok(())
     }
 
-    /// Waits until a batch is being inserted, and then a little longer.
-    async fn aim(&mut self) -> Result<()> {
-        let within =
-            WITHIN_INSERT.mul_f64(self.chance.f64().powi(3)) + self.rename_delay.mul_f64(self.chance.f64());
+    /// Waits until a batch is being inserted, and then up to `within` and as long as a rename.
+    async fn aim(&mut self, within: Duration) -> Result<()> {
+        let within = within.mul_f64(self.chance.f64().powi(3)) + self.rename_delay.mul_f64(self.chance.f64());
         let deadline = Instant::now() + AIM;
         while Instant::now() < deadline {
             if self.world.is_inserting().await {
