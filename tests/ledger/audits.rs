@@ -109,8 +109,7 @@ async fn what_was_stored_again_meanwhile_stays_as_it_is(kind: Kind) -> Result<()
     ledger.ack(&batch, at(10)).await?;
     let in_hand = ledger.adopt(vec![adopted.clone()], LEASE, at(5)).await?.batch.context("a batch")?;
     // It had looked before that.
-    let found =
-        [&adopted, &acknowledged].map(|object| (object.object_key.clone(), Finding::Short)).to_vec();
+    let found = [&adopted, &acknowledged].map(|object| (object.object_key.clone(), Finding::Short)).to_vec();
     ledger.note_audit(found, at(9), AGAIN, at(20)).await?;
     assert!(!ledger.has_work_at(at(20)).await?);
     ledger.ack(&in_hand, at(20)).await?;

@@ -64,7 +64,10 @@ async fn each_tenant_has_its_share_and_what_it_leaves_goes_to_others(kind: Kind)
         ledger.enqueue(object, now).await?;
     }
     let batch = ledger.claim_at(at(1_000)).await?;
-    assert_eq!(by_tenant(&[batch]), BTreeMap::from([("loud".into(), 7), ("modest".into(), 2), ("quiet".into(), 1)]));
+    assert_eq!(
+        by_tenant(&[batch]),
+        BTreeMap::from([("loud".into(), 7), ("modest".into(), 2), ("quiet".into(), 1)])
+    );
     let batch = ledger.claim_at(at(1_000)).await?;
     assert_eq!(by_tenant(&[batch]), BTreeMap::from([("loud".into(), 10)]));
     Ok(())

@@ -60,8 +60,8 @@ async fn every_span_is_counted_where_it_is(kind: Kind) -> Result<()> {
         not_notified: 11,
     };
     let other = MinuteCounts { in_ledger: 17, ..MinuteCounts::default() };
-    let expected = [("acme", acme), ("other", other)]
-        .map(|(tenant, counts)| ((minute, tenant.to_owned()), counts));
+    let expected =
+        [("acme", acme), ("other", other)].map(|(tenant, counts)| ((minute, tenant.to_owned()), counts));
     assert_eq!(minutes, expected.into());
     assert_eq!(acme.outstanding(), 31, "seven of no known object, eleven in a batch, thirteen wait");
     assert_eq!(other.outstanding(), 17);

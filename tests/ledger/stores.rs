@@ -63,8 +63,12 @@ impl Ledger {
             }
             Kind::Postgres => (new_database().await?, None),
         };
-        let mut config =
-            QueueConfig { url: url.into(), connections: 2, resend_window_seconds: 1_000, ..QueueConfig::default() };
+        let mut config = QueueConfig {
+            url: url.into(),
+            connections: 2,
+            resend_window_seconds: 1_000,
+            ..QueueConfig::default()
+        };
         configure(&mut config);
         Ok(Self { queue: Queue::open(&config).await?, config, _folder: folder })
     }

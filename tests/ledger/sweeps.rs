@@ -57,7 +57,11 @@ async fn minutes_become_due_one_after_the_other_and_the_first_time_looks_back(ki
     assert_eq!((first.minute, first.passes_done), (minute(-2), 0));
     ledger.open_minutes(at(65_000), LOOKBACK, FIRST).await?;
     ledger.open_minutes(at(66_000), LOOKBACK, FIRST).await?;
-    assert_eq!(numbers(&claim_all(&ledger, at(259_999)).await?), [-2, -1, 0], "the lease of the first is over");
+    assert_eq!(
+        numbers(&claim_all(&ledger, at(259_999)).await?),
+        [-2, -1, 0],
+        "the lease of the first is over"
+    );
     assert_eq!(numbers(&claim_all(&ledger, at(260_000)).await?), [1]);
     Ok(())
 }
@@ -139,7 +143,10 @@ async fn a_listing_takes_the_place_of_the_one_before(kind: Kind) -> Result<()> {
     let ledger = Ledger::open(kind).await?;
     let listed = |tenants: &[(&str, u64)]| {
         let listed = |spans: u64| Listed { objects: 1, spans };
-        tenants.iter().map(|(tenant, spans)| ((*tenant).to_owned(), listed(*spans))).collect::<HashMap<_, _>>()
+        tenants
+            .iter()
+            .map(|(tenant, spans)| ((*tenant).to_owned(), listed(*spans)))
+            .collect::<HashMap<_, _>>()
     };
     ledger.note_listing(minute(0), listed(&[("acme", 5), ("gone", 1)]), NOW).await?;
     ledger.note_listing(minute(1), listed(&[("acme", 2)]), NOW).await?;

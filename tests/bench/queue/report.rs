@@ -36,14 +36,21 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Plan { rounds, objects, callers, workers, batch, tenants } = &self.plan;
         writeln!(f, "{} cores of {}", self.cores, self.processor)?;
-        writeln!(f, "medians of {rounds} rounds of {objects} objects of {tenants} tenants (lowest to highest)")?;
-        writeln!(f, "{callers} callers enqueue, {workers} workers claim batches of {batch} and acknowledge them")?;
+        writeln!(
+            f,
+            "medians of {rounds} rounds of {objects} objects of {tenants} tenants (lowest to highest)"
+        )?;
+        writeln!(
+            f,
+            "{callers} callers enqueue, {workers} workers claim batches of {batch} and acknowledge them"
+        )?;
         if self.short {
             writeln!(f, "this was a short run: the figures say nothing")?;
         }
         writeln!(f, "\n| store | durable enqueues/s | claims and acks/s |\n| --- | ---: | ---: |")?;
         for StoreResult { store, enqueued_per_second, acknowledged_per_second } in &self.stores {
-            let [enqueued, acknowledged] = [enqueued_per_second, acknowledged_per_second].map(|all| spread(all));
+            let [enqueued, acknowledged] =
+                [enqueued_per_second, acknowledged_per_second].map(|all| spread(all));
             writeln!(f, "| {store} | {enqueued} | {acknowledged} |")?;
         }
         Ok(())

@@ -111,7 +111,8 @@ impl Server {
 
     /// An insert that notes its token is too far gone to be ended; KILL QUERY waits for it.
     fn kill(&mut self, query_ids: &str) {
-        let (killed, running) = self.running.drain(..).partition(|insert| insert.query_id.starts_with(query_ids));
+        let (killed, running) =
+            self.running.drain(..).partition(|insert| insert.query_id.starts_with(query_ids));
         self.running = running;
         for insert in killed {
             match insert.progress {
@@ -165,14 +166,18 @@ impl SpanSink for Client<'_> {
     async fn insert(&self, insert: Insert<'_>) -> Result<(), SinkError> {
         self.step().await?;
         let world = self.world;
-        if world.rules.lease == Lease::Checked && world.now() >= world.after_lease(UnixMillis(self.lease.get())) {
+        if world.rules.lease == Lease::Checked
+            && world.now() >= world.after_lease(UnixMillis(self.lease.get()))
+        {
             return Err(SinkError::LeaseLost);
         }
         if world.refuses() {
             return Err(SinkError::Refused);
         }
         let token = match world.rules.tokens {
-            Tokens::HealingOfOneTry if insert.token.contains(".h") => format!("{}.{}", insert.token, self.try_no),
+            Tokens::HealingOfOneTry if insert.token.contains(".h") => {
+                format!("{}.{}", insert.token, self.try_no)
+            }
             _ => insert.token,
         };
         let rows = insert.rows.iter().map(|row| {

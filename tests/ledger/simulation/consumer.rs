@@ -88,7 +88,8 @@ async fn settle(world: &World, batch: &Batch) -> Result<(), QueueError> {
 
 fn in_short(batch: &Batch) -> String {
     let Batch { id, inserts, look_first, abandoned, .. } = batch;
-    let objects: Vec<_> = batch.objects.iter().map(|object| object.notification.object_key.file_name()).collect();
+    let objects: Vec<_> =
+        batch.objects.iter().map(|object| object.notification.object_key.file_name()).collect();
     format!("{id}, inserts {inserts}, look first {look_first}, abandoned {abandoned}: {}", objects.join(" "))
 }
 
@@ -96,12 +97,8 @@ async fn bring_home(world: &World, batch: &Batch) -> Result<(), QueueError> {
     if batch.abandoned >= DEATHS_BEFORE_SPLIT && batch.objects.len() > 1 {
         return world.queue.split(batch, world.now()).await;
     }
-    let client = Client {
-        world,
-        batch,
-        try_no: world.chance.below(u64::MAX),
-        lease: Cell::new(world.now().0),
-    };
+    let client =
+        Client { world, batch, try_no: world.chance.below(u64::MAX), lease: Cell::new(world.now().0) };
     // d, e
     let setbacks = world.away(batch);
     if !setbacks.is_empty() {

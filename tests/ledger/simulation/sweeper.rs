@@ -50,7 +50,8 @@ async fn pass(world: &World, minute: &SweepMinute) -> Result<(), QueueError> {
     world.step().await;
     world.queue.note_listing(minute.minute, by_tenant(&listed), world.now()).await?;
     world.step().await;
-    let next = PASSES.get(minute.passes_done as usize + 1).map(|pass| UnixMillis(end.0 + pass.as_millis() as u64));
+    let next =
+        PASSES.get(minute.passes_done as usize + 1).map(|pass| UnixMillis(end.0 + pass.as_millis() as u64));
     world.queue.finish_minute(minute, next).await.map(drop)
 }
 

@@ -102,9 +102,10 @@ impl Model {
     /// Whether the claim was right, and what has become of it.
     pub fn claim(&mut self, batch: Option<&Batch>, limits: ClaimLimits, now: UnixMillis) -> Result<()> {
         for replayed in [false, true] {
-            let free = self.open.iter().filter(|(_, batch)| {
-                batch.replayed == replayed && batch.leased_until <= now.0
-            });
+            let free = self
+                .open
+                .iter()
+                .filter(|(_, batch)| batch.replayed == replayed && batch.leased_until <= now.0);
             if let Some(first) = free.map(|(_, batch)| batch.leased_until).min() {
                 return self.reclaim(batch.context("a batch is free")?, first, limits.lease, now);
             }
@@ -174,7 +175,9 @@ impl Model {
     /// Whether this claim is the one that may write.
     pub fn holds(&self, batch: &Batch) -> bool {
         let known = self.open.get(&batch.id.to_string());
-        known.is_some_and(|known| known.holder.is_some() && known.holder == self.leases.get(&lease_of(batch)).copied())
+        known.is_some_and(|known| {
+            known.holder.is_some() && known.holder == self.leases.get(&lease_of(batch)).copied()
+        })
     }
 
     pub fn work(
@@ -288,7 +291,13 @@ impl Model {
         Ok(())
     }
 
-    pub fn adopt(&mut self, asked: &[Notification], adopted: &Adopted, lease: Duration, now: UnixMillis) -> Result<()> {
+    pub fn adopt(
+        &mut self,
+        asked: &[Notification],
+        adopted: &Adopted,
+        lease: Duration,
+        now: UnixMillis,
+    ) -> Result<()> {
         let mut by_key: Vec<_> = asked.iter().collect();
         by_key.sort_by_key(|object| object.object_key.to_string());
         by_key.dedup_by_key(|object| object.object_key.to_string());
@@ -325,7 +334,8 @@ impl Model {
             self.objects.get_mut(&key).context("an unknown object")?.batch = Some(batch.id.to_string());
         }
         let leased_until = now.0 + lease.as_millis() as u64;
-        self.open.insert(batch.id.to_string(), Manifest { leased_until, holder, ..Manifest::new(true, true, 0) });
+        self.open
+            .insert(batch.id.to_string(), Manifest { leased_until, holder, ..Manifest::new(true, true, 0) });
         Ok(())
     }
 
@@ -383,7 +393,8 @@ impl Model {
 
     /// Whether the file holds the same.
     pub fn agrees_with(&self, file: &Connection) -> Result<()> {
-        let sql = "SELECT object_key, state, batch_id, failures, not_before_ms, look_first, priority FROM objects";
+        let sql =
+            "SELECT object_key, state, batch_id, failures, not_before_ms, look_first, priority FROM objects";
         let mut statement = file.prepare(sql)?;
         let mut rows = statement.query([])?;
         let mut found = 0;
@@ -397,7 +408,11 @@ impl Model {
             let expected = (
                 object.state.name(),
                 // Each death counts as one, however many tries came before.
-                if object.state == State::Dead || object.state == State::Discarded { told.1 } else { object.failures },
+                if object.state == State::Dead || object.state == State::Discarded {
+                    told.1
+                } else {
+                    object.failures
+                },
                 object.not_before,
                 object.look_first,
                 u64::from(object.replayed),
@@ -407,7 +422,8 @@ impl Model {
             ensure!(!is_open || batch == object.batch, "{key} is in {batch:?}, not in {:?}", object.batch);
         }
         ensure!(found == self.objects.len(), "{found} objects, not {}", self.objects.len());
-        let sql = "SELECT batch_id, priority, leased_until_ms, given_back, look_first, inserts, failures, abandoned
+        let sql =
+            "SELECT batch_id, priority, leased_until_ms, given_back, look_first, inserts, failures, abandoned
                    FROM batches WHERE state = 'open'";
         let mut statement = file.prepare(sql)?;
         let mut rows = statement.query([])?;
@@ -418,8 +434,9 @@ impl Model {
             let batch = self.open.get(&id).with_context(|| format!("{id} is not in the model"))?;
             let told: (bool, u64, bool, bool, u32, u32, u32) =
                 (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?);
-            let Manifest { replayed, leased_until, given_back, look_first, inserts, failures, abandoned, .. } =
-                *batch;
+            let Manifest {
+                replayed, leased_until, given_back, look_first, inserts, failures, abandoned, ..
+            } = *batch;
             let expected = (replayed, leased_until, given_back, look_first, inserts, failures, abandoned);
             ensure!(told == expected, "{id} is {told:?}, not {expected:?}");
         }
@@ -431,7 +448,11 @@ impl Model {
     pub fn follows(&self, before: &Self, step: &Step) -> Result<()> {
         for (key, object) in &self.objects {
             let is_open = object.batch.as_ref().is_some_and(|batch| self.open.contains_key(batch));
-            ensure!(is_open == (object.state == State::Batched), "{key} is {:?}, open: {is_open}", object.state);
+            ensure!(
+                is_open == (object.state == State::Batched),
+                "{key} is {:?}, open: {is_open}",
+                object.state
+            );
         }
         for id in self.open.keys() {
             ensure!(!self.of_batch(id).is_empty(), "{id} is empty");
@@ -481,7 +502,8 @@ fn lease_of(batch: &Batch) -> String {
 
 /// The open batches of the file, with their objects in order.
 pub fn batches_in(file: &Connection) -> Result<Vec<Found>> {
-    let sql = "SELECT batch_id, object_key FROM objects WHERE state = 'batched' ORDER BY batch_id, object_key";
+    let sql =
+        "SELECT batch_id, object_key FROM objects WHERE state = 'batched' ORDER BY batch_id, object_key";
     let mut statement = file.prepare(sql)?;
     let mut rows = statement.query([])?;
     let mut batches: BTreeMap<String, Vec<String>> = BTreeMap::new();
