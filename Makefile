@@ -4,6 +4,8 @@
 #   make run ONCE=1        end after the trace; non-zero if it did not arrive within 60 s
 #   make test              all tests: units, the edge's decisions, and end to end over the real parts
 #   make interop           real exporters in every case, with a table of what they do; a short form is in `make test`
+#   make crash             kill parts at random, and count what is lost and doubled (docs/CRASH.md); KILLS=200 for longer
+#   make faults            each fault at each step, with a table of what comes of it (docs/FAULTS.md); FAULTS=text: those only
 #   make fuzz              look for inputs that a parser fails on; FUZZ_SECONDS=600 make fuzz for longer
 #   make bench-edge        what a request costs the edge in CPU (docs/BENCHMARKS.md); with SHORT=1, only that it works
 #   make bench-queue       how many objects the ledger takes and hands out in a second (docs/BENCHMARKS.md); SHORT=1 likewise
@@ -14,7 +16,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test interop fuzz bench-edge bench-queue check fmt lint lint-wasm doc deny audit clean
+.PHONY: help setup build run test interop crash faults fuzz bench-edge bench-queue check fmt lint lint-wasm doc deny \
+	no-failpoints audit clean
 
 # Runs what follows with the tools that `setup` found or installed.
 with_tools := . "$$(deploy/local/setup.sh --print-env-file)";
@@ -43,6 +46,20 @@ interop: setup_options := --with-all-exporters
 interop: build ## run the tests of real exporters in every case
 	@$(with_tools) cargo test --workspace --test interop -- --include-ignored --nocapture
 
+# Both stores in turn, unless STORE names one. CRASH_FLAGS: further arguments, see `crash --help`.
+crash: export SPILLWAY_WITH_ENGINE := 1
+crash: setup_options := --for-tests
+crash: build ## kill parts at random, and count what is lost and doubled
+	@$(with_tools) for store in $(or $(STORE),sqlite postgres); do \
+		"$${CARGO_TARGET_DIR:-target}/debug/crash" --store $$store $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) \
+			$(if $(SECONDS),--seconds $(SECONDS)) $(if $(PROVE),--prove) $(CRASH_FLAGS); \
+	done
+
+faults: export SPILLWAY_WITH_ENGINE := 1
+faults: setup_options := --for-tests
+faults: build ## each fault at each step; writes docs/FAULTS.md
+	@$(with_tools) cargo test --workspace --test faults -- --ignored --nocapture
+
 # The checks themselves run over all known inputs in `make test`.
 fuzz: ## search for inputs that a parser fails on
 	@deploy/local/setup.sh --with-fuzzer
@@ -62,7 +79,7 @@ bench-queue: setup ## measure the ledger's throughput in both stores
 	@cargo build --quiet --package spillway-bench --bin bench-queue $(if $(SHORT),,--release)
 	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/$(if $(SHORT),debug,release)/bench-queue" $(if $(SHORT),--short) $(BENCH_FLAGS)
 
-check: fmt lint lint-wasm doc deny
+check: fmt lint lint-wasm doc deny no-failpoints
 
 fmt:
 	cargo fmt --all -- --check
@@ -80,6 +97,10 @@ doc:
 deny:
 	@deploy/local/setup.sh --with-checkers
 	@$(with_tools) "$$SPILLWAY_CARGO_DENY" check bans licenses sources; "$$SPILLWAY_CARGO_MACHETE"
+
+# The failpoints end the process wherever the environment says so.
+no-failpoints: ## releases have none
+	@cargo tree --package origin-consumer --edges features,normal --depth 1 | { ! grep -w 'fail'; }
 
 audit: ## look for known vulnerabilities; wants the internet
 	@deploy/local/setup.sh --with-checkers

@@ -12,12 +12,14 @@ use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
 use crate::config::{ConfigError, in_range, wrong};
+use crate::failpoints;
 use crate::insert::{SpanTable, TableError};
 use crate::metrics::Metrics;
 use crate::objects::{Bucket, ObjectError};
+use crate::panics::caught;
 use crate::queue::{Finding, Queue, QueueError};
 use crate::sweep::SweepConfig;
-use crate::time::{after, before, ticks, now};
+use crate::time::{after, before, now, ticks};
 
 const CHORE: &str = "audit";
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -59,7 +61,8 @@ impl AuditConfig {
             return Err(wrong("audit.ledger_days", expected, self.ledger_days.to_string()));
         }
         if self.delete_after_days > 0 && self.delete_after_days <= last_pass_days {
-            let expected = format!("0, or more than {last_pass_days}, the days until the last pass of the sweep");
+            let expected =
+                format!("0, or more than {last_pass_days}, the days until the last pass of the sweep");
             return Err(wrong("audit.delete_after_days", expected, self.delete_after_days.to_string()));
         }
         Ok(())
@@ -108,7 +111,7 @@ impl Audit {
         let forever = async {
             loop {
                 ticks.tick().await;
-                if let Err(error) = self.round().await {
+                if let Some(Err(error)) = caught("a round of the audit", self.round()).await {
                     tracing::warn!(%error, "the audit could not go on");
                 }
             }
@@ -141,6 +144,7 @@ impl Audit {
         }
         let keys: Vec<_> = due.iter().map(|audited| audited.object_key.clone()).collect();
         let there = self.table.audit(&keys).await?;
+        failpoints::pass("audit::asked");
         let found = due.iter().map(|audited| {
             let finding = finding(&audited.object_key, &there);
             if finding != Finding::Whole {

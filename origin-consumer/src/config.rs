@@ -14,10 +14,10 @@ use crate::audit::AuditConfig;
 use crate::clickhouse::ClickHouseConfig;
 use crate::cloudflare::CloudflareConfig;
 use crate::consume::ConsumerConfig;
-use crate::fetch::S3Config;
 use crate::http::HttpConfig;
 use crate::intake::NotifyConfig;
 use crate::keys::EdgeConfig;
+use crate::objects::S3Config;
 use crate::queue::QueueConfig;
 use crate::queue_pull::QueuePullConfig;
 use crate::sweep::SweepConfig;
@@ -252,6 +252,11 @@ impl Config {
     pub fn check_ledger(&self) -> Result<(), ConfigError> {
         self.queue.check()?;
         self.sweep.check()
+    }
+
+    /// Whether the bucket can be reached with it, as far as the values tell.
+    pub fn check_bucket(&self) -> Result<(), ConfigError> {
+        self.s3.check()
     }
 
     /// Whether the origin can run with it.

@@ -10,9 +10,11 @@ use spillway_proto::ObjectKey;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
+use crate::failpoints;
 use crate::objects::{Bucket, ObjectError};
+use crate::panics::caught;
 use crate::queue::{DeadObject, Queue, QueueError};
-use crate::time::{after, ticks, now};
+use crate::time::{after, now, ticks};
 
 const CHORE: &str = "dead-letters";
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -70,7 +72,7 @@ impl DeadLetters {
         let forever = async {
             loop {
                 ticks.tick().await;
-                if let Err(error) = self.round().await {
+                if let Some(Err(error)) = caught("a round of the dead letters", self.round()).await {
                     tracing::warn!(%error, "a dead object could not be copied to dlq/; it is tried again");
                 }
             }
@@ -91,6 +93,7 @@ impl DeadLetters {
                 Err(ObjectError::Poison(_)) => {}
                 Err(error) => return Err(error.into()),
             }
+            failpoints::pass("dead_letters::copied");
             let reason = Bytes::from(as_json(&dead).to_string());
             self.bucket.put(&reason_of(key), reason, "application/json").await?;
             self.queue.copied(key).await?;

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use spillway_proto::ObjectKey;
 
 use crate::dead_letters::{as_json, copy_of};
+use crate::objects::{Bucket, ObjectError};
 use crate::output;
 use crate::queue::{DeadFilter, DeadObject, Queue, QueueError};
 use crate::time::now;
@@ -25,7 +26,7 @@ pub struct DlqArgs {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 the ledger failed, 2 the command line or the configuration is wrong, 3 no such dead object.";
+Exit codes: 0 done, 1 the ledger or the bucket failed, 2 the command line or the configuration is wrong, 3 no such dead object.";
 
 #[derive(Debug, Subcommand)]
 enum DlqCommand {
@@ -81,6 +82,9 @@ pub enum DlqError {
     /// The ledger failed.
     #[error("the ledger: {0}")]
     Queue(#[from] QueueError),
+    /// The bucket failed.
+    #[error("the bucket: {0}")]
+    Bucket(#[from] ObjectError),
     /// Nobody reads what it prints.
     #[error("cannot write to standard output: {0}")]
     Output(#[from] io::Error),
@@ -93,14 +97,21 @@ impl DlqError {
     /// As documented in the help.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Queue(_) | Self::Output(_) => 1,
+            Self::Queue(_) | Self::Bucket(_) | Self::Output(_) => 1,
             Self::NotDead(_) => 3,
         }
     }
 }
 
+impl DlqArgs {
+    /// Whether the bucket is needed.
+    pub fn wants_bucket(&self) -> bool {
+        matches!(self.command, DlqCommand::Retry(_))
+    }
+}
+
 /// Runs a command.
-pub async fn run(arguments: DlqArgs, queue: &Queue) -> Result<(), DlqError> {
+pub async fn run(arguments: DlqArgs, queue: &Queue, bucket: &Bucket) -> Result<(), DlqError> {
     match arguments.command {
         DlqCommand::List { tenant, discarded, limit, json } => {
             let dead = queue.dead(DeadFilter { tenant, discarded, after: None, limit }).await?;
@@ -115,6 +126,7 @@ pub async fn run(arguments: DlqArgs, queue: &Queue) -> Result<(), DlqError> {
         DlqCommand::Retry(chosen) => {
             let mut retried = 0;
             for object in chosen.read(queue).await? {
+                restore(bucket, &object).await?;
                 if queue.retry_dead(&object, now()).await? {
                     retried += 1;
                 } else {
@@ -159,6 +171,20 @@ impl Chosen {
             }
         }
     }
+}
+
+/// Where the object itself has gone, as by a lifecycle rule, its copy takes its place.
+async fn restore(bucket: &Bucket, object: &ObjectKey) -> Result<(), ObjectError> {
+    let key = object.to_string();
+    if bucket.has(&key).await? {
+        return Ok(());
+    }
+    let copy = copy_of(object);
+    if bucket.has(&copy).await? {
+        bucket.copy(&copy, &key).await?;
+        output::note(&format!("{key} was gone, and is there again from its copy"));
+    }
+    Ok(())
 }
 
 fn list(dead: &[DeadObject], json: bool) -> io::Result<()> {

@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod migrate;
 pub mod objects;
 mod output;
+mod panics;
 pub mod queue;
 pub mod queue_pull;
 pub mod replay;

@@ -6,12 +6,14 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use origin_consumer::config::{Config, ConfigError};
-use origin_consumer::engine::{self, EngineError, EngineOptions};
 use origin_consumer::dlq::{self, DlqArgs, DlqError};
+use origin_consumer::engine::{self, EngineError, EngineOptions};
 use origin_consumer::failpoints;
 use origin_consumer::keys::{self, KeysArgs, KeysError};
 use origin_consumer::meter::{self, MeterArgs, MeterError};
 use origin_consumer::migrate::{self, MigrateError};
+use origin_consumer::objects::Bucket;
+use origin_consumer::replay::{ReplayArgs, ReplayError, replay};
 use origin_consumer::serve::{Parts, ServeError, open_queue, serve};
 use origin_consumer::shutdown;
 use tracing_subscriber::EnvFilter;
@@ -34,7 +36,7 @@ const CONFIGURATION: &str = "\
 Configuration: a TOML file (--config), and over it the environment, where SPILLWAY_CLICKHOUSE__URL is `url` of
 [clickhouse]. Required: notify.signing_keys (serve), s3.endpoint, s3.access_key_id, s3.secret_access_key and
 clickhouse.url; with queue_pull.queue_id also cloudflare.account_id and queue_pull.api_token. For `keys`, see its own
-help. deploy/spillway.example.toml lists all fields. The log's level is set by RUST_LOG (default: info).
+help. deploy/spillway.example.toml lists all fields. The log's level is set by RUST_LOG (default: info; of replay: warn).
 
 Exit codes: 0 ended as asked, 1 failed, 2 the command line or the configuration is wrong.";
 
@@ -74,6 +76,7 @@ enum Command {
         #[command(flatten)]
         arguments: DlqArgs,
     },
+    Replay(ReplayArgs),
     /// Serve the embedded ClickHouse engine on loopback, for development and tests
     Clickhouse {
         /// The data folder
@@ -127,6 +130,8 @@ enum Failure {
     #[error(transparent)]
     Meter(#[from] MeterError),
     #[error(transparent)]
+    Replay(#[from] ReplayError),
+    #[error(transparent)]
     Engine(#[from] EngineError),
     #[error("cannot start: {0}")]
     Start(#[from] std::io::Error),
@@ -138,7 +143,10 @@ impl Failure {
             Self::Config(_) => ExitCode::from(2),
             Self::Keys(error) => ExitCode::from(error.exit_code()),
             Self::Dlq(error) => ExitCode::from(error.exit_code()),
-            Self::Meter(_) | Self::Serve(_) | Self::Migrate { .. } | Self::Engine(_) | Self::Start(_) => ExitCode::FAILURE,
+            Self::Replay(error) => ExitCode::from(error.exit_code()),
+            Self::Meter(_) | Self::Serve(_) | Self::Migrate { .. } | Self::Engine(_) | Self::Start(_) => {
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -146,7 +154,9 @@ impl Failure {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     failpoints::read_environment();
-    start_log(cli.log_format);
+    // A replay says itself how far it is; a line a batch would hide that.
+    let level = if matches!(cli.command, Command::Replay(_)) { "warn" } else { "info" };
+    start_log(cli.log_format, level);
     match run(cli) {
         Ok(code) => code,
         Err(failure) => {
@@ -201,9 +211,22 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Dlq { config, arguments } => {
             let config = Config::load(config.file.as_deref())?;
             config.check_ledger()?;
+            if arguments.wants_bucket() {
+                config.check_bucket()?;
+            }
+            choose_tls();
             in_runtime(async {
                 let queue = open_queue(&config.queue).await?;
-                Ok(dlq::run(arguments, &queue).await.map(|()| ExitCode::SUCCESS)?)
+                dlq::run(arguments, &queue, &Bucket::new(&config.s3)).await?;
+                Ok(ExitCode::SUCCESS)
+            })
+        }
+        Command::Replay(arguments) => {
+            let config = Config::load(arguments.file.as_deref())?;
+            choose_tls();
+            in_runtime(async {
+                let stop = shutdown::requested(cli.exit_on_stdin_eof)?;
+                Ok(ExitCode::from(replay(&arguments, &config, stop).await?))
             })
         }
         Command::Keys(arguments) => {
@@ -243,8 +266,8 @@ async fn show_meter(config: &Config, arguments: &MeterArgs) -> Result<ExitCode, 
     Ok(ExitCode::from(meter::run(&queue, config.sweep.grace(), arguments).await?))
 }
 
-fn start_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+fn start_log(format: LogFormat, level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let log = log.with_ansi(std::io::stderr().is_terminal());
     match format {

@@ -1,6 +1,7 @@
 //! What is counted, as Prometheus reads it. The names and their meanings are listed in the README.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use prometheus_client::encoding::text::encode;
@@ -10,6 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+use spillway_proto::UnixMillis;
 
 use crate::meter::{Alert, Cause, Spans};
 use crate::queue::{Depth, Finding};
@@ -140,8 +142,9 @@ struct OfAlert {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfMinute {
+struct OfMeter {
     kind: &'static str,
+    tenant: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -163,8 +166,9 @@ pub struct Metrics {
     objects_dead: Counter,
     objects_audited: Family<OfAudit, Counter>,
     objects_expired: Counter,
+    swept_until_seconds: Gauge<f64, AtomicU64>,
     notifications_missing: Family<OfAlert, Gauge>,
-    minutes: Family<OfMinute, Gauge>,
+    meter_spans: Family<OfMeter, Gauge>,
     insert_seconds: Histogram,
     delay_seconds: Histogram,
     queue_objects: Family<State, Gauge>,
@@ -185,8 +189,9 @@ impl Default for Metrics {
             objects_dead: Counter::default(),
             objects_audited: Family::default(),
             objects_expired: Counter::default(),
+            swept_until_seconds: Gauge::default(),
             notifications_missing: Family::default(),
-            minutes: Family::default(),
+            meter_spans: Family::default(),
             unnoted: Mutex::default(),
             insert_seconds: buckets(),
             delay_seconds: buckets(),
@@ -231,6 +236,12 @@ impl Default for Metrics {
             "Audited objects that were deleted from the bucket",
             metrics.objects_expired.clone(),
         );
+        registry.register_with_unit(
+            "sweep_looked_until",
+            "Every object that was received before, and is visible, is known: a Unix time",
+            Unit::Seconds,
+            metrics.swept_until_seconds.clone(),
+        );
         registry.register(
             "notifications_missing",
             "The alert: objects of the last five minutes that were accepted without a notification, by the likely cause",
@@ -238,8 +249,8 @@ impl Default for Metrics {
         );
         registry.register(
             "meter_spans",
-            "The loss meter: spans that were received in the last hour, by what became of them",
-            metrics.minutes.clone(),
+            "The loss meter: spans that were received in the last hour, by what became of them and by tenant",
+            metrics.meter_spans.clone(),
         );
         registry.register_with_unit(
             "insert",
@@ -328,21 +339,19 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn meter(&self, spans: &Spans) {
-        let counts = &spans.counts;
-        for (kind, spans) in [
-            ("accepted", counts.accepted),
-            ("in_ledger", counts.in_ledger),
-            ("stored", counts.stored),
-            ("audited", counts.audited),
-            ("duplicate", counts.duplicate),
-            ("dead", counts.dead),
-            ("discarded", counts.discarded),
-            ("not_notified", counts.not_notified),
-            ("outstanding", spans.outstanding),
-        ] {
-            self.minutes.get_or_create(&OfMinute { kind }).set(gauge_of(spans));
+    /// Shows the sums of the tenants, and no others.
+    pub(crate) fn meter(&self, by_tenant: &BTreeMap<String, Spans>) {
+        self.meter_spans.clear();
+        for (tenant, spans) in by_tenant {
+            for (kind, spans) in spans.by_kind() {
+                let of = OfMeter { kind, tenant: tenant.clone() };
+                self.meter_spans.get_or_create(&of).set(gauge_of(spans));
+            }
         }
+    }
+
+    pub(crate) fn looked(&self, at: UnixMillis) {
+        self.swept_until_seconds.set(at.0 as f64 / 1000.0);
     }
 
     pub(crate) fn dead(&self, objects: usize) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
@@ -93,10 +93,11 @@ pub async fn serve(config: &Config, parts: Parts, stop: CancellationToken) -> Re
         schema_ready: Arc::clone(&schema_ready),
         grace: config.sweep.grace(),
     };
+    let migration = Migration { config: config.clickhouse.clone(), done: schema_ready };
+    let migrated = tokio::spawn(migration.run(stop.clone()));
     let mut tasks = JoinSet::new();
     if parts.consumer {
-        let migration = Migration { config: config.clickhouse.clone(), done: schema_ready };
-        shared.start_consumer(config, migration, &mut tasks, &stop);
+        shared.start_consumer(config, migrated, &mut tasks, &stop);
     }
     let paths = monitor_paths(Arc::new(monitor));
     if parts.origin {
@@ -134,7 +135,7 @@ impl Shared {
     fn start_consumer(
         &self,
         config: &Config,
-        migration: Migration,
+        migrated: JoinHandle<bool>,
         tasks: &mut JoinSet<()>,
         stop: &CancellationToken,
     ) {
@@ -157,7 +158,7 @@ impl Shared {
         tasks.spawn(DeadLetters::new(Arc::clone(&self.queue), bucket).run(stop.clone()));
         let (workers, stop) = (config.consumer.workers, stop.clone());
         tasks.spawn(async move {
-            if migration.run(stop.clone()).await {
+            if matches!(migrated.await, Ok(true)) {
                 tracing::info!(workers, "the consumer works");
                 tokio::join!(consumer.run(stop.clone()), audit.run(stop));
             }

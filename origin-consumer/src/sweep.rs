@@ -20,15 +20,16 @@ use crate::config::{ConfigError, in_range, wrong};
 use crate::failpoints;
 use crate::metrics::Metrics;
 use crate::objects::{ObjectError, Objects};
+use crate::panics::caught;
 use crate::queue::{Enqueued, Listed, Queue, QueueError, SweepMinute};
-use crate::time::{after, before, ticks, now};
+use crate::time::{after, before, now, ticks};
 
 const LOOK: &str = "look";
 const MINUTE: Duration = Duration::from_secs(60);
 /// How far a look goes back beyond the time that a notification may take.
 const LOOK_WINDOW: Duration = Duration::from_secs(60);
 /// How long a minute stays with a sweeper that died.
-const MINUTE_LEASE: Duration = Duration::from_secs(300);
+const MINUTE_LEASE: Duration = Duration::from_secs(60);
 /// Keys of one listing; R2 gives no more.
 const PAGE: usize = 1000;
 /// Objects that are described side by side.
@@ -152,22 +153,33 @@ impl Sweep {
 
     async fn look_until(&self, stop: &CancellationToken) {
         let mut clock = Clock::started();
-        // The first one reaches as far back as the passes have not come yet.
-        let mut window = self.config.pass(0).unwrap_or_default() + MINUTE;
+        // Farther back, the passes have come.
+        let farthest = self.config.pass(0).unwrap_or_default() + MINUTE;
+        let mut looked: Option<Instant> = None;
         let mut ticks = ticks(self.interval());
         let forever = async {
             loop {
                 ticks.tick().await;
                 if let Some(jump_ms) = clock.jumped() {
-                    tracing::error!(jump_ms, "the clock was set: leases and passes may come early or late, and nothing is lost");
+                    tracing::error!(
+                        jump_ms,
+                        "the clock was set: leases and passes may come early or late, and nothing is lost"
+                    );
                 }
-                match self.look(now(), window).await {
-                    Ok(0) => window = LOOK_WINDOW,
-                    Ok(found) => {
-                        window = LOOK_WINDOW;
-                        tracing::warn!(found, "objects had been stored without a notification");
+                // From the last look on that came to its end: others may have failed for minutes.
+                let window = looked.map_or(farthest, |at| (at.elapsed() + LOOK_WINDOW).min(farthest));
+                let began = Instant::now();
+                match caught("a look of the sweep", self.look(now(), window)).await {
+                    // Another sweeper looks, or the one that this one takes the place of was to.
+                    Some(Ok(None)) => {}
+                    Some(Ok(Some(found))) => {
+                        looked = Some(began);
+                        if found > 0 {
+                            tracing::warn!(found, "objects had been stored without a notification");
+                        }
                     }
-                    Err(error) => tracing::warn!(%error, "the sweep could not look"),
+                    Some(Err(error)) => tracing::warn!(%error, "the sweep could not look"),
+                    None => {}
                 }
             }
         };
@@ -179,7 +191,7 @@ impl Sweep {
         let forever = async {
             loop {
                 ticks.tick().await;
-                if let Err(error) = self.passes().await {
+                if let Some(Err(error)) = caught("a pass of the sweep", self.passes()).await {
                     tracing::warn!(%error, "the sweep could not finish a pass");
                 }
             }
@@ -191,22 +203,32 @@ impl Sweep {
         Duration::from_secs(self.config.interval_seconds)
     }
 
-    /// Lists the last minutes, as one of the sweepers. Returns how many objects were not known.
-    async fn look(&self, now: UnixMillis, window: Duration) -> Result<usize, SweepError> {
+    /// Lists the last minutes, as one of the sweepers. Returns how many objects were not known; nothing, where it is the turn
+    /// of another one.
+    async fn look(&self, now: UnixMillis, window: Duration) -> Result<Option<usize>, SweepError> {
         let until = after(now, self.interval() * 3);
         if !self.queue.hold_chore(LOOK, self.id, until, now).await? {
-            return Ok(0);
+            return Ok(None);
         }
+        failpoints::pass("sweep::looking");
         let due_before = before(now, self.config.grace());
         let mut minute = UnixMillis(minute_of(before(due_before, window)));
         let mut found = 0;
+        // A minute that cannot be listed in whole must not hide those after it.
+        let mut failed = Ok(());
         while minute < due_before {
-            let seen = self.list(minute, due_before).await?;
-            found += seen.found;
-            self.queue.note_listing(minute, seen.by_tenant, now).await?;
+            match self.list(minute, due_before).await {
+                Ok(seen) => {
+                    found += seen.found;
+                    self.queue.note_listing(minute, seen.by_tenant, now).await?;
+                }
+                Err(error) => failed = Err(error),
+            }
             minute = after(minute, MINUTE);
         }
-        Ok(found)
+        failed?;
+        self.metrics.looked(due_before);
+        Ok(Some(found))
     }
 
     /// Makes all passes that are due, several minutes side by side.
@@ -227,6 +249,7 @@ impl Sweep {
         failpoints::pass("sweep::claimed");
         let began = now();
         let seen = self.list(minute.minute, after(minute.minute, MINUTE)).await?;
+        failpoints::pass("sweep::listed");
         if seen.found > 0 {
             tracing::warn!(found = seen.found, minute = %minute.minute.date(), "a pass found objects that nobody had told of");
         }
@@ -300,7 +323,7 @@ impl Sweep {
             (key, description)
         });
         let mut descriptions = stream::iter(descriptions).buffer_unordered(DESCRIPTIONS);
-        let mut found = Vec::new();
+        let (mut found, mut failed) = (Vec::new(), Ok(()));
         while let Some((key, description)) = descriptions.next().await {
             match description {
                 Ok(notification) => found.push(notification),
@@ -309,7 +332,8 @@ impl Sweep {
                     seen.unreadable += 1;
                     seen.count("", &key);
                 }
-                Err(error) => return Err(error.into()),
+                // One that cannot be had now must not hold up the others.
+                Err(error) => failed = Err(error),
             }
         }
         let enqueued = self.queue.sweep_in(found.clone(), now()).await?;
@@ -319,6 +343,7 @@ impl Sweep {
         let new = enqueued.iter().filter(|enqueued| **enqueued == Enqueued::New).count();
         seen.found += new;
         self.metrics.swept(new);
+        failed?;
         Ok(found)
     }
 }

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use spillway_proto::notification::{CONTENT_TYPE, QueuedNotification};
+use spillway_proto::signature::HEADER;
 use spillway_tests::bucket::Bucket;
 use spillway_tests::export::Export;
 use spillway_tests::metrics;
+use spillway_tests::notification::{now, queued, stored};
 use spillway_tests::stack::{ARRIVAL, Setup, TestStack};
 
 #[tokio::test]
@@ -35,6 +38,39 @@ async fn with_notifications_cut_off_every_trace_still_arrives() -> Result<()> {
     }
     stack.await_count("SELECT count() FROM otel_traces", 30, ARRIVAL).await?;
     await_metric(&stack, "spillway_objects_swept_total 10\n").await?;
+    stack.stop_now().await
+}
+
+#[tokio::test]
+async fn objects_that_were_put_there_by_hand_are_stored() -> Result<()> {
+    let eager = vec![("SPILLWAY_SWEEP__INTERVAL_SECONDS", "1"), ("SPILLWAY_SWEEP__GRACE_SECONDS", "0")];
+    let stack = TestStack::start_with(Setup { origin_vars: eager, ..Setup::default() }).await?;
+    let (export, bucket) = (Export::new(4), Bucket::of(&stack));
+    let (notification, object) = stored(&export.body()?, 4)?;
+    bucket.put(&notification.object_key.to_string(), object).await?;
+    bucket.put("v1/2026/not-one-of-ours", b"and no harm".to_vec()).await?;
+    stack.await_trace(&export.trace_id, 4).await?;
+    stack.stop_now().await
+}
+
+#[tokio::test]
+async fn a_notification_that_comes_a_hundred_times_counts_once() -> Result<()> {
+    let blind = vec![("SPILLWAY_SWEEP__GRACE_SECONDS", "3600")];
+    let stack = TestStack::start_with(Setup { origin_vars: blind, ..Setup::default() }).await?;
+    let (export, bucket) = (Export::new(4), Bucket::of(&stack));
+    let (notification, object) = stored(&export.body()?, 4)?;
+    bucket.put(&notification.object_key.to_string(), object).await?;
+    let QueuedNotification { notification: body, signature } =
+        queued(&notification, &stack.signing_key, now())?;
+    let sends = (0..100).map(|_| {
+        let request = local_stack::http::client().post(format!("{}/v1/traces", stack.origin.url));
+        request.header("content-type", CONTENT_TYPE).header(HEADER, &signature).body(body.clone()).send()
+    });
+    for answer in futures_util::future::join_all(sends).await {
+        assert_eq!(answer?.status(), 202);
+    }
+    stack.await_trace(&export.trace_id, 4).await?;
+    await_metric(&stack, "spillway_notifications_total{outcome=\"Known\",transport=\"http\"} 99\n").await?;
     stack.stop_now().await
 }
 
@@ -140,8 +176,12 @@ async fn sigterm_does_not_wait_for_a_client_that_sends_half_a_request() -> Resul
 
 #[tokio::test]
 async fn an_object_that_was_changed_is_set_aside_and_harms_no_other() -> Result<()> {
-    let without_consumer = Setup { origin_arguments: vec!["--without-consumer"], ..Setup::default() };
-    let mut stack = TestStack::start_with(without_consumer).await?;
+    let mut stack = TestStack::start_with(Setup {
+        origin_arguments: vec!["--without-consumer"],
+        origin_vars: vec![("SPILLWAY_CONSUMER__POISON_TRIES", "1")],
+        ..Setup::default()
+    })
+    .await?;
     let (bad, good) = (Export::new(1), Export::new(2));
     bad.accepted(&stack).await?;
     let bucket = Bucket::of(&stack);
@@ -162,8 +202,12 @@ async fn an_object_that_was_changed_is_set_aside_and_harms_no_other() -> Result<
 
 #[tokio::test]
 async fn an_object_that_is_gone_is_set_aside() -> Result<()> {
-    let without_consumer = Setup { origin_arguments: vec!["--without-consumer"], ..Setup::default() };
-    let mut stack = TestStack::start_with(without_consumer).await?;
+    let mut stack = TestStack::start_with(Setup {
+        origin_arguments: vec!["--without-consumer"],
+        origin_vars: vec![("SPILLWAY_CONSUMER__POISON_TRIES", "1")],
+        ..Setup::default()
+    })
+    .await?;
     Export::new(1).accepted(&stack).await?;
     await_notified(&stack, 1).await?;
     let bucket = Bucket::of(&stack);

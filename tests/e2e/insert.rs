@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clickhouse::Client;
 use local_stack::engine::{Engine, Source};
 use origin_consumer::clickhouse::ClickHouseConfig;
-use origin_consumer::insert::{self, BatchRows, Before, SpanTable};
+use origin_consumer::insert::{self, BatchRows, Before, SpanTable, StoreError, TableError};
 use origin_consumer::migrate::migrate;
+use origin_consumer::queue::{ClaimLimits, Queue};
 use origin_consumer::rows::{SpanRow, rows_of};
-use spillway_proto::ObjectKey;
 use spillway_proto::otlp::DecompressLimits;
+use spillway_proto::{ObjectKey, UnixMillis};
 use spillway_tests::export::Export;
-use spillway_tests::notification::stored;
+use spillway_tests::notification::{now, stored};
 use tempfile::TempDir;
 use ulid::Ulid;
 
@@ -134,5 +135,22 @@ async fn the_times_of_traces_are_written_again_where_the_view_was_not_reached() 
     bench.store(0).await?;
     bench.execute("TRUNCATE TABLE otel_traces_trace_id_ts").await?;
     bench.store(1).await?;
+    bench.assert_every_row_once().await
+}
+
+#[tokio::test]
+async fn whoever_has_lost_the_lease_inserts_nothing() -> Result<()> {
+    let bench = Bench::start().await?;
+    let queue = Queue::in_memory(0).await?;
+    let (notification, _) = stored(&Export::new(1).body()?, 1)?;
+    queue.enqueue(notification, now()).await?;
+    let at_once = ClaimLimits { objects: 1, spans: 1, bytes: 1 << 20, lease: Duration::ZERO };
+    let batch = queue.claim(at_once, now()).await?.context("a batch")?;
+    let first_try = Before { inserts: 0, look_first: false };
+    let late = insert::store(&bench.table.under(&batch.lease), &bench.batch, first_try).await;
+    assert!(matches!(late, Err(StoreError::Sink(TableError::LeaseOver(id))) if id == batch.id), "{late:?}");
+    assert_eq!(bench.count("SELECT count() FROM otel_traces").await?, 0);
+    queue.renew(&batch, UnixMillis(now().0 + 60_000)).await?;
+    insert::store(&bench.table.under(&batch.lease), &bench.batch, first_try).await?;
     bench.assert_every_row_once().await
 }

@@ -3,6 +3,7 @@
 
 mod bindings;
 mod configuration;
+mod dead_letters;
 mod dedup_window;
 mod edge;
 mod engine;
@@ -13,9 +14,13 @@ mod hostile;
 mod insert;
 mod journey;
 mod keys;
+mod meter;
 mod objects;
 mod origin;
+mod outages;
 mod postgres;
 mod queue_pull;
 mod refusals;
+mod replay;
+mod suspicion;
 mod wire;

@@ -1,11 +1,15 @@
 //! The stack's R2 bucket, by its S3 interface.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Result;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Credentials, Region};
 use aws_smithy_http_client::Builder;
 use local_stack::edge::S3Credentials;
 use local_stack::stack::{BUCKET, Stack};
+
+use crate::stack::ARRIVAL;
 
 /// The bucket.
 pub struct Bucket(Client);
@@ -46,6 +50,18 @@ impl Bucket {
         let metadata = object.metadata().into_iter().flatten();
         let metadata = metadata.map(|(name, value)| (name.clone(), value.clone())).collect();
         Ok((object.body.collect().await?.to_vec(), metadata))
+    }
+
+    /// What an object holds that will be there soon.
+    pub async fn await_object(&self, key: &str) -> Result<Vec<u8>> {
+        let deadline = Instant::now() + ARRIVAL;
+        loop {
+            match self.get(key).await {
+                Ok((bytes, _)) => return Ok(bytes),
+                Err(error) if Instant::now() > deadline => return Err(error),
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
     }
 
     /// Replaces an object.

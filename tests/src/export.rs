@@ -8,6 +8,7 @@ use flate2::write::GzEncoder;
 use prost::Message;
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
+use spillway_proto::UnixMillis;
 use spillway_proto::otlp::{Encoding, decode};
 use ulid::Ulid;
 
@@ -43,6 +44,17 @@ impl Export {
         let request =
             json!({ "resourceSpans": [{ "resource": resource, "scopeSpans": [{ "spans": spans }] }] });
         Self { trace_id, request, encoding: Encoding::Protobuf, gzip: false, traceparent: None }
+    }
+
+    /// With spans that began then, and took a millisecond.
+    pub fn begun_at(mut self, at: UnixMillis) -> Self {
+        let spans = &mut self.request["resourceSpans"][0]["scopeSpans"][0]["spans"];
+        for span in spans.as_array_mut().into_iter().flatten() {
+            let nanos = |millis: u64| (u128::from(millis) * 1_000_000).to_string();
+            span["startTimeUnixNano"] = nanos(at.0).into();
+            span["endTimeUnixNano"] = nanos(at.0 + 1).into();
+        }
+        self
     }
 
     /// Sends JSON instead of protobuf.

@@ -2,6 +2,7 @@
 
 pub mod bucket;
 pub mod cloudflare_queue;
+pub mod command;
 pub mod export;
 pub mod faults;
 mod forward;
@@ -12,5 +13,6 @@ pub mod neighbour;
 pub mod notification;
 pub mod proxy;
 pub mod raw;
+pub mod replay;
 pub mod rows;
 pub mod stack;

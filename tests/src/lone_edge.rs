@@ -1,15 +1,15 @@
 //! The Worker and its storage without an origin, for what is only between an operator, an exporter and the edge.
 
 use std::collections::BTreeMap;
-use std::process::{Command, Output};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use local_stack::edge::{Edge, EdgeOptions, S3Credentials};
 use local_stack::keys::{Key, random_secret};
 use local_stack::ports::free_port;
 use local_stack::stack::BUCKET;
-use local_stack::tools::binary;
 use tempfile::TempDir;
+
+use crate::command::{CommandOutput, origin_consumer};
 
 /// A running edge.
 pub struct LoneEdge {
@@ -51,41 +51,12 @@ impl LoneEdge {
     }
 
     /// Runs `origin-consumer keys` with the arguments, which spaces separate.
-    pub async fn keys(&self, arguments: &str) -> Result<KeysOutput> {
+    pub async fn keys(&self, arguments: &str) -> Result<CommandOutput> {
         keys(arguments, &self.variables).await
     }
 }
 
-/// What `origin-consumer keys` came to.
-#[derive(Debug)]
-pub struct KeysOutput {
-    /// Its exit code.
-    pub code: i32,
-    /// Its standard output.
-    pub out: String,
-    /// Its standard error.
-    pub said: String,
-}
-
-impl KeysOutput {
-    /// The standard output, if it succeeded.
-    pub fn success(self) -> Result<String> {
-        ensure!(self.code == 0, "{self:?}");
-        Ok(self.out)
-    }
-
-    /// The standard error, if it ended with `code` and put nothing out.
-    pub fn failure(self, code: i32) -> Result<String> {
-        ensure!(self.code == code && self.out.is_empty(), "{self:?}");
-        Ok(self.said)
-    }
-}
-
 /// Runs `origin-consumer keys` with the arguments, which spaces separate, and with these variables only.
-pub async fn keys(arguments: &str, variables: &BTreeMap<String, String>) -> Result<KeysOutput> {
-    let mut command = Command::new(binary("origin-consumer")?);
-    command.env_clear().envs(variables).arg("keys").args(arguments.split_whitespace());
-    let Output { status, stdout, stderr } = tokio::task::spawn_blocking(move || command.output()).await??;
-    let code = status.code().context("ended by a signal")?;
-    Ok(KeysOutput { code, out: String::from_utf8(stdout)?, said: String::from_utf8(stderr)? })
+pub async fn keys(arguments: &str, variables: &BTreeMap<String, String>) -> Result<CommandOutput> {
+    origin_consumer(&format!("keys {arguments}"), variables).await
 }

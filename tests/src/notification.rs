@@ -16,7 +16,12 @@ pub fn now() -> UnixMillis {
 
 /// An object whose payload holds so many spans, as the edge stores it, and what it notifies of it.
 pub fn stored(payload: &[u8], spans: u32) -> Result<(Notification, Vec<u8>)> {
-    let (tenant, received_at): (TenantId, _) = ("acme".parse()?, now());
+    stored_at(payload, spans, now())
+}
+
+/// The same, received at another time.
+pub fn stored_at(payload: &[u8], spans: u32, received_at: UnixMillis) -> Result<(Notification, Vec<u8>)> {
+    let tenant: TenantId = "acme".parse()?;
     let record = ObjectRecord {
         tenant: tenant.clone(),
         key_id: "k1".parse()?,

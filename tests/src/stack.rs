@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use ulid::Ulid;
 
+use crate::command::{CommandOutput, origin_consumer};
+
 /// The time that a span may take to ClickHouse in a test, on a machine that is busy with others.
 pub const ARRIVAL: Duration = Duration::from_secs(30);
 
@@ -79,6 +81,11 @@ impl TestStack {
     pub fn key(&self, tenant: &str) -> Result<&str> {
         let key = self.keys.iter().find(|key| key.record.tenant.as_str() == tenant);
         key.map(|key| key.secret.expose()).with_context(|| format!("no key of {tenant}"))
+    }
+
+    /// Runs `origin-consumer` with the arguments, which spaces separate, configured as the stack's origin is.
+    pub async fn origin_consumer(&self, arguments: &str) -> Result<CommandOutput> {
+        origin_consumer(arguments, self.stack.origin_variables()).await
     }
 
     /// Waits until the trace has `spans` spans.

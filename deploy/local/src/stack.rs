@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -13,6 +14,7 @@ use crate::engine::{Engine, Source};
 use crate::keys::{Key, random_secret};
 use crate::origin::Origin;
 use crate::ports::{free_port, free_port_like};
+use crate::tools::binary;
 
 /// The bucket of the stack.
 pub const BUCKET: &str = "spillway";
@@ -161,6 +163,11 @@ impl Stack {
         self.edge.keys_variables(&self.signing_key)
     }
 
+    /// What the origin is configured with, as variables of its environment.
+    pub fn origin_variables(&self) -> &BTreeMap<String, String> {
+        &self.origin_vars
+    }
+
     /// The folder of its data and logs.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -200,6 +207,13 @@ impl Stack {
     /// Sets a variable of the Worker, from its next start on.
     pub fn set_edge_var(&mut self, name: &str, value: &str) {
         self.edge_vars.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// `origin-consumer` with these arguments, configured as the origin is.
+    pub fn origin_command(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = Command::new(binary("origin-consumer")?);
+        command.args(arguments).current_dir(&self.folder).envs(&self.origin_vars);
+        Ok(command)
     }
 
     /// Starts the origin again, after it was stopped or killed, with other arguments.

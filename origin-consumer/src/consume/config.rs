@@ -85,13 +85,18 @@ impl ConsumerConfig {
         Duration::from_secs(self.lease_seconds)
     }
 
-    pub(super) fn claim_limits(&self) -> ClaimLimits {
+    pub(crate) fn claim_limits(&self) -> ClaimLimits {
         ClaimLimits {
             objects: self.batch_objects,
             spans: self.batch_spans,
             bytes: self.batch_bytes,
             lease: self.lease(),
         }
+    }
+
+    /// How long batches in hand may take at the end.
+    pub(crate) fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds)
     }
 
     pub(super) fn decompress_limits(&self) -> DecompressLimits {

@@ -1,7 +1,6 @@
 //! The consumer: what happens to the objects that wait in the queue, step by step.
 
 mod config;
-mod lease;
 mod outage;
 mod worker;
 
@@ -14,6 +13,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use spillway_proto::notification::Notification;
 use spillway_proto::{ObjectKey, UnixMillis};
+use tokio::sync::RwLock;
 
 pub use config::ConsumerConfig;
 
@@ -26,7 +26,6 @@ use crate::rows::{SpanRow, rows_of};
 use crate::telemetry::Telemetry;
 use crate::telemetry::hop::{self, StepTimes};
 use crate::time::{after, now};
-use lease::{Lease, UnderLease};
 use outage::Outage;
 
 /// The consumer: its configuration and what it works on.
@@ -38,6 +37,7 @@ pub struct Consumer {
     metrics: Arc<Metrics>,
     telemetry: Telemetry,
     outage: Outage,
+    turns: RwLock<()>,
     replaces: bool,
 }
 
@@ -67,6 +67,7 @@ impl From<TableError> for BatchError {
         match error {
             error if error.is_of_the_rows() => Self::Suspect(text),
             error if error.is_of_their_number() => Self::TooMany(text),
+            TableError::LeaseOver(batch) => Self::Queue(QueueError::LeaseLost(batch)),
             _ => Self::Transient(text),
         }
     }
@@ -91,8 +92,8 @@ impl Consumer {
         metrics: Arc<Metrics>,
         telemetry: Telemetry,
     ) -> Self {
-        let (outage, replaces) = (Outage::default(), false);
-        Self { config, queue, objects, table, metrics, telemetry, outage, replaces }
+        let (outage, turns, replaces) = (Outage::default(), RwLock::default(), false);
+        Self { config, queue, objects, table, metrics, telemetry, outage, turns, replaces }
     }
 
     /// One that deletes what the table holds of an object before it stores it.
@@ -106,9 +107,12 @@ impl Consumer {
     /// * e: decode them to rows
     /// * f: insert the rows into ClickHouse, and verify where an earlier try may have done so
     /// * g: acknowledge
-    async fn store(&self, batch: &Batch, lease: &Lease) -> Result<(), BatchError> {
+    async fn store(&self, batch: &Batch) -> Result<(), BatchError> {
         let claimed = now();
         failpoints::pass("consume::claimed");
+        failpoints::meet("consume::deadly", |tenant| {
+            batch.objects.iter().any(|object| object.notification.tenant.as_str() == tenant)
+        });
         // d
         let fetched = self.fetch_all(batch).await?;
         let fetched_at = now();
@@ -118,16 +122,15 @@ impl Consumer {
         let decoded_at = now();
         failpoints::pass("consume::decoded");
         // f
-        let asked = Instant::now();
         self.queue.begin_insert(batch, after(now(), self.config.lease())).await?;
-        lease.keep(asked + self.config.lease());
         failpoints::pass("consume::insert_begun");
+        let table = self.table.under(&batch.lease);
         if self.replaces {
-            self.delete(&rows, lease).await?;
+            self.delete(&table, &rows).await?;
         }
         let began = Instant::now();
         let before = Before { inserts: batch.inserts, look_first: batch.look_first };
-        insert::store(&UnderLease { table: &self.table, lease }, &rows, before).await?;
+        insert::store(&table, &rows, before).await?;
         let insert_seconds = began.elapsed().as_secs_f64();
         let inserted_at = now();
         failpoints::pass("consume::inserted");
@@ -171,10 +174,11 @@ impl Consumer {
             };
             setbacks.push(Setback { object_key: notification.object_key, fault, reason });
             // Where nothing can be had, the bucket is away, and the rest need not be tried.
-            if fetched.is_empty() && setbacks.iter().all(|setback| setback.fault == Fault::Passing) {
-                if let Some(Setback { reason, .. }) = setbacks.get(self.config.fetches - 1) {
-                    return Err(BatchError::Transient(reason.clone()));
-                }
+            if fetched.is_empty()
+                && setbacks.iter().all(|setback| setback.fault == Fault::Passing)
+                && let Some(Setback { reason, .. }) = setbacks.get(self.config.fetches - 1)
+            {
+                return Err(BatchError::Transient(reason.clone()));
             }
         }
         match setbacks.as_slice() {
@@ -195,7 +199,10 @@ impl Consumer {
         let decoded = tokio::task::spawn_blocking(move || {
             let decode = |(object, bytes): (Notification, _)| {
                 // No input is known that makes it panic; should there be one, it is this object that pays for it.
-                let rows = catch_unwind(AssertUnwindSafe(|| rows_of(&object, bytes, limits)));
+                let rows = catch_unwind(AssertUnwindSafe(|| {
+                    failpoints::pass("consume::decode");
+                    rows_of(&object, bytes, limits)
+                }));
                 let rows = match rows {
                     Ok(rows) => rows.map_err(|error| error.to_string()),
                     Err(_) => Err("decoding it panicked".to_owned()),
@@ -226,14 +233,13 @@ impl Consumer {
         if setbacks.is_empty() { Ok(()) } else { Err(BatchError::Objects(setbacks)) }
     }
 
-    async fn delete(&self, rows: &BatchRows, lease: &Lease) -> Result<(), BatchError> {
+    async fn delete(&self, table: &SpanTable, rows: &BatchRows) -> Result<(), BatchError> {
         let keys: Vec<_> = rows.objects.iter().map(|(key, _)| key.clone()).collect();
-        let there: HashSet<_> = self.table.counts(&keys).await?.into_keys().collect();
+        let there: HashSet<_> = table.counts(&keys).await?.into_keys().collect();
         if there.is_empty() {
             return Ok(());
         }
-        lease.check()?;
-        Ok(self.table.delete(&there.into_iter().collect::<Vec<_>>()).await?)
+        Ok(table.delete(&there.into_iter().collect::<Vec<_>>()).await?)
     }
 
     fn report(&self, batch: &Batch, times: &StepTimes) {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::lease::Lease;
 use super::{BatchError, Consumer};
 use crate::metrics::BatchOutcome;
 use crate::queue::{Batch, Fault, QueueError, Setback};
@@ -18,6 +18,15 @@ const IDLE: Duration = Duration::from_millis(250);
 const DEATHS_BEFORE_SPLIT: u32 = 3;
 /// Tries of a batch that is too large for the server before it is split: it may only have been busy.
 const TRIES_BEFORE_SPLIT: u32 = 3;
+
+/// The right to work on a batch.
+#[expect(dead_code, reason = "held, and never looked at")]
+enum Turn<'c> {
+    /// Beside others.
+    Together(RwLockReadGuard<'c, ()>),
+    /// While nobody else in this process does.
+    Alone(RwLockWriteGuard<'c, ()>),
+}
 
 impl Consumer {
     /// Works until `stop`; a batch in hand is finished, if that does not take longer than configured.
@@ -36,8 +45,8 @@ impl Consumer {
                 }
             }
         }
-        let drain = Duration::from_secs(self.config.drain_seconds);
-        let drained = tokio::time::timeout(drain, async { while workers.join_next().await.is_some() {} });
+        let drained =
+            tokio::time::timeout(self.config.drain(), async { while workers.join_next().await.is_some() {} });
         if drained.await.is_err() {
             // Nothing is lost: the leases run out, and the batches are taken up again.
             tracing::warn!("batches in hand were not finished in time; they are taken up after their leases");
@@ -152,23 +161,37 @@ impl Consumer {
 
     /// Stores the batch, and keeps its lease meanwhile.
     async fn store_under_lease(&self, batch: &Batch) -> Result<(), BatchError> {
-        let lease = Lease::new();
+        let in_turn = async {
+            let _turn = self.turn(batch).await?;
+            self.store(batch).await
+        };
         tokio::select! {
-            stored = self.store(batch, &lease) => stored,
-            lost = self.keep_lease(batch, &lease) => Err(lost.into()),
+            // A renewal that shares a commit with the acknowledgement finds the batch closed: that is no loss.
+            biased;
+            stored = in_turn => stored,
+            lost = self.keep_lease(batch) => Err(lost.into()),
         }
     }
 
+    /// A batch over which a consumer has died is worked on alone: should it be deadly, it must not take others with it, which
+    /// would then be under suspicion for ever.
+    async fn turn(&self, batch: &Batch) -> Result<Turn<'_>, QueueError> {
+        if batch.abandoned == 0 {
+            return Ok(Turn::Together(self.turns.read().await));
+        }
+        let turn = Turn::Alone(self.turns.write().await);
+        self.queue.begin_alone(batch).await?;
+        Ok(turn)
+    }
+
     /// Returns when the lease cannot be kept.
-    async fn keep_lease(&self, batch: &Batch, lease: &Lease) -> QueueError {
-        let term = self.config.lease();
+    async fn keep_lease(&self, batch: &Batch) -> QueueError {
+        let lease = self.config.lease();
         loop {
-            tokio::time::sleep(term / 3).await;
-            let asked = Instant::now();
-            if let Err(error) = self.queue.renew(batch, after(now(), term)).await {
+            tokio::time::sleep(lease / 3).await;
+            if let Err(error) = self.queue.renew(batch, after(now(), lease)).await {
                 return error;
             }
-            lease.keep(asked + term);
         }
     }
 }

@@ -12,13 +12,13 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::Monitor;
-use crate::meter::{Range, Report};
+use crate::meter::last_hour;
 use crate::time::now;
 
 /// A check that takes longer has failed.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
-/// What the meter's metrics cover.
-const METER_MINUTES: u32 = 60;
+/// Tenants that the meter's metrics name; the others are one.
+const METER_TENANTS: usize = 100;
 
 /// Answers as long as the process runs.
 pub(super) async fn alive() -> &'static str {
@@ -48,9 +48,8 @@ pub(super) async fn metrics(State(monitor): State<Arc<Monitor>>) -> Response {
         Ok(depth) => monitor.metrics.queue_depth(depth),
         Err(error) => tracing::warn!(%error, "the queue's depth cannot be read"),
     }
-    let last_hour = Range { minutes: METER_MINUTES, tenant: None };
-    match Report::read(&monitor.queue, &last_hour, monitor.grace, now()).await {
-        Ok(report) => monitor.metrics.meter(&report.total),
+    match last_hour(&monitor.queue, METER_TENANTS, now()).await {
+        Ok(by_tenant) => monitor.metrics.meter(&by_tenant),
         Err(error) => tracing::warn!(%error, "the loss meter cannot be read"),
     }
     let openmetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -50,26 +50,23 @@ fn is_length_limit(error: &axum::Error) -> bool {
 
 fn answer(outcome: NotificationOutcome) -> Response {
     use NotificationOutcome::*;
-    match outcome {
-        Enqueued | Known | Resend => StatusCode::ACCEPTED.into_response(),
-        BadSignature => refuse(StatusCode::UNAUTHORIZED, "bad_signature", "not signed with an accepted key"),
-        Expired => {
-            refuse(StatusCode::UNAUTHORIZED, "expired", "signed too long ago, or by a clock that is wrong")
-        }
-        Malformed => {
-            refuse(StatusCode::BAD_REQUEST, "malformed", "not a notification that this version reads")
-        }
-        TooLarge => refuse(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "larger than any notification"),
-        Unreadable => refuse(StatusCode::BAD_REQUEST, "unreadable", "the body broke off"),
+    let (status, message) = match outcome {
+        Enqueued | Known | Resend => return StatusCode::ACCEPTED.into_response(),
+        BadSignature => (StatusCode::UNAUTHORIZED, "not signed with an accepted key"),
+        Expired => (StatusCode::UNAUTHORIZED, "signed too long ago, or by a clock that is wrong"),
+        Malformed => (StatusCode::BAD_REQUEST, "not a notification that this version reads"),
+        TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "larger than any notification"),
+        Unreadable => (StatusCode::BAD_REQUEST, "the body broke off"),
         // 503, so that an exporter which ends up here (a route that fails open) keeps its batch.
-        NotANotification => later("not_a_notification", "traces are taken at the edge, not here"),
-        QueueUnavailable => later("queue_unavailable", "the queue did not take the notification; try again"),
-        QueueFull => later("queue_full", "as many objects wait as may (queue.max_pending); try again"),
+        NotANotification => (StatusCode::SERVICE_UNAVAILABLE, "traces are taken at the edge, not here"),
+        QueueUnavailable => {
+            (StatusCode::SERVICE_UNAVAILABLE, "the queue did not take the notification; try again")
+        }
+        QueueFull => (StatusCode::SERVICE_UNAVAILABLE, "as many objects wait as may; try again"),
+    };
+    let mut response = refuse(status, outcome.code(), message);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
-}
-
-fn later(code: &'static str, message: &str) -> Response {
-    let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, code, message);
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     response
 }

@@ -6,20 +6,26 @@ use std::time::Duration;
 use clickhouse::error::Error;
 use clickhouse::{Client, Row};
 use serde::Serialize;
-use spillway_proto::ObjectKey;
+use spillway_proto::{ObjectKey, UnixMillis};
 use tokio::time::Instant;
+use ulid::Ulid;
 
 use super::{BatchRows, Insert, SpanSink};
 use crate::clickhouse::ClickHouseConfig;
+use crate::queue::Lease;
 use crate::rows::SpanRow;
+use crate::time::now;
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
+const MINUTE_MS: u64 = 60_000;
 /// How long the server may be silent while it takes rows, and after the last one.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long it may take to answer a question.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Between two looks whether other inserts have ended.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// Deletions of ours, as the server shows them.
+const OUR_DELETIONS: &str = "command LIKE '%DELETE WHERE ObjectKey IN %'";
 /// The ids of our inserts: of a batch, of a try, of a day.
 const OUR_INSERTS: &str = "match(query_id, '^[0-9A-Z]{26}[.]a[0-9]+[.]')";
 
@@ -37,9 +43,9 @@ pub enum TableError {
         /// Than this.
         at_most: Duration,
     },
-    /// The lease on the batch ran out before an insert was begun.
-    #[error("the lease ran out before the insert")]
-    LeaseOver,
+    /// Whoever holds the batch by now may have stored it under other tokens.
+    #[error("the lease on batch {0} was over before its rows were sent")]
+    LeaseOver(Ulid),
 }
 
 /// Codes of errors that are about the rows: the same rows will always meet them.
@@ -86,6 +92,7 @@ pub struct SpanTable {
     client: Client,
     table: String,
     end_timeout: Duration,
+    lease: Option<Lease>,
 }
 
 impl SpanTable {
@@ -93,7 +100,21 @@ impl SpanTable {
     pub fn new(config: &ClickHouseConfig, timeout: Duration) -> Self {
         // Asynchronous inserts answer before the rows are there, and lose rows under tokens.
         let client = config.client().with_setting("async_insert", "0");
-        Self { client, table: config.table.clone(), end_timeout: timeout }
+        Self { client, table: config.table.clone(), end_timeout: timeout, lease: None }
+    }
+
+    /// The same table, into which nothing is written once the lease is over. A consumer that stood still finds its batch in
+    /// other hands, and perhaps split into others, whose tokens are not its own.
+    #[must_use]
+    pub fn under(&self, lease: &Lease) -> Self {
+        Self { lease: Some(lease.clone()), ..self.clone() }
+    }
+
+    fn check_lease(&self) -> Result<(), TableError> {
+        match &self.lease {
+            Some(lease) if lease.is_over(now()) => Err(TableError::LeaseOver(lease.batch())),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the server answers.
@@ -113,7 +134,10 @@ impl SpanTable {
         let texts: Vec<String> = keys.iter().map(ObjectKey::to_string).collect();
         let query = self.client.query(&sql).bind(&texts).fetch_all::<(String, u64, bool)>();
         let rows = in_time("the audit", QUERY_TIMEOUT, query).await?;
-        Ok(rows.into_iter().filter_map(|(key, rows, exact)| Some((key.parse().ok()?, (rows, exact)))).collect())
+        Ok(rows
+            .into_iter()
+            .filter_map(|(key, rows, exact)| Some((key.parse().ok()?, (rows, exact))))
+            .collect())
     }
 
     /// Deletes the rows of these objects; returns once they are gone.
@@ -121,6 +145,7 @@ impl SpanTable {
         let texts: Vec<String> = keys.iter().map(ObjectKey::to_string).collect();
         let sql = format!("ALTER TABLE {} DELETE WHERE ObjectKey IN ?", self.table);
         let delete = self.client.query(&sql).bind(&texts).with_setting("mutations_sync", "2");
+        self.check_lease()?;
         in_time("the deletion", self.end_timeout, delete.execute()).await
     }
 
@@ -129,6 +154,25 @@ impl SpanTable {
         let sql = "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = ?";
         let query = self.client.query(sql).bind(&self.table).fetch_all::<(String, String)>();
         Ok(in_time("the list of columns", QUERY_TIMEOUT, query).await?.into_iter().collect())
+    }
+
+    /// Objects of the table that hold the same requests as `keys` under other keys, and were received less than
+    /// `window_ms` before or after them.
+    pub async fn resends_of(&self, keys: &[ObjectKey], window_ms: u64) -> Result<Vec<ObjectKey>, TableError> {
+        let times = || keys.iter().map(|key| key.received_at().0);
+        let (Some(first), Some(last)) = (times().min(), times().max()) else { return Ok(Vec::new()) };
+        let first = ObjectKey::folder_of(UnixMillis(first.saturating_sub(window_ms)));
+        let behind = ObjectKey::folder_of(UnixMillis(last.saturating_add(window_ms + MINUTE_MS)));
+        let ids: Vec<String> = keys.iter().map(|key| key.object_id().to_string()).collect();
+        // The projection `by_object` is in the order of the keys.
+        let sql = format!(
+            "SELECT ObjectKey FROM {} WHERE ObjectKey >= ? AND ObjectKey < ?
+             AND splitByChar('-', ObjectKey)[2] IN ? GROUP BY ObjectKey",
+            self.table
+        );
+        let query = self.client.query(&sql).bind(first).bind(behind).bind(&ids).fetch_all::<String>();
+        let found = in_time("a look for resends", QUERY_TIMEOUT, query).await?;
+        Ok(found.into_iter().filter_map(|key| key.parse().ok()).collect())
     }
 
     fn trace_times(&self) -> String {
@@ -151,11 +195,16 @@ impl SpanSink for SpanTable {
             .clone()
             .with_setting("insert_deduplication_token", insert.token)
             .with_setting("query_id", insert.query_id);
-        let into = client.insert::<SpanRow>(&self.table).await?;
+        // It asks for the columns first.
+        let into =
+            in_time("the list of columns", QUERY_TIMEOUT, client.insert::<SpanRow>(&self.table)).await?;
         let mut into = into.with_timeouts(Some(SEND_TIMEOUT), Some(self.end_timeout));
+        // Before the first row, with which a large insert begins, and before the last, with which a small one does.
+        self.check_lease()?;
         for row in insert.rows {
             into.write(row).await?;
         }
+        self.check_lease()?;
         Ok(into.end().await?)
     }
 
@@ -168,17 +217,39 @@ impl SpanSink for SpanTable {
         let deadline = Instant::now() + self.end_timeout;
         let running = format!("SELECT query_id FROM system.processes WHERE {OUR_INSERTS}");
         let query = self.client.query_raw(&running).fetch_all::<String>();
-        let mut awaited: HashSet<String> = in_time("a look", QUERY_TIMEOUT, query).await?.into_iter().collect();
+        let mut awaited: HashSet<String> =
+            in_time("a look", QUERY_TIMEOUT, query).await?.into_iter().collect();
         while !awaited.is_empty() {
             if Instant::now() > deadline {
-                return Err(TableError::Timeout { what: "the end of other inserts", at_most: self.end_timeout });
+                return Err(TableError::Timeout {
+                    what: "the end of other inserts",
+                    at_most: self.end_timeout,
+                });
             }
             tokio::time::sleep(LOOK_INTERVAL).await;
             let query = self.client.query_raw(&running).fetch_all::<String>();
-            let running: HashSet<String> = in_time("a look", QUERY_TIMEOUT, query).await?.into_iter().collect();
+            let running: HashSet<String> =
+                in_time("a look", QUERY_TIMEOUT, query).await?.into_iter().collect();
             awaited.retain(|query_id| running.contains(query_id));
         }
-        Ok(())
+        // What a replay that was killed is still deleting is seen until it is gone.
+        let deletions = format!(
+            "SELECT count() FROM system.mutations
+             WHERE database = currentDatabase() AND table = ? AND NOT is_done AND NOT is_killed AND {OUR_DELETIONS}"
+        );
+        loop {
+            let query = self.client.query(&deletions).bind(&self.table).fetch_one::<u64>();
+            if in_time("a look", QUERY_TIMEOUT, query).await? == 0 {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(TableError::Timeout {
+                    what: "a deletion of a replay",
+                    at_most: self.end_timeout,
+                });
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
     }
 
     async fn counts(&self, keys: &[ObjectKey]) -> Result<HashMap<ObjectKey, u64>, TableError> {
@@ -211,7 +282,9 @@ impl SpanSink for SpanTable {
         }
         // Any number of days at once: what is written twice here counts once.
         let client = self.client.clone().with_setting("max_partitions_per_insert_block", "0");
-        let insert = client.insert::<TraceTime<'_>>(&self.trace_times()).await?;
+        let table = self.trace_times();
+        let insert = client.insert::<TraceTime<'_>>(&table);
+        let insert = in_time("the list of columns", QUERY_TIMEOUT, insert).await?;
         let mut insert = insert.with_timeouts(Some(SEND_TIMEOUT), Some(self.end_timeout));
         for (trace_id, (start, end)) in times {
             insert.write(&TraceTime { trace_id, start, end }).await?;

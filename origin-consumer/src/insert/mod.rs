@@ -71,7 +71,7 @@ pub trait SpanSink {
     /// Ends the inserts whose `query_id` begins so; returns once they have ended.
     async fn end_inserts(&self, query_ids: &str) -> Result<(), Self::Error>;
 
-    /// Returns once the inserts of other batches that are running now have ended.
+    /// Returns once the inserts of other batches that are running now have ended, and so have deletions of replays.
     async fn await_inserts(&self) -> Result<(), Self::Error>;
 
     /// How many rows of each object are visible; those that have none may be left out.
@@ -152,6 +152,7 @@ async fn insert<S: SpanSink>(
         let token = format!("{id}.{day}{healing}");
         let query_id = format!("{id}.a{try_no}.{day}{healing}");
         sink.insert(Insert { token, query_id, rows }).await?;
+        failpoints::pass("insert::day_inserted");
     }
     Ok(())
 }

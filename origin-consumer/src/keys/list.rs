@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
+use super::KeysError;
 use super::arguments::ListArgs;
 use super::store::{Entry, KeyStore, State, Summary};
 use super::times::shown;
-use super::KeysError;
 use crate::output;
 use crate::time::now;
 

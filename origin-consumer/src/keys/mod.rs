@@ -27,8 +27,8 @@ pub use usage::{EdgeConfig, UsageError};
 use arguments::KeysCommand;
 use store::KeyStore;
 
-use crate::output;
 use crate::config::{Config, ConfigError};
+use crate::output;
 
 /// A command did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]

@@ -10,8 +10,8 @@ use super::arguments::UsageArgs;
 use super::store::{KeyStore, Summary};
 use super::times::Month;
 use super::{KeysError, usage};
-use crate::output;
 use crate::config::Config;
+use crate::output;
 use crate::time::now;
 
 /// Records fetched side by side.

@@ -72,8 +72,17 @@ fn shown(report: &Report, only_total: bool) -> String {
     }
     rows.push(row("all", "all", &report.total));
     let head = [
-        "MINUTE", "TENANT", "ACCEPTED", "IN LEDGER", "STORED", "AUDITED", "DUPLICATE", "DEAD", "DISCARDED",
-        "NOT NOTIFIED", "OUTSTANDING",
+        "MINUTE",
+        "TENANT",
+        "ACCEPTED",
+        "IN LEDGER",
+        "STORED",
+        "AUDITED",
+        "DUPLICATE",
+        "DEAD",
+        "DISCARDED",
+        "NOT NOTIFIED",
+        "OUTSTANDING",
     ];
     let mut text = output::table(head, &rows);
     if let Some(alert) = &report.alert {
@@ -87,19 +96,8 @@ fn shown(report: &Report, only_total: bool) -> String {
 }
 
 fn row(minute: &str, tenant: &str, spans: &Spans) -> [String; 11] {
-    let counts = &spans.counts;
-    let number = |number: u64| number.to_string();
-    [
-        minute.to_owned(),
-        tenant.to_owned(),
-        number(counts.accepted),
-        number(counts.in_ledger),
-        number(counts.stored),
-        number(counts.audited),
-        number(counts.duplicate),
-        number(counts.dead),
-        number(counts.discarded),
-        number(counts.not_notified),
-        number(spans.outstanding),
-    ]
+    let mut numbers = spans.by_kind().into_iter().map(|(_, number)| number.to_string());
+    let cells = [minute.to_owned(), tenant.to_owned()].into_iter();
+    let mut cells = cells.chain(&mut numbers);
+    std::array::from_fn(|_| cells.next().unwrap_or_default())
 }

@@ -54,6 +54,24 @@ pub struct Spans {
     pub outstanding: u64,
 }
 
+impl Spans {
+    /// The numbers with their names.
+    pub fn by_kind(&self) -> [(&'static str, u64); 9] {
+        let counts = &self.counts;
+        [
+            ("accepted", counts.accepted),
+            ("in_ledger", counts.in_ledger),
+            ("stored", counts.stored),
+            ("audited", counts.audited),
+            ("duplicate", counts.duplicate),
+            ("dead", counts.dead),
+            ("discarded", counts.discarded),
+            ("not_notified", counts.not_notified),
+            ("outstanding", self.outstanding),
+        ]
+    }
+}
+
 impl From<MinuteCounts> for Spans {
     fn from(counts: MinuteCounts) -> Self {
         Self { counts, outstanding: counts.outstanding() }
@@ -118,6 +136,32 @@ impl Report {
         let minutes = minutes.collect();
         Ok(Self { at: now.date().to_rfc3339(), total: total.into(), alert, minutes })
     }
+}
+
+/// The sums of the last hour by tenant, for the `most` tenants that sent the most, and of all others
+/// together.
+pub(crate) async fn last_hour(
+    queue: &Queue,
+    most: usize,
+    now: UnixMillis,
+) -> Result<BTreeMap<String, Spans>, QueueError> {
+    let (from, to) = (before(now, MINUTE * 60), after(now, MINUTE));
+    let mut by_tenant: BTreeMap<String, MinuteCounts> = BTreeMap::new();
+    for ((_, tenant), counts) in queue.minutes(from, to).await? {
+        by_tenant.entry(tenant).or_default().add(&counts);
+    }
+    let mut by_size: Vec<_> = by_tenant.into_iter().collect();
+    by_size.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.accepted.max(counts.in_ledger)));
+    let others = by_size.split_off(most.min(by_size.len()));
+    let mut shown: BTreeMap<_, _> =
+        by_size.into_iter().map(|(tenant, counts)| (tenant, counts.into())).collect();
+    if !others.is_empty() {
+        let mut sum = MinuteCounts::default();
+        others.iter().for_each(|(_, counts)| sum.add(counts));
+        // No tenant's name holds a space.
+        shown.insert("all others".to_owned(), sum.into());
+    }
+    Ok(shown)
 }
 
 impl Alert {

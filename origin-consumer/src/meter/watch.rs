@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Alert, Cause};
 use crate::metrics::Metrics;
+use crate::panics::caught;
 use crate::queue::{IntakeCount, Queue, QueueError};
-use crate::time::{ticks, now};
+use crate::time::{now, ticks};
 
 const INTERVAL: Duration = Duration::from_secs(5);
 
@@ -31,7 +32,7 @@ impl Watch {
         let forever = async {
             loop {
                 ticks.tick().await;
-                if let Err(error) = self.round(&mut said).await {
+                if let Some(Err(error)) = caught("a round of the loss meter", self.round(&mut said)).await {
                     tracing::warn!(%error, "the loss meter cannot be read");
                 }
             }

@@ -1,5 +1,6 @@
 //! R2, by its S3 interface.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
@@ -127,6 +128,15 @@ impl Bucket {
         Ok(Kept { bytes, metadata: head.metadata.unwrap_or_default() })
     }
 
+    /// Whether there is such an object.
+    pub async fn has(&self, key: &str) -> Result<bool, ObjectError> {
+        match self.head(key).await {
+            Ok(_) => Ok(true),
+            Err(ObjectError::Poison(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The bytes of an object that has `max_bytes` at most.
     pub async fn read(&self, key: &str, max_bytes: u64) -> Result<Bytes, ObjectError> {
         let answer = self.client.get_object().bucket(&self.name).key(key).send().await.map_err(failed)?;
@@ -146,6 +156,18 @@ impl Bucket {
     pub async fn put(&self, key: &str, bytes: Bytes, content_type: &str) -> Result<(), ObjectError> {
         let put = self.client.put_object().bucket(&self.name).key(key).content_type(content_type);
         put.body(bytes.into()).send().await.map_err(failed)?;
+        Ok(())
+    }
+
+    /// Stores an object, with what is to be kept beside it.
+    pub(super) async fn put_described(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        metadata: HashMap<String, String>,
+    ) -> Result<(), ObjectError> {
+        let put = self.client.put_object().bucket(&self.name).key(key).set_metadata(Some(metadata));
+        put.content_type("application/octet-stream").body(bytes.into()).send().await.map_err(failed)?;
         Ok(())
     }
 

@@ -32,6 +32,17 @@ pub fn from_metadata(key: &ObjectKey, kept: &Kept) -> Option<Notification> {
     Some(notification(key, of))
 }
 
+/// What is kept beside an object, as [`from_metadata`] reads it.
+pub fn metadata_of(notification: &Notification) -> HashMap<String, String> {
+    let metadata = [
+        ("tenant", notification.tenant.to_string()),
+        ("sha256", notification.sha256.to_string()),
+        ("payload-bytes", notification.payload_bytes.to_string()),
+        ("traceparent", notification.trace_context.to_string()),
+    ];
+    metadata.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
 /// From its content, whose payloads decompress to `max_bytes` together at most.
 pub fn from_content(key: &ObjectKey, object: Bytes, max_bytes: usize) -> Result<Notification, ObjectError> {
     let poison = |error: &dyn std::error::Error| ObjectError::Poison(error.to_string());
@@ -92,14 +103,7 @@ mod tests {
         let (key, bytes) = object("acme", 0, 3);
         let content = from_content(&key, bytes.clone().into(), 1 << 20).unwrap();
         assert_eq!((content.tenant.as_str(), content.bytes), ("acme", bytes.len() as u64));
-        let metadata: HashMap<_, _> = [
-            ("tenant", "acme".to_owned()),
-            ("sha256", content.sha256.to_string()),
-            ("payload-bytes", content.payload_bytes.to_string()),
-            ("traceparent", content.trace_context.to_string()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into();
+        let metadata = metadata_of(&content);
         let kept = |metadata| Kept { bytes: bytes.len() as u64, metadata };
         assert_eq!(from_metadata(&key, &kept(metadata.clone())), Some(content));
         for name in metadata.keys() {

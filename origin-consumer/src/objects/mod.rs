@@ -3,6 +3,7 @@
 mod bucket;
 mod describe;
 mod folder;
+mod put_back;
 #[cfg(test)]
 pub(crate) mod samples;
 

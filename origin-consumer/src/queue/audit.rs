@@ -72,16 +72,17 @@ impl Queue {
             for (key, finding) in &found {
                 // What the ledger kept to fetch the object is of no more use; the bucket knows it as well.
                 let (set, value) = match finding {
-                    Finding::Whole => ("state = 'audited', notification = '', reason = NULL, ended_at_ms = $1", now),
+                    Finding::Whole => {
+                        ("state = 'audited', notification = '', reason = NULL, ended_at_ms = $1", now)
+                    }
                     Finding::Short => (
                         "state = 'pending', batch_id = NULL, look_first = 1, not_before_ms = $1,
                          reason = 'the audit found spans missing'",
                         now,
                     ),
-                    Finding::Doubled => (
-                        "ended_at_ms = $1, reason = 'the audit found spans more than once'",
-                        again_at,
-                    ),
+                    Finding::Doubled => {
+                        ("ended_at_ms = $1, reason = 'the audit found spans more than once'", again_at)
+                    }
                 };
                 let sql = format!(
                     "UPDATE objects SET {set} WHERE object_key = $2 AND state = 'stored' AND ended_at_ms <= $3"

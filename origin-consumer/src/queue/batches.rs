@@ -9,8 +9,9 @@ use ulid::Ulid;
 
 use super::dead::{bury, holds_its_request};
 use super::intake::{Arrival, Rules, Source, as_json, enqueue};
+use super::lease::Lease;
 use super::session::{Session, Value, in_powers, placeholders, values};
-use super::{Queue, QueueError};
+use super::{Queue, QueueError, too_far};
 use crate::time::{after, backoff};
 
 /// Tenants that share a batch at most.
@@ -48,6 +49,8 @@ pub struct Batch {
     pub id: Ulid,
     /// The fence.
     lease_id: Ulid,
+    /// What this process knows of it.
+    pub lease: Lease,
     /// The objects, in the order of their keys.
     pub objects: Vec<Claimed>,
     /// Its rows may be in ClickHouse though no insert of this batch was begun.
@@ -159,13 +162,22 @@ impl Queue {
 
     /// Keeps the batch until `until`.
     pub async fn renew(&self, batch: &Batch, until: UnixMillis) -> Result<(), QueueError> {
-        self.fenced(batch, "leased_until_ms = $1", until.0).await
+        self.fenced(batch, "leased_until_ms = $1", until.0).await?;
+        batch.lease.renewed(until);
+        Ok(())
+    }
+
+    /// Says that from here on the caller works on this batch, and on no other: should it die now, it is this batch's doing.
+    pub async fn begin_alone(&self, batch: &Batch) -> Result<(), QueueError> {
+        self.fenced(batch, "given_back = $1", 0).await
     }
 
     /// Says that an insert of the batch is about to begin: from here on its rows may be in ClickHouse. Keeps the batch until
     /// `until`.
     pub async fn begin_insert(&self, batch: &Batch, until: UnixMillis) -> Result<(), QueueError> {
-        self.fenced(batch, "inserts = inserts + 1, leased_until_ms = $1", until.0).await
+        self.fenced(batch, "inserts = inserts + 1, leased_until_ms = $1", until.0).await?;
+        batch.lease.renewed(until);
+        Ok(())
     }
 
     /// Gives the batch back after a failure, to be tried again at `retry_at`.
@@ -181,7 +193,8 @@ impl Queue {
             .run(move |session| {
                 let set = "leased_until_ms = $1, given_back = 1, lease_id = '', failures = failures + 1";
                 fence.update(session, set, retry_at.0)?;
-                let sql = "UPDATE batches SET last_error = $1 WHERE batch_id = $2";
+                // Who gives it back has survived it: those who died over it before were killed by something else.
+                let sql = "UPDATE batches SET last_error = $1, abandoned = 0 WHERE batch_id = $2";
                 session.execute(sql, values![error.as_str(), fence.batch()]).map(drop)
             })
             .await
@@ -266,7 +279,8 @@ impl Fence {
     }
 
     fn update(&self, session: &mut dyn Session, set: &str, value: u64) -> Result<(), QueueError> {
-        let sql = format!("UPDATE batches SET {set} WHERE batch_id = $2 AND lease_id = $3 AND state = 'open'");
+        let sql =
+            format!("UPDATE batches SET {set} WHERE batch_id = $2 AND lease_id = $3 AND state = 'open'");
         match session.execute(&sql, values![value, self.batch(), self.lease_id.to_string()])? {
             1 => Ok(()),
             _ => Err(QueueError::LeaseLost(self.batch_id)),
@@ -303,21 +317,25 @@ fn reclaim(
 ) -> Result<Option<Batch>, QueueError> {
     let sql = format!(
         "SELECT batch_id, look_first, inserts, failures, abandoned, given_back FROM batches
-         WHERE state = 'open' AND priority = $1 AND leased_until_ms <= $2
+         WHERE state = 'open' AND priority = $1 AND (leased_until_ms <= $2 OR leased_until_ms > $3)
          ORDER BY leased_until_ms LIMIT 1{}",
         session.skip_locked()
     );
-    let Some(row) = session.query_one(&sql, values![priority, now.0])? else { return Ok(None) };
+    let far = too_far(now).0;
+    let Some(row) = session.query_one(&sql, values![priority, now.0, far])? else { return Ok(None) };
     let (id, lease_id): (Ulid, _) = (row.parsed(0)?, Ulid::generate());
     let was_given_back = row.number(5)? == 1;
     let abandoned = count(row.number(4)?) + u32::from(!was_given_back);
-    let sql = "UPDATE batches SET lease_id = $1, leased_until_ms = $2, given_back = 0, abandoned = $3
-               WHERE batch_id = $4";
+    let sql = "UPDATE batches SET lease_id = $1, leased_until_ms = $2, given_back = $3, abandoned = $4
+               WHERE batch_id = $5";
     let leased_until = after(now, limits.lease);
-    session.execute(sql, values![lease_id.to_string(), leased_until.0, abandoned, id.to_string()])?;
+    // Of one that is under suspicion, nothing counts before its turn: see `begin_alone`.
+    let waits = abandoned > 0;
+    session.execute(sql, values![lease_id.to_string(), leased_until.0, waits, abandoned, id.to_string()])?;
     Ok(Some(Batch {
         id,
         lease_id,
+        lease: Lease::new(id, leased_until),
         objects: objects_of(session, id)?,
         look_first: row.number(1)? == 1,
         inserts: count(row.number(2)?),
@@ -428,11 +446,11 @@ fn oldest_of(
 ) -> Result<Vec<Waiting>, QueueError> {
     let sql = format!(
         "SELECT object_key, spans, payload_bytes, look_first FROM objects
-         WHERE state = 'pending' AND priority = $1 AND tenant = $2 AND not_before_ms <= $3
-         ORDER BY enqueued_at_ms LIMIT $4{}",
+         WHERE state = 'pending' AND priority = $1 AND tenant = $2 AND (not_before_ms <= $3 OR not_before_ms > $4)
+         ORDER BY enqueued_at_ms LIMIT $5{}",
         session.skip_locked()
     );
-    let rows = session.query(&sql, values![priority, tenant, now.0, most])?;
+    let rows = session.query(&sql, values![priority, tenant, now.0, too_far(now).0, most])?;
     let waiting = rows.iter().map(|row| {
         Ok(Waiting {
             object_key: row.text(0)?.to_owned(),
@@ -485,11 +503,13 @@ fn open(
     }
     let objects = objects_of(session, id)?;
     let NewBatch { look_first, abandoned, .. } = new;
-    Ok(Batch { id, lease_id, objects, look_first, inserts: 0, failures: 0, abandoned })
+    let lease = Lease::new(id, leased_until);
+    Ok(Batch { id, lease_id, lease, objects, look_first, inserts: 0, failures: 0, abandoned })
 }
 
 fn objects_of(session: &mut dyn Session, batch: Ulid) -> Result<Vec<Claimed>, QueueError> {
-    let sql = "SELECT notification, enqueued_at_ms, failures FROM objects WHERE batch_id = $1 ORDER BY object_key";
+    let sql =
+        "SELECT notification, enqueued_at_ms, failures FROM objects WHERE batch_id = $1 ORDER BY object_key";
     let rows = session.query(sql, values![batch.to_string()])?;
     let claimed = rows.iter().map(|row| {
         Ok(Claimed {
@@ -582,9 +602,11 @@ fn adopt(
                 adopted.duplicates.push(object_key.clone());
             }
             Some(_) => {
-                // A ledger keeps less of what has long been stored.
-                let sql = "UPDATE objects SET notification = $1, failures = 0, reason = NULL, ended_at_ms = NULL
-                           WHERE object_key = $2";
+                // A ledger keeps less of what has long been stored; and should it be set back, whoever takes it next must
+                // look as well.
+                let sql =
+                    "UPDATE objects SET notification = $1, failures = 0, reason = NULL, ended_at_ms = NULL,
+                           look_first = 1 WHERE object_key = $2";
                 session.execute(sql, values![as_json(&arrival.notification)?, key.as_str()])?;
                 keys.push(key);
             }
@@ -621,4 +643,73 @@ fn states_of<'k>(
 
 fn count(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objects::samples::notification;
+
+    const LIMITS: ClaimLimits =
+        ClaimLimits { objects: 100, spans: 1_000, bytes: 1 << 20, lease: Duration::from_secs(30) };
+    const NOW: UnixMillis = UnixMillis(1_795_200_000_000);
+    const LATER: UnixMillis = UnixMillis(NOW.0 + 3_600_000);
+
+    async fn claimed(objects: u64) -> (Queue, Batch) {
+        let queue = Queue::in_memory(0).await.unwrap();
+        for n in 0..objects {
+            // Received after the ledger was made: nobody else can have stored it.
+            let future = crate::time::now().0;
+            queue.enqueue(notification("acme", future + n, 1), NOW).await.unwrap();
+        }
+        let batch = queue.claim(LIMITS, NOW).await.unwrap().unwrap();
+        assert!(!batch.look_first);
+        (queue, batch)
+    }
+
+    fn setback(batch: &Batch) -> Vec<Setback> {
+        let object_key = batch.objects[0].notification.object_key.clone();
+        vec![Setback { object_key, fault: Fault::Poison, reason: "bad".to_owned() }]
+    }
+
+    #[tokio::test]
+    async fn an_object_that_was_replayed_and_set_back_is_looked_for() {
+        let (queue, batch) = claimed(2).await;
+        queue.ack(&batch, NOW).await.unwrap();
+        let objects = batch.objects.iter().map(|object| object.notification.clone()).collect();
+        let adopted = queue.adopt(objects, LIMITS.lease, NOW).await.unwrap().batch.unwrap();
+        queue.set_back(&adopted, setback(&adopted), 5, NOW).await.unwrap();
+        // First the one beside it, then itself.
+        for at in [NOW, LATER] {
+            let again = queue.claim(LIMITS, at).await.unwrap().unwrap();
+            assert_eq!(again.objects.len(), 1);
+            assert!(again.look_first);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_halves_of_a_batch_whose_first_insert_was_refused_are_looked_for() {
+        let (queue, batch) = claimed(4).await;
+        queue.begin_insert(&batch, LATER).await.unwrap();
+        queue.split(&batch, NOW).await.unwrap();
+        for _ in 0..2 {
+            let half = queue.claim(LIMITS, NOW).await.unwrap().unwrap();
+            assert!(half.look_first);
+            // Nothing of the halves themselves has begun, so all of them waits again.
+            queue.set_back(&half, setback(&half), 5, NOW).await.unwrap();
+        }
+        for at in [NOW, LATER] {
+            let again = queue.claim(LIMITS, at).await.unwrap().unwrap();
+            assert_eq!(again.objects.len(), 2);
+            assert!(again.look_first);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_object_whose_first_insert_was_refused_is_looked_for() {
+        let (queue, batch) = claimed(1).await;
+        queue.begin_insert(&batch, LATER).await.unwrap();
+        queue.set_back(&batch, setback(&batch), 5, NOW).await.unwrap();
+        assert!(queue.claim(LIMITS, LATER).await.unwrap().unwrap().look_first);
+    }
 }

@@ -81,9 +81,17 @@ impl QueueConfig {
         }
         if let Some(path) = url.strip_prefix(SQLITE) {
             let path = path.strip_prefix("//").unwrap_or(path);
-            return if path.is_empty() { Err(QueueError::Url) } else { Ok(Place::File(Path::new(path).into())) };
+            return if path.is_empty() {
+                Err(QueueError::Url)
+            } else {
+                Ok(Place::File(Path::new(path).into()))
+            };
         }
         let known = ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
-        if known && url.parse::<postgres::Config>().is_ok() { Ok(Place::Postgres(url)) } else { Err(QueueError::Url) }
+        if known && url.parse::<postgres::Config>().is_ok() {
+            Ok(Place::Postgres(url))
+        } else {
+            Err(QueueError::Url)
+        }
     }
 }

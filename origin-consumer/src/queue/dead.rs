@@ -49,7 +49,11 @@ impl Queue {
             let state = if filter.discarded { "discarded" } else { "dead" };
             let after = filter.after.as_ref().map_or_else(String::new, ObjectKey::to_string);
             let tenant = filter.tenant.clone().unwrap_or_default();
-            session.query(&sql, values![state, after, tenant, filter.limit])?.iter().map(dead_object).collect()
+            session
+                .query(&sql, values![state, after, tenant, filter.limit])?
+                .iter()
+                .map(dead_object)
+                .collect()
         };
         self.store.reader.run(read).await
     }
@@ -146,7 +150,10 @@ pub(super) fn bury(
     let sql = "SELECT object_key FROM objects WHERE object_id = $1 AND state = 'duplicate' ORDER BY object_key LIMIT 1";
     let Some(row) = session.query_one(sql, values![id.as_str()])? else { return Ok(()) };
     let resend: Value = row.text(0)?.into();
-    session.execute("UPDATE objects SET state = 'pending' WHERE object_key = $1", &[resend.clone()])?;
+    session.execute(
+        "UPDATE objects SET state = 'pending' WHERE object_key = $1",
+        std::slice::from_ref(&resend),
+    )?;
     let sql = "INSERT INTO requests (object_id, object_key, received_at_ms) VALUES ($1, $2, $3)";
     session.execute(sql, &[id.into(), resend, held.number(0)?.into()]).map(drop)
 }

@@ -2,6 +2,7 @@
 //!
 //! A durable commit costs a disk sync. Everything that waits when a thread comes round shares one.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -9,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::QueueError;
 use super::session::Session;
+use crate::failpoints;
 
 /// Transactions that wait for a thread; more of them make the callers wait.
 const CAPACITY: usize = 4096;
@@ -93,8 +95,7 @@ fn work_all(mut connection: Box<dyn Connection>, jobs: &Mutex<mpsc::Receiver<Box
     let mut group = Vec::with_capacity(GROUP);
     loop {
         // Held while it waits, so that one thread at a time takes all that is there.
-        let taken =
-            jobs.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv_many(&mut group, GROUP);
+        let taken = jobs.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv_many(&mut group, GROUP);
         if taken == 0 {
             return;
         }
@@ -103,7 +104,7 @@ fn work_all(mut connection: Box<dyn Connection>, jobs: &Mutex<mpsc::Receiver<Box
 }
 
 fn commit(connection: &mut dyn Connection, group: &mut Vec<Box<dyn Job>>) {
-    match connection.transaction(&mut |session| group.iter_mut().try_for_each(|job| job.run(session))) {
+    match transaction(connection, &mut |session| group.iter_mut().try_for_each(|job| job.run(session))) {
         Ok(()) => group.drain(..).for_each(|job| job.tell(Ok(()))),
         Err(error) if error.is_of_the_store() => {
             tracing::error!(%error, "the queue could not commit");
@@ -112,9 +113,23 @@ fn commit(connection: &mut dyn Connection, group: &mut Vec<Box<dyn Job>>) {
         // One of them asked for what cannot be: the others must not pay for it.
         Err(_) => {
             for mut job in group.drain(..) {
-                let alone = connection.transaction(&mut |session| job.run(session));
+                let alone = transaction(connection, &mut |session| job.run(session));
                 job.tell(alone);
             }
         }
     }
+}
+
+/// A panic must not end the thread: every other transaction needs it. The transaction is undone as it unwinds.
+fn transaction(
+    connection: &mut dyn Connection,
+    work: &mut dyn FnMut(&mut dyn Session) -> Result<(), QueueError>,
+) -> Result<(), QueueError> {
+    let done = catch_unwind(AssertUnwindSafe(|| {
+        connection.transaction(&mut |session| {
+            failpoints::pass("queue::transaction");
+            work(session)
+        })
+    }));
+    done.unwrap_or(Err(QueueError::Panicked))
 }

@@ -13,6 +13,8 @@ use super::config::QueueConfig;
 use super::session::{Session, Value, in_powers, placeholders, rows_of_placeholders};
 use super::store::Store;
 use super::{QueueError, session};
+use crate::failpoints;
+use crate::panics::caught;
 
 /// Notifications that share a statement at most.
 const GROUP: usize = 512;
@@ -131,7 +133,13 @@ impl Intake {
         let mut group = Vec::with_capacity(GROUP);
         while groups.recv_many(&mut group, GROUP).await > 0 {
             let (arrivals, callers): (Vec<_>, Vec<_>) = group.drain(..).unzip();
-            match self.take(arrivals, Source::Notified).await {
+            let taken = caught("the intake of the queue", async {
+                failpoints::pass("queue::enqueue");
+                let taken = self.take(arrivals, Source::Notified).await;
+                failpoints::pass("queue::enqueued");
+                taken
+            });
+            match taken.await.unwrap_or(Err(QueueError::Panicked)) {
                 // A caller that went away has its object taken all the same.
                 Ok(enqueued) => callers.into_iter().zip(enqueued).for_each(|(caller, enqueued)| {
                     let _ = caller.send(Ok(enqueued));
@@ -181,8 +189,10 @@ impl Room {
         if self.most < u64::MAX && counted.is_none_or(|at| at.elapsed() > COUNT_AGE) {
             let most = self.most;
             // No further than it matters.
-            let count = "SELECT count(*) FROM (SELECT 1 FROM objects WHERE state = 'pending' LIMIT $1) AS waiting";
-            let row = store.reader.run(move |session| session.query_one(count, session::values![most])).await?;
+            let count =
+                "SELECT count(*) FROM (SELECT 1 FROM objects WHERE state = 'pending' LIMIT $1) AS waiting";
+            let row =
+                store.reader.run(move |session| session.query_one(count, session::values![most])).await?;
             self.waiting.store(row.map_or(Ok(0), |row| row.number(0))?, Ordering::Relaxed);
             store.read_whole_since().await?;
             *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
@@ -202,7 +212,8 @@ pub(super) fn enqueue(
     arrivals: &[Arrival],
     rules: Rules,
 ) -> Result<Vec<Enqueued>, QueueError> {
-    let keys: Vec<String> = arrivals.iter().map(|arrival| arrival.notification.object_key.to_string()).collect();
+    let keys: Vec<String> =
+        arrivals.iter().map(|arrival| arrival.notification.object_key.to_string()).collect();
     let known = known(session, &keys)?;
     if rules.source == Source::Notified {
         note_notified(session, arrivals, &known)?;
@@ -233,7 +244,9 @@ pub(super) fn known(session: &mut dyn Session, keys: &[String]) -> Result<HashSe
     for keys in in_powers(keys) {
         let list = placeholders(1, keys.len());
         let values: Vec<Value> = keys.iter().map(|key| key.as_str().into()).collect();
-        for row in session.query(&format!("SELECT object_key FROM objects WHERE object_key IN {list}"), &values)? {
+        for row in
+            session.query(&format!("SELECT object_key FROM objects WHERE object_key IN {list}"), &values)?
+        {
             known.insert(row.text(0)?.to_owned());
         }
     }
@@ -249,7 +262,8 @@ fn note_notified(
     for arrival in arrivals {
         let key = arrival.notification.object_key.to_string();
         if known.contains(&key) {
-            let sql = "UPDATE objects SET notified_at_ms = $1 WHERE object_key = $2 AND notified_at_ms IS NULL";
+            let sql =
+                "UPDATE objects SET notified_at_ms = $1 WHERE object_key = $2 AND notified_at_ms IS NULL";
             session.execute(sql, session::values![arrival.at.0, key])?;
         }
     }
@@ -274,8 +288,10 @@ pub(super) fn first_of_their_requests<'k>(
     }
     let mut first = HashSet::new();
     while !by_request.is_empty() {
-        let candidates: Vec<_> =
-            by_request.iter().filter_map(|(id, of_request)| Some((id.as_str(), *of_request.front()?))).collect();
+        let candidates: Vec<_> = by_request
+            .iter()
+            .filter_map(|(id, of_request)| Some((id.as_str(), *of_request.front()?)))
+            .collect();
         let held = hold_requests(session, &candidates, resend_window_ms)?;
         by_request.retain(|id, of_request| {
             let Some((key, received)) = of_request.pop_front() else { return false };
@@ -309,9 +325,8 @@ fn hold_requests(
              RETURNING object_id",
             rows_of_placeholders(rows.len(), 3)
         );
-        let values = rows.iter().flat_map(|(id, (key, received))| {
-            [(*id).into(), (*key).into(), (*received).into()]
-        });
+        let values =
+            rows.iter().flat_map(|(id, (key, received))| [(*id).into(), (*key).into(), (*received).into()]);
         for row in session.query(&sql, &values.collect::<Vec<Value>>())? {
             held.insert(row.text(0)?.to_owned());
         }

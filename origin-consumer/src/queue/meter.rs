@@ -109,7 +109,8 @@ impl Queue {
             let mut minutes: BTreeMap<(UnixMillis, String), MinuteCounts> = BTreeMap::new();
             let sql = "SELECT minute_ms, tenant, spans FROM listed_minutes WHERE minute_ms >= $1 AND minute_ms < $2";
             for row in session.query(sql, values![from.0, to.0])? {
-                let counts = minutes.entry((UnixMillis(row.number(0)?), row.text(1)?.to_owned())).or_default();
+                let counts =
+                    minutes.entry((UnixMillis(row.number(0)?), row.text(1)?.to_owned())).or_default();
                 counts.accepted += row.number(2)?;
             }
             let sql = "SELECT received_minute_ms, tenant, state, CAST(sum(spans) AS BIGINT),
@@ -117,7 +118,8 @@ impl Queue {
                        FROM objects WHERE received_minute_ms >= $1 AND received_minute_ms < $2
                        GROUP BY received_minute_ms, tenant, state";
             for row in session.query(sql, values![from.0, to.0])? {
-                let counts = minutes.entry((UnixMillis(row.number(0)?), row.text(1)?.to_owned())).or_default();
+                let counts =
+                    minutes.entry((UnixMillis(row.number(0)?), row.text(1)?.to_owned())).or_default();
                 let spans = row.number(3)?;
                 counts.in_ledger += spans;
                 counts.not_notified += row.number(4)?;
@@ -159,11 +161,7 @@ impl Queue {
     }
 
     /// Adds to what became of the notifications of a minute.
-    pub async fn count_intake(
-        &self,
-        minute: UnixMillis,
-        counts: Vec<IntakeCount>,
-    ) -> Result<(), QueueError> {
+    pub async fn count_intake(&self, minute: UnixMillis, counts: Vec<IntakeCount>) -> Result<(), QueueError> {
         let write = move |session: &mut dyn Session| {
             for IntakeCount { outcome, notifications } in &counts {
                 session.execute(

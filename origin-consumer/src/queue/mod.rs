@@ -10,10 +10,12 @@ mod config;
 mod dead;
 mod executor;
 mod intake;
+mod lease;
 mod meter;
 mod postgres;
 mod session;
 mod sqlite;
+mod standing;
 mod store;
 mod sweeps;
 
@@ -30,7 +32,9 @@ pub use batches::{Adopted, Batch, ClaimLimits, Claimed, Fault, Setback, Spared};
 pub use config::QueueConfig;
 pub use dead::{DeadFilter, DeadObject};
 pub use intake::{Enqueued, Source};
+pub use lease::Lease;
 pub use meter::{Depth, IntakeCount, MinuteCounts, Missing};
+pub use standing::Standing;
 pub use sweeps::{Listed, SweepMinute};
 
 use intake::Intake;
@@ -48,6 +52,9 @@ pub enum QueueError {
     /// A row does not hold what was put there.
     #[error("the ledger holds something unreadable: {0}")]
     Unreadable(String),
+    /// What ran in the transaction did not end well; its bug has been logged.
+    #[error("a transaction panicked")]
+    Panicked,
     /// The threads of the queue have ended.
     #[error("the queue is closed")]
     Closed,
@@ -76,6 +83,14 @@ impl QueueError {
     fn is_of_the_store(&self) -> bool {
         matches!(self, Self::Store(_) | Self::Closed)
     }
+}
+
+/// No lease and no wait is that long: one that ends later was given by a clock that has been set back since.
+const LONGEST_LEASE: Duration = Duration::from_secs(2 * 3600);
+
+/// Leases and waits that end after this count as over.
+fn too_far(now: UnixMillis) -> UnixMillis {
+    crate::time::after(now, LONGEST_LEASE)
 }
 
 /// The queue; cheap to share.

@@ -19,6 +19,8 @@ const STATEMENTS: usize = 256;
 /// How long to wait for a connection, unless the URL says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a server that has gone without a word is waited for, unless the URL says otherwise.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The advisory lock of those who look whether the tables are there: "spillway" in ASCII.
 const MAKING_TABLES: i64 = 0x7370_696c_6c77_6179;
 
@@ -40,6 +42,10 @@ impl Postgres {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
         }
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(SILENCE_TIMEOUT);
+        }
+        config.keepalives_idle(SILENCE_TIMEOUT);
         config.application_name("spillway");
         let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
@@ -72,7 +78,8 @@ impl Postgres {
             statements.clear();
         }
         // The default, said aloud: what is decided here rests on row locks and unique keys.
-        let transaction = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start()?;
+        let transaction =
+            client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start()?;
         let mut session = InPostgres { transaction, statements };
         work(&mut session)?;
         Ok(session.transaction.commit()?)

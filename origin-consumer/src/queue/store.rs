@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use spillway_proto::UnixMillis;
 
+use super::QueueError;
 use super::config::{Place, QueueConfig};
 use super::executor::{Connection, Executor};
 use super::postgres::Postgres;
 use super::session::{Session, values};
 use super::sqlite::Sqlite;
-use super::QueueError;
 
 const SCHEMA: &str = include_str!("schema.sql");
 /// The version of the schema; every change of it is a new one.

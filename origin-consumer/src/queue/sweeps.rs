@@ -8,7 +8,7 @@ use ulid::Ulid;
 
 use super::session::{Session, Value, in_powers, placeholders, rows_of_placeholders, values};
 use super::store::{mark, set_mark};
-use super::{Queue, QueueError};
+use super::{Queue, QueueError, too_far};
 use crate::time::after;
 
 const MINUTE_MS: u64 = 60_000;
@@ -73,7 +73,8 @@ impl Queue {
         self.store.writer.run(write).await
     }
 
-    /// Takes the minute that is due the longest, for as long as `lease`.
+    /// Takes the newest of the minutes that are due, for as long as `lease`: a day that has to be gone through after an
+    /// outage must not hold up what comes in meanwhile.
     pub async fn claim_minute(
         &self,
         now: UnixMillis,
@@ -81,11 +82,12 @@ impl Queue {
     ) -> Result<Option<SweepMinute>, QueueError> {
         let write = move |session: &mut dyn Session| {
             let sql = format!(
-                "SELECT minute_ms, passes_done FROM sweep_minutes WHERE due_at_ms <= $1 AND leased_until_ms <= $1
-                 ORDER BY due_at_ms LIMIT 1{}",
+                "SELECT minute_ms, passes_done FROM sweep_minutes
+                 WHERE due_at_ms <= $1 AND (leased_until_ms <= $1 OR leased_until_ms > $2)
+                 ORDER BY minute_ms DESC LIMIT 1{}",
                 session.skip_locked()
             );
-            let Some(row) = session.query_one(&sql, values![now.0])? else { return Ok(None) };
+            let Some(row) = session.query_one(&sql, values![now.0, too_far(now).0])? else { return Ok(None) };
             let (minute, lease_id) = (row.number(0)?, Ulid::generate());
             session.execute(
                 "UPDATE sweep_minutes SET lease_id = $1, leased_until_ms = $2 WHERE minute_ms = $3",
@@ -111,7 +113,8 @@ impl Queue {
                 let sql = "DELETE FROM sweep_minutes WHERE minute_ms = $1 AND lease_id = $2";
                 return Ok(session.execute(sql, &ours)? == 1);
             };
-            let sql = "UPDATE sweep_minutes SET passes_done = passes_done + 1, leased_until_ms = 0, due_at_ms = $3
+            let sql =
+                "UPDATE sweep_minutes SET passes_done = passes_done + 1, leased_until_ms = 0, due_at_ms = $3
                        WHERE minute_ms = $1 AND lease_id = $2";
             let values: Vec<Value> = ours.into_iter().chain([next.0.into()]).collect();
             Ok(session.execute(sql, &values)? == 1)
@@ -122,7 +125,8 @@ impl Queue {
     /// The tenants of those of `keys` that the ledger knows; the others are missing in it.
     pub async fn tenants_of(&self, keys: Vec<ObjectKey>) -> Result<HashMap<ObjectKey, String>, QueueError> {
         let read = move |session: &mut dyn Session| {
-            let by_text: HashMap<String, &ObjectKey> = keys.iter().map(|key| (key.to_string(), key)).collect();
+            let by_text: HashMap<String, &ObjectKey> =
+                keys.iter().map(|key| (key.to_string(), key)).collect();
             let texts: Vec<_> = by_text.keys().collect();
             let mut tenants = HashMap::with_capacity(keys.len());
             for texts in in_powers(&texts) {
@@ -175,8 +179,10 @@ impl Queue {
             let sql = "INSERT INTO chores (chore, lease_id, leased_until_ms) VALUES ($1, $2, $3)
                        ON CONFLICT (chore) DO UPDATE
                        SET lease_id = excluded.lease_id, leased_until_ms = excluded.leased_until_ms
-                       WHERE chores.leased_until_ms <= $4 OR chores.lease_id = excluded.lease_id";
-            Ok(session.execute(sql, values![chore, holder.to_string(), until.0, now.0])? == 1)
+                       WHERE chores.leased_until_ms <= $4 OR chores.leased_until_ms > $5
+                          OR chores.lease_id = excluded.lease_id";
+            let values = values![chore, holder.to_string(), until.0, now.0, too_far(now).0];
+            Ok(session.execute(sql, values)? == 1)
         };
         self.store.writer.run(write).await
     }

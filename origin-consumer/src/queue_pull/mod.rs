@@ -16,7 +16,6 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use spillway_proto::notification::MAX_BYTES;
 use tokio_util::sync::CancellationToken;
-use ulid::Ulid;
 
 use api::{Api, Receipt, Retry};
 use message::Message;
@@ -25,7 +24,7 @@ use crate::cloudflare::{ApiError, CloudflareConfig, is_denied};
 use crate::config::{ConfigError, in_range, is_id, is_set};
 use crate::intake::{Intake, Signed};
 use crate::metrics::{Metrics, NotificationOutcome, PullOutcome, Transport};
-use crate::time::{backoff, jittered, now};
+use crate::time::{backoff, jittered, now, random};
 
 /// A message may wait for as long as the queue keeps it, so its signature's age says nothing.
 const ANY_AGE: u64 = u64::MAX;
@@ -209,8 +208,7 @@ impl Turn {
 
     /// The wait after it has failed, as so many did right before it.
     fn backoff(&self, failures: u32) -> Duration {
-        // A ULID's low half is random.
-        let own = jittered(backoff(failures), Ulid::generate().0 as u64);
+        let own = jittered(backoff(failures), random());
         let told = self.retry_after.unwrap_or_default().min(RETRY_AFTER_CAP);
         own.max(told)
     }

@@ -38,29 +38,52 @@ pub struct ReplayArgs {
     /// Read objects from this folder instead of R2: a copy of the bucket, or files with the names of objects
     #[arg(long, value_name = "DIR", group = "which")]
     pub folder: Option<PathBuf>,
+    /// Store them in this database, on the configured server [default: clickhouse.database]
+    #[arg(long, value_name = "DATABASE")]
+    pub database: Option<String>,
+    /// Store them in this table, which must be there [default: clickhouse.table]
+    #[arg(long, value_name = "TABLE")]
+    pub table: Option<String>,
+    /// Delete what is stored of each object, and store it anew: see below
+    #[arg(long, conflicts_with = "dry_run")]
+    pub force: bool,
     /// Show what would be replayed, by tenant and day, and change nothing
     #[arg(long)]
     pub dry_run: bool,
     /// No faster than this: 5000spans/s or 20objects/s [default: as fast as it goes]
     #[arg(long, value_name = "RATE")]
     pub rate: Option<Rate>,
-    /// Objects that are asked for side by side
-    #[arg(long, value_name = "N", default_value = "16")]
+    /// Batches that are stored side by side
+    #[arg(long, value_name = "N", default_value = "2")]
     pub concurrency: NonZeroUsize,
-    /// Note here how far it has come, and go on from there if the file is there
+    /// Note here how far it has come, and go on from there if the file is there; it is removed at the end [default: none,
+    /// and a replay that is called again looks for everything in the table once more]
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub checkpoint: Option<PathBuf>,
 }
 
 const REPLAY_HELP: &str = "\
-What is stored already is found there, and is not stored twice. Times are those of receipt at the edge, as the object's key
-has them. The tenant is not in the key, so --tenant asks R2 for every object of the time range (one class B operation each).
+What is stored already is found in the table, and is not stored twice; what was deleted from it by ALTER TABLE ... DELETE is
+stored again. Times are those of receipt at the edge, as the object's key has them. The tenant is not in the key, so --tenant
+asks R2 for every object of the time range (one class B operation each).
+
+Into the configured table, the replay shares the ledger (queue.url) with the consumers that run: what one of them has in hand
+is left to it, and should the replay be killed, they end what it had in hand. With --folder, objects that the bucket has no
+more are put into it first, so that they can; the token must be allowed to write. Into another --database or --table no ledger
+is used, and one replay at a time may go there. The table is to be made first, best by CREATE TABLE new AS otel_traces.
+
+--force is for a fix in the decoding, or columns that were changed: rows that are there are right for the default, which counts
+them and looks no further. It reads each batch from R2, deletes its objects from the table (ALTER TABLE ... DELETE, a mutation a
+batch, which rewrites every part that holds a row of them), and then stores them. Readers miss the rows for that long. The
+ClickHouse user needs ALTER DELETE. For more than some hours of data, a new table is faster (README, Replaying).
 
 Examples:
   origin-consumer replay --from 2h --dry-run
   origin-consumer replay --from 2026-11-20T08:00:00Z --to 2026-11-20T12:00:00Z --tenant acme --rate 5000spans/s
   origin-consumer replay --prefix v1/2026/11/20/ --checkpoint replay.json
   origin-consumer replay --folder /backup/spillway --checkpoint replay.json
+  origin-consumer replay --from 30d --table otel_traces_new --checkpoint replay.json --concurrency 4
+  origin-consumer replay --from 2h --tenant acme --force
   origin-consumer replay --object v1/2026/11/21/03/04/6/01M7Y0Z8SE0000000000000007-d60c108ffaa80ca0a4899a8583e9400e-12.otlp
 
 A replay that was interrupted goes on where it was if it is called again with the same arguments: a relative time, and now,
@@ -70,8 +93,11 @@ two processes do not share one.
 Progress goes to standard error, as a bar where that is a terminal, else as a line every 5 s; the totals of --dry-run go to
 standard output.
 
-Exit codes: 0 all is stored, 1 failed (call it again with the same --checkpoint), 2 the command line, the configuration or
-the checkpoint is wrong, 3 ended, but some objects cannot be read, 4 interrupted (as 1).";
+SIGINT and SIGTERM end it after the batches in hand, which may take consumer.drain_seconds. While ClickHouse, R2 or the ledger
+is away, it tries again for one to four minutes.
+
+Exit codes: 0 all is stored, 1 failed (call it again with the same --checkpoint), 2 the command line, the configuration, the
+target table or the checkpoint is wrong, 3 ended, but some objects cannot be read, 4 interrupted (as 1).";
 
 impl ReplayArgs {
     /// What is asked for, at `now`.
@@ -99,6 +125,7 @@ impl ReplayArgs {
             tenants: self.tenants.iter().cloned().collect(),
             prefix: self.prefix.clone(),
             objects: (!objects.is_empty()).then(digest),
+            force: self.force,
         }
     }
 
@@ -163,6 +190,7 @@ mod tests {
             "--from 2h --concurrency 0",
             "--from 2h --rate 0spans/s",
             "--from 2h --dry-run --checkpoint replay.json",
+            "--from 2h --dry-run --force",
         ] {
             assert!(parsed(bad).is_err(), "{bad}");
         }
@@ -194,9 +222,13 @@ mod tests {
             |arguments: &str| parsed(arguments).unwrap().identity("r2".to_owned(), "ch".to_owned());
         let one = identity("--from 2h --tenant b --tenant a");
         assert_eq!(one, identity("--tenant a --from 120m --tenant b --rate 5spans/s"));
-        for other in
-            ["--from 3h --tenant a --tenant b", "--from 2h --tenant a", "--from 2h --to 1h", "--prefix v1/"]
-        {
+        for other in [
+            "--from 3h --tenant a --tenant b",
+            "--from 2h --tenant a",
+            "--from 2h --to 1h",
+            "--prefix v1/",
+            "--from 2h --tenant a --tenant b --force",
+        ] {
             assert_ne!(one, identity(other), "{other}");
         }
         assert_ne!(identity("--folder x"), identity(&format!("--folder x --object {KEY}")));

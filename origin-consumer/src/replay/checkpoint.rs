@@ -33,6 +33,8 @@ pub struct Identity {
     pub prefix: Option<String>,
     /// The digest of each `--object`.
     pub objects: Option<Sha256Digest>,
+    /// `--force`.
+    pub force: bool,
 }
 
 impl Identity {
@@ -46,6 +48,7 @@ impl Identity {
             ("--tenant", self.tenants != other.tenants),
             ("--prefix", self.prefix != other.prefix),
             ("--object", self.objects != other.objects),
+            ("--force", self.force != other.force),
         ];
         fields.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
     }
@@ -158,6 +161,18 @@ impl Checkpoint {
         Ok(())
     }
 
+    /// Removes the file: nothing is left to do. Waits for the disk.
+    pub fn remove(self) -> Result<(), CheckpointError> {
+        let io = |source| CheckpointError::Io { path: self.path.clone(), source };
+        fs::remove_file(&self.path).map_err(io)?;
+        fs::remove_file(beside(&self.path, ".lock")).map_err(io)
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn write(&self) -> Result<(), CheckpointError> {
         let write = || -> io::Result<()> {
             let new = beside(&self.path, ".new");
@@ -216,6 +231,7 @@ mod tests {
             tenants: ["acme".parse().unwrap()].into(),
             prefix: None,
             objects: None,
+            force: false,
         }
     }
 
@@ -244,6 +260,8 @@ mod tests {
             fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, ["replay.json", "replay.json.lock"]);
+        checkpoint.remove().unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]

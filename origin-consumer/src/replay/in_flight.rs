@@ -17,6 +17,10 @@ pub struct Counts {
     pub of_others: u64,
     /// How many cannot be read.
     pub unreadable: u64,
+    /// How many are resends: another object holds the same request.
+    pub resends: u64,
+    /// How many a consumer had in hand, and was left to store.
+    pub in_hand: u64,
 }
 
 impl AddAssign for Counts {
@@ -24,6 +28,8 @@ impl AddAssign for Counts {
         self.replayed += other.replayed;
         self.of_others += other.of_others;
         self.unreadable += other.unreadable;
+        self.resends += other.resends;
+        self.in_hand += other.in_hand;
     }
 }
 

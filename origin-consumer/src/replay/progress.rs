@@ -115,13 +115,20 @@ fn style(knows_length: bool) -> ProgressStyle {
 
 /// Objects that need no more work.
 fn ended(counts: &Counts) -> u64 {
-    counts.replayed.objects + counts.of_others + counts.unreadable
+    let Counts { replayed, of_others, unreadable, resends, in_hand } = counts;
+    replayed.objects + of_others + unreadable + resends + in_hand
 }
 
 fn said(counts: &Counts, elapsed: Duration) -> String {
     let per_second = counts.replayed.spans as f64 / elapsed.as_secs_f64().max(0.001);
     let mut said = format!("{} spans, {per_second:.0} spans/s", counts.replayed.spans);
-    for (number, what) in [(counts.of_others, "of other tenants"), (counts.unreadable, "unreadable")] {
+    let others = [
+        (counts.of_others, "of other tenants"),
+        (counts.resends, "resends"),
+        (counts.in_hand, "left to a consumer"),
+        (counts.unreadable, "unreadable"),
+    ];
+    for (number, what) in others {
         if number > 0 {
             said += &format!(", {number} {what}");
         }
@@ -170,7 +177,7 @@ mod tests {
 
     fn counts() -> Counts {
         let replayed = Tally { objects: 20, spans: 1_000, bytes: 50_000 };
-        Counts { replayed, of_others: 4, unreadable: 1 }
+        Counts { replayed, of_others: 4, unreadable: 1, ..Counts::default() }
     }
 
     #[test]
@@ -179,6 +186,8 @@ mod tests {
         let expected = Some(Listing { objects: 100, spans: 4_000 });
         insta::assert_snapshot!(line(&counts(), None, elapsed), @"replay: 25 objects in 10 s, 1000 spans, 100 spans/s, 4 of other tenants, 1 unreadable");
         insta::assert_snapshot!(line(&counts(), expected, elapsed), @"replay: 25 of 100 objects (25 %), 1000 spans, 100 spans/s, 4 of other tenants, 1 unreadable, 30 s left");
+        let more = Counts { resends: 2, in_hand: 3, ..counts() };
+        insta::assert_snapshot!(line(&more, None, elapsed), @"replay: 30 objects in 10 s, 1000 spans, 100 spans/s, 4 of other tenants, 2 resends, 3 left to a consumer, 1 unreadable");
         insta::assert_snapshot!(line(&Counts::default(), expected, Duration::ZERO), @"replay: 0 of 100 objects (0 %), 0 spans, 0 spans/s");
     }
 

@@ -14,8 +14,8 @@ use crate::time::backoff;
 
 /// How many keys are asked for at once; S3 gives out no more.
 const PAGE_KEYS: usize = 1_000;
-/// How often a call is tried again, after what the S3 client itself has tried: some 15 s.
-const RETRIES: u32 = 5;
+/// How often a call is tried again, after what the S3 client itself has tried: for a minute and a half.
+const RETRIES: u32 = 8;
 const MINUTE_MILLIS: u64 = 60_000;
 
 /// What a replay is of.

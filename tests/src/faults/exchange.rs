@@ -21,6 +21,8 @@ pub(super) enum End {
     Closed,
     /// By RST.
     Reset,
+    /// By an answer with this status.
+    Answered(u16),
 }
 
 /// A request, and the answer to it. The next one begins when the client sends after it was answered.
@@ -53,18 +55,33 @@ impl<'a> Connection<'a> {
     pub(super) async fn run(&self, client: &mut TcpStream, upstream: &mut TcpStream) -> End {
         let (from_client, to_client) = client.split();
         let (from_upstream, to_upstream) = upstream.split();
-        let requests = self.requests(from_client, to_upstream);
-        let answers = self.answers(from_upstream, to_client);
-        tokio::pin!(requests, answers);
-        // The client may be done sending long before it has its answer; when upstream is done, all is.
-        let end = tokio::select! {
-            end = &mut answers => end,
-            end = &mut requests => match end {
-                Ok(None) => answers.await,
-                end => end,
-            },
+        let end = {
+            let requests = self.requests(from_client, to_upstream);
+            let answers = self.answers(from_upstream, to_client);
+            tokio::pin!(requests, answers);
+            // The client may be done sending long before it has its answer; when upstream is done, all is.
+            tokio::select! {
+                end = &mut answers => end,
+                end = &mut requests => match end {
+                    Ok(None) => answers.await,
+                    end => end,
+                },
+            }
         };
-        end.map_or(End::Reset, |end| end.unwrap_or(End::Closed))
+        match end {
+            Ok(Some(End::Answered(status))) => self.answer(status, client).await,
+            end => end.map_or(End::Reset, |end| end.unwrap_or(End::Closed)),
+        }
+    }
+
+    /// What the client has still to send is not waited for.
+    async fn answer(&self, status: u16, client: &mut TcpStream) -> End {
+        let answer =
+            format!("HTTP/1.1 {status} Of the proxy\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        match client.write_all(answer.as_bytes()).await {
+            Ok(()) => End::Closed,
+            Err(_) => End::Reset,
+        }
     }
 
     async fn requests(&self, mut from: ReadHalf<'_>, mut to: WriteHalf<'_>) -> io::Result<Option<End>> {
@@ -79,6 +96,7 @@ impl<'a> Connection<'a> {
             let (fault, before) = self.on_request(bytes);
             match fault {
                 Some(TcpFault::Refuse) => return Ok(Some(self.done(End::Closed))),
+                Some(TcpFault::Answer(status)) => return Ok(Some(self.done(End::Answered(status)))),
                 Some(TcpFault::ResetRequest(limit)) if before + bytes.len() as u64 >= limit => {
                     to.write_all(&bytes[..(limit - before) as usize]).await?;
                     return Ok(Some(self.done(End::Reset)));
@@ -133,7 +151,7 @@ impl<'a> Connection<'a> {
     fn on_request(&self, bytes: &[u8]) -> (Option<TcpFault>, u64) {
         let mut exchange = self.exchange();
         if !exchange.began || exchange.answered > 0 {
-            let (fault, epoch) = self.faults.take();
+            let (fault, epoch) = self.faults.take(bytes);
             let to_head = bytes.starts_with(b"HEAD ");
             *exchange = Exchange { fault, epoch, began: true, to_head, ..Exchange::default() };
         }

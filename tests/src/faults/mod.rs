@@ -1,8 +1,9 @@
-//! What goes wrong between the parts, when a test wants it to: on the wire ([`TcpFaults`]), in R2 ([`S3Faults`]), and in
+//! What goes wrong between the parts, when a test wants it to: on the wire ([`TcpFaults`]), in R2 ([`S3Faults`]), on a disk that is full ([`FullDisk`]), and in
 //! the moment in which ClickHouse makes a part of an insert visible ([`SlowRename`]).
 
 mod dedup_log;
 mod exchange;
+mod full_disk;
 mod http_answer;
 mod s3;
 mod s3_operation;
@@ -10,6 +11,7 @@ mod slow_rename;
 mod tcp;
 
 pub use dedup_log::DedupLog;
+pub use full_disk::FullDisk;
 pub use s3::{On, S3Fault, S3Faults};
 pub use s3_operation::S3Operation;
 pub use slow_rename::SlowRename;

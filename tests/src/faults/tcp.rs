@@ -32,6 +32,8 @@ pub enum TcpFault {
     /// The request is forwarded in whole, and the client is reset when the whole answer (of HTTP/1.1) has come from
     /// upstream. It gets nothing of it.
     LoseAnswer,
+    /// The request goes nowhere, and is answered with this status of HTTP, as by a balancer before the server.
+    Answer(u16),
     /// Both ways have so many bytes per second.
     Slow(u64),
 }
@@ -70,6 +72,8 @@ pub(super) struct Faults {
 #[derive(Default)]
 struct Mode {
     fault: Option<TcpFault>,
+    /// What the first block of a request must hold, so that it has the fault.
+    mark: &'static str,
     /// For so many more exchanges; without end where there is none.
     left: Option<u64>,
 }
@@ -110,12 +114,22 @@ impl TcpFaults {
 
     /// Every exchange that begins from now on has the fault.
     pub fn always(&self, fault: TcpFault) {
-        self.switch(Mode { fault: Some(fault), left: None });
+        self.always_on("", fault);
+    }
+
+    /// Every exchange that begins from now on has the fault, if the first block of its request holds `mark`.
+    pub fn always_on(&self, mark: &'static str, fault: TcpFault) {
+        self.switch(Mode { fault: Some(fault), mark, left: None });
     }
 
     /// The next exchanges have the fault, so many of them; those after them pass.
     pub fn next(&self, exchanges: u64, fault: TcpFault) {
-        self.switch(Mode { fault: Some(fault), left: Some(exchanges) });
+        self.next_on("", exchanges, fault);
+    }
+
+    /// The next exchanges whose requests hold `mark` in their first block have the fault, so many of them.
+    pub fn next_on(&self, mark: &'static str, exchanges: u64, fault: TcpFault) {
+        self.switch(Mode { fault: Some(fault), mark, left: Some(exchanges) });
     }
 
     /// Resets all connections that there are.
@@ -153,11 +167,12 @@ impl Drop for TcpFaults {
 }
 
 impl Faults {
-    /// The fault of an exchange that begins, and the epoch of its mode.
-    pub(super) fn take(&self) -> (Option<TcpFault>, u64) {
+    /// The fault of an exchange that begins with these bytes, and the epoch of its mode.
+    pub(super) fn take(&self, bytes: &[u8]) -> (Option<TcpFault>, u64) {
         bump(&self.exchanges);
         let mut mode = locked(&self.mode);
-        (mode.take(), *self.epoch.borrow())
+        let fault = if mode.is_on(bytes) { mode.take() } else { None };
+        (fault, *self.epoch.borrow())
     }
 
     /// Notes that a fault has happened.
@@ -173,11 +188,16 @@ impl Faults {
 
     fn refuses(&self) -> bool {
         let mut mode = locked(&self.mode);
-        mode.fault == Some(TcpFault::Refuse) && mode.take().is_some()
+        // A connection that is only made has no bytes to go by.
+        mode.fault == Some(TcpFault::Refuse) && mode.mark.is_empty() && mode.take().is_some()
     }
 }
 
 impl Mode {
+    fn is_on(&self, bytes: &[u8]) -> bool {
+        self.mark.is_empty() || bytes.windows(self.mark.len()).any(|window| window == self.mark.as_bytes())
+    }
+
     fn take(&mut self) -> Option<TcpFault> {
         match &mut self.left {
             None => self.fault,
