@@ -30,6 +30,8 @@ const ACCEPTING_MS: u64 = 100_000;
 /// Turns with crashes and pauses, and how many it may take at most to bring everything home after them.
 const WILD_TURNS: u64 = 400;
 const QUIET_TURNS: u64 = 20_000;
+/// A turn takes less than this.
+const PACE_MS: u64 = 400;
 const DAY_NANOS: i64 = 86_400_000_000_000;
 
 /// What is left out of the protocol, to see that it is missed.
@@ -142,7 +144,7 @@ impl World {
         self.quiet.set(true);
         for turn in 0.. {
             self.turn(&mut tasks).await;
-            if turn % 50 == 0 && self.is_done().await? {
+            if turn % 100 == 0 && self.is_done().await? {
                 break;
             }
             ensure!(turn < QUIET_TURNS, "it does not come to its end: {:?}", self.queue.depth().await?);
@@ -161,8 +163,7 @@ impl World {
     }
 
     async fn turn<'w>(&'w self, tasks: &mut [Task<'w>]) {
-        let pace = if self.quiet.get() { 4_000 } else { 600 };
-        self.now.set(UnixMillis(self.now().0 + self.chance.below(pace)));
+        self.now.set(UnixMillis(self.now().0 + self.chance.below(PACE_MS)));
         if self.chance.in_thousand(300) {
             let which = self.chance.index(1_000);
             self.server.borrow_mut().go_on(which);
@@ -171,6 +172,8 @@ impl World {
         let ready: Vec<_> =
             (0..tasks.len()).filter(|number| tasks[*number].paused_until <= self.now()).collect();
         if ready.is_empty() {
+            let next = tasks.iter().map(|task| task.paused_until).min();
+            self.now.set(next.unwrap_or(self.now()));
             return;
         }
         let number = ready[self.chance.index(ready.len())];
