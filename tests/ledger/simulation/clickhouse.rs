@@ -205,14 +205,11 @@ impl SpanSink for Client<'_> {
     async fn await_inserts(&self) -> Result<(), SinkError> {
         self.step().await?;
         let running: Vec<_> = self.world.server.borrow().running.iter().map(|insert| insert.number).collect();
-        loop {
-            let server = self.world.server.borrow();
-            if !server.running.iter().any(|insert| running.contains(&insert.number)) {
-                return Ok(());
-            }
-            drop(server);
+        let runs = |insert: &Running| running.contains(&insert.number);
+        while self.world.server.borrow().running.iter().any(runs) {
             self.step().await?;
         }
+        Ok(())
     }
 
     async fn counts(&self, keys: &[ObjectKey]) -> Result<HashMap<ObjectKey, u64>, SinkError> {

@@ -384,10 +384,10 @@ impl Model {
     }
 
     pub fn expire(&mut self, key: &ObjectKey) {
-        if let Some(object) = self.objects.get_mut(&key.to_string()) {
-            if matches!(object.state, State::Audited | State::Duplicate) {
-                object.state = State::Expired;
-            }
+        if let Some(object) = self.objects.get_mut(&key.to_string())
+            && matches!(object.state, State::Audited | State::Duplicate)
+        {
+            object.state = State::Expired;
         }
     }
 
