@@ -117,6 +117,9 @@ impl Audit {
             }
         };
         stop.run_until_cancelled(forever).await;
+        if let Err(error) = self.queue.leave_chore(CHORE, self.id).await {
+            tracing::debug!(%error, "others wait until the turn is over");
+        }
     }
 
     async fn round(&self) -> Result<(), AuditError> {

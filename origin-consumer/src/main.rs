@@ -14,7 +14,7 @@ use origin_consumer::meter::{self, MeterArgs, MeterError};
 use origin_consumer::migrate::{self, MigrateError};
 use origin_consumer::objects::Bucket;
 use origin_consumer::replay::{ReplayArgs, ReplayError, replay};
-use origin_consumer::serve::{Parts, ServeError, open_queue, serve};
+use origin_consumer::serve::{Parts, ServeError, open_queue_of_service, serve};
 use origin_consumer::shutdown;
 use tracing_subscriber::EnvFilter;
 
@@ -144,9 +144,8 @@ impl Failure {
             Self::Keys(error) => ExitCode::from(error.exit_code()),
             Self::Dlq(error) => ExitCode::from(error.exit_code()),
             Self::Replay(error) => ExitCode::from(error.exit_code()),
-            Self::Meter(_) | Self::Serve(_) | Self::Migrate { .. } | Self::Engine(_) | Self::Start(_) => {
-                ExitCode::FAILURE
-            }
+            Self::Serve(error) => ExitCode::from(error.exit_code()),
+            Self::Meter(_) | Self::Migrate { .. } | Self::Engine(_) | Self::Start(_) => ExitCode::FAILURE,
         }
     }
 }
@@ -216,7 +215,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             }
             choose_tls();
             in_runtime(async {
-                let queue = open_queue(&config.queue).await?;
+                let queue = open_queue_of_service(&config.queue).await?;
                 dlq::run(arguments, &queue, &Bucket::new(&config.s3)).await?;
                 Ok(ExitCode::SUCCESS)
             })
@@ -262,7 +261,7 @@ async fn migrate_now(config: &Config) -> Result<ExitCode, Failure> {
 }
 
 async fn show_meter(config: &Config, arguments: &MeterArgs) -> Result<ExitCode, Failure> {
-    let queue = open_queue(&config.queue).await?;
+    let queue = open_queue_of_service(&config.queue).await?;
     Ok(ExitCode::from(meter::run(&queue, config.sweep.grace(), arguments).await?))
 }
 

@@ -42,6 +42,12 @@ pub enum ServeError {
         /// Why.
         source: QueueError,
     },
+    /// There is none where one is to be.
+    #[error("queue.url must be that of `serve`, and there is no queue at {place}")]
+    NoQueue {
+        /// Where there is none.
+        place: String,
+    },
     /// The address.
     #[error("cannot listen on {address} ({field}): {source}")]
     Listen {
@@ -58,6 +64,13 @@ pub enum ServeError {
     /// The exporter of the own spans.
     #[error("cannot export spans (telemetry): {0}")]
     Telemetry(#[from] opentelemetry_otlp::ExporterBuildError),
+}
+
+impl ServeError {
+    /// 2 where the configuration is wrong, else 1.
+    pub fn exit_code(&self) -> u8 {
+        if matches!(self, Self::NoQueue { .. }) { 2 } else { 1 }
+    }
 }
 
 /// What to run.
@@ -116,9 +129,18 @@ pub async fn serve(config: &Config, parts: Parts, stop: CancellationToken) -> Re
     Ok(())
 }
 
-/// Opens the queue, for whatever wants it.
-pub async fn open_queue(config: &QueueConfig) -> Result<Queue, ServeError> {
+/// Opens the queue, and makes it where there is none.
+async fn open_queue(config: &QueueConfig) -> Result<Queue, ServeError> {
     Queue::open(config).await.map_err(|source| ServeError::Queue { place: config.shown(), source })
+}
+
+/// Opens the queue of a service, for commands: where there is none, they have been told of the wrong one, and a new one beside
+/// it would know nothing of what the service has in hand.
+pub async fn open_queue_of_service(config: &QueueConfig) -> Result<Queue, ServeError> {
+    if config.is_missing_file() {
+        return Err(ServeError::NoQueue { place: config.shown() });
+    }
+    open_queue(config).await
 }
 
 /// What the parts share.

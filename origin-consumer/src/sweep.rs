@@ -184,6 +184,9 @@ impl Sweep {
             }
         };
         stop.run_until_cancelled(forever).await;
+        if let Err(error) = self.queue.leave_chore(LOOK, self.id).await {
+            tracing::debug!(%error, "others wait until the turn is over");
+        }
     }
 
     async fn pass_until(&self, stop: &CancellationToken) {

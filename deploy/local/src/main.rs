@@ -217,9 +217,9 @@ fn write_env(file: &Path, stack: &Stack, key: &Key) -> Result<()> {
             ("CLICKHOUSE_PASSWORD", &stack.engine.password),
         ]);
     }
-    // So that `origin-consumer keys` manages the keys of this stack.
-    let keys = stack.keys_variables();
-    exports.extend(keys.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    // So that the commands of `origin-consumer` work on this stack: keys, meter, dlq, replay.
+    let variables = stack.origin_variables();
+    exports.extend(variables.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let lines: String = exports.iter().map(|(name, value)| format!("export {name}='{value}'\n")).collect();
     write_secret(file, lines.as_bytes())
 }

@@ -67,11 +67,17 @@ impl QueueConfig {
             Ok(Place::File(path)) => path.display().to_string(),
             Ok(Place::Memory) => "memory".to_owned(),
             Ok(Place::Postgres(url)) => {
-                let host = url.rsplit('@').next().unwrap_or_default();
+                let (_, rest) = url.split_once("://").unwrap_or_default();
+                let host = rest.rsplit('@').next().unwrap_or_default();
                 format!("postgres://{}", host.split('?').next().unwrap_or_default())
             }
             Err(_) => "an unreadable URL".to_owned(),
         }
+    }
+
+    /// Whether it is to be a file, and there is none.
+    pub fn is_missing_file(&self) -> bool {
+        matches!(self.place(), Ok(Place::File(path)) if !path.exists())
     }
 
     pub(super) fn place(&self) -> Result<Place<'_>, QueueError> {

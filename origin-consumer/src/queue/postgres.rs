@@ -21,6 +21,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a server that has gone without a word is waited for, unless the URL says otherwise.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
+/// What the server does about a session that it hears nothing of, and about a statement that waits for its locks.
+const SESSION_LIMITS: &str = "SET statement_timeout = '60s'; SET idle_in_transaction_session_timeout = '30s';
+                              SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
 /// The advisory lock of those who look whether the tables are there: "spillway" in ASCII.
 const MAKING_TABLES: i64 = 0x7370_696c_6c77_6179;
 
@@ -61,7 +64,8 @@ impl Postgres {
         match &mut self.open {
             Some(open) if !open.client.is_closed() => {}
             lost => {
-                let client = self.config.connect(self.tls.clone())?;
+                let mut client = self.config.connect(self.tls.clone())?;
+                client.batch_execute(SESSION_LIMITS)?;
                 *lost = Some(Open { client, statements: HashMap::new() });
             }
         }

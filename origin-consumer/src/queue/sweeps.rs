@@ -167,6 +167,15 @@ impl Queue {
         self.store.writer.run(write).await
     }
 
+    /// Leaves a chore to others, where it is ours.
+    pub async fn leave_chore(&self, chore: &'static str, holder: Ulid) -> Result<(), QueueError> {
+        let write = move |session: &mut dyn Session| {
+            let sql = "UPDATE chores SET leased_until_ms = 0 WHERE chore = $1 AND lease_id = $2";
+            session.execute(sql, values![chore, holder.to_string()]).map(drop)
+        };
+        self.store.writer.run(write).await
+    }
+
     /// Takes a chore that one process does at a time, or keeps it, until `until`. `holder` is an id of the process.
     pub async fn hold_chore(
         &self,

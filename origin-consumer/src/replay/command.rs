@@ -24,7 +24,7 @@ use crate::metrics::Metrics;
 use crate::objects::{Bucket, Folder, FolderError, ObjectError, Objects};
 use crate::output;
 use crate::queue::{Queue, QueueError};
-use crate::serve::{ServeError, open_queue};
+use crate::serve::{ServeError, open_queue_of_service};
 use crate::telemetry::Telemetry;
 use crate::time::now;
 
@@ -72,11 +72,10 @@ impl ReplayError {
     /// As documented in the help.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Target(TargetError::Server(_))
-            | Self::Ledger(_)
-            | Self::Memory(_)
-            | Self::Objects(_)
-            | Self::Output(_) => FAILED,
+            Self::Target(TargetError::Server(_)) | Self::Memory(_) | Self::Objects(_) | Self::Output(_) => {
+                FAILED
+            }
+            Self::Ledger(error) => error.exit_code(),
             Self::Config(_)
             | Self::Range(_)
             | Self::Folder(_)
@@ -192,7 +191,7 @@ async fn bring(
     stop: &CancellationToken,
 ) -> Result<Bring, ReplayError> {
     let queue = if target.is_live {
-        open_queue(&config.queue).await?
+        open_queue_of_service(&config.queue).await?
     } else {
         Queue::in_memory(config.queue.resend_window_seconds).await?
     };
@@ -242,6 +241,9 @@ fn ending(ended: &Ended, checkpoint: Option<&Path>) -> String {
         }
         Why::Complete if in_hand > 0 => {
             format!("replay: ended; all is stored, but for {in_hand} objects that a consumer has in hand")
+        }
+        Why::Complete if ended.done.counts == Counts::default() => {
+            "replay: ended; there are no such objects".to_owned()
         }
         Why::Complete => "replay: ended; all is stored".to_owned(),
         Why::Interrupted => format!("replay: interrupted; {go_on}"),

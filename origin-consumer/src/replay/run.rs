@@ -151,7 +151,7 @@ impl Hand<'_> {
     }
 
     fn is_full(&self) -> bool {
-        let sum = |of: fn(&Notification) -> u64| self.gathered.iter().map(of).sum::<u64>();
+        let sum = |of: fn(&Notification) -> u64| self.gathered.iter().map(of).fold(0, u64::saturating_add);
         self.gathered.len() >= self.limits.objects as usize
             || sum(|object| object.object_key.spans().into()) >= self.limits.spans
             || sum(|object| object.payload_bytes) >= self.limits.bytes

@@ -30,9 +30,9 @@ impl Tally {
 
 impl AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
-        self.objects += other.objects;
-        self.spans += other.spans;
-        self.bytes += other.bytes;
+        self.objects = self.objects.saturating_add(other.objects);
+        self.spans = self.spans.saturating_add(other.spans);
+        self.bytes = self.bytes.saturating_add(other.bytes);
     }
 }
 
