@@ -108,7 +108,8 @@ async fn an_object_of_another_batch_cannot_be_set_back(kind: Kind) -> Result<()>
 async fn halves_have_the_objects_of_the_whole_and_its_dangers(kind: Kind) -> Result<()> {
     let ledger = Ledger::open(kind).await?;
     batch_of(&ledger, &["a", "b", "c"]).await?;
-    ledger.claim_at(at(30_000)).await?;
+    let suspect = ledger.claim_at(at(30_000)).await?;
+    ledger.begin_alone(&suspect).await?;
     let whole = ledger.claim_at(at(60_000)).await?;
     assert_eq!(whole.abandoned, 2);
     ledger.split(&whole, at(60_000)).await?;

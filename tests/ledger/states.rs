@@ -109,6 +109,7 @@ impl Run {
         let (queue, now) = (&self.queue, self.now);
         let done = match work {
             steps::Work::BeginInsert => queue.begin_insert(batch, UnixMillis(now.0 + 20_000)).await,
+            steps::Work::BeginAlone => queue.begin_alone(batch).await,
             steps::Work::Renew => queue.renew(batch, UnixMillis(now.0 + 20_000)).await,
             steps::Work::Ack => queue.ack(batch, now).await,
             steps::Work::Release(millis) => {

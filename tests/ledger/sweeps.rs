@@ -13,7 +13,7 @@ use crate::objects::{LEASE, MINUTE, NOW, at};
 use crate::stores::{Kind, Ledger, on_both_stores};
 
 on_both_stores!(
-    minutes_become_due_one_after_the_other_and_the_first_time_looks_back,
+    minutes_become_due_and_the_newest_comes_first,
     passes_follow_each_other_until_the_last,
     whoever_lost_a_minute_cannot_finish_it,
     several_sweepers_never_have_the_same_minute,
@@ -49,7 +49,7 @@ fn numbers(minutes: &[SweepMinute]) -> Vec<i64> {
     minutes.iter().map(|minute| (minute.minute.0.cast_signed() - THIS.0.cast_signed()) / 60_000).collect()
 }
 
-async fn minutes_become_due_one_after_the_other_and_the_first_time_looks_back(kind: Kind) -> Result<()> {
+async fn minutes_become_due_and_the_newest_comes_first(kind: Kind) -> Result<()> {
     let ledger = Ledger::open(kind).await?;
     ledger.open_minutes(NOW, LOOKBACK, FIRST).await?;
     assert_eq!(claim(&ledger, at(79_999)).await?, None, "its end and three minutes");
@@ -59,7 +59,7 @@ async fn minutes_become_due_one_after_the_other_and_the_first_time_looks_back(ki
     ledger.open_minutes(at(66_000), LOOKBACK, FIRST).await?;
     assert_eq!(
         numbers(&claim_all(&ledger, at(259_999)).await?),
-        [-2, -1, 0],
+        [0, -1, -2],
         "the lease of the first is over"
     );
     assert_eq!(numbers(&claim_all(&ledger, at(260_000)).await?), [1]);
@@ -125,7 +125,7 @@ async fn minutes_are_made_again_where_the_clock_has_gone_back(kind: Kind) -> Res
     // It was an hour too early. What comes from now on was not there when those minutes were listed.
     ledger.open_minutes(at(60_000), LOOKBACK, FIRST).await?;
     ledger.open_minutes(at(300_000), LOOKBACK, FIRST).await?;
-    assert_eq!(numbers(&claim_all(&ledger, at(600_000)).await?), [-1, 0, 1, 2, 3, 4, 5]);
+    assert_eq!(numbers(&claim_all(&ledger, at(600_000)).await?), [5, 4, 3, 2, 1, 0, -1]);
     Ok(())
 }
 
@@ -135,7 +135,7 @@ async fn what_was_not_swept_before_a_restart_is_swept_after_it(kind: Kind) -> Re
     let ledger = ledger.restarted().await?;
     ledger.open_minutes(at(600_000), Duration::ZERO, FIRST).await?;
     let minutes = claim_all(&ledger, at(2_000_000)).await?;
-    assert_eq!(numbers(&minutes), (0..=10).collect::<Vec<_>>());
+    assert_eq!(numbers(&minutes), (0..=10).rev().collect::<Vec<_>>());
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use origin_consumer::insert::{BatchRows, Insert, SpanSink};
 use origin_consumer::queue::Batch;
-use spillway_proto::{ObjectKey, UnixMillis};
+use spillway_proto::ObjectKey;
 
 use super::world::World;
 
@@ -166,9 +166,7 @@ impl SpanSink for Client<'_> {
     async fn insert(&self, insert: Insert<'_>) -> Result<(), SinkError> {
         self.step().await?;
         let world = self.world;
-        if world.rules.lease == Lease::Checked
-            && world.now() >= world.after_lease(UnixMillis(self.lease.get()))
-        {
+        if world.rules.lease == Lease::Checked && self.batch.lease.is_over(world.now()) {
             return Err(SinkError::LeaseLost);
         }
         if world.refuses() {

@@ -40,7 +40,7 @@ pub async fn consume(world: &World) {
 pub async fn replay(world: &World) {
     loop {
         world.rest(60_000).await;
-        if world.is_quiet() {
+        if world.is_quiet() || !world.rules.moves {
             continue;
         }
         let objects = world.some_objects();
@@ -94,11 +94,14 @@ fn in_short(batch: &Batch) -> String {
 }
 
 async fn bring_home(world: &World, batch: &Batch) -> Result<(), QueueError> {
-    if batch.abandoned >= DEATHS_BEFORE_SPLIT && batch.objects.len() > 1 {
+    if world.rules.moves && batch.abandoned >= DEATHS_BEFORE_SPLIT && batch.objects.len() > 1 {
         return world.queue.split(batch, world.now()).await;
     }
     let client =
         Client { world, batch, try_no: world.chance.below(u64::MAX), lease: Cell::new(world.now().0) };
+    if batch.abandoned > 0 {
+        world.queue.begin_alone(batch).await?;
+    }
     // d, e
     let setbacks = world.away(batch);
     if !setbacks.is_empty() {

@@ -40,11 +40,18 @@ pub struct Rules {
     pub verification: Verification,
     pub tokens: Tokens,
     pub lease: Lease,
+    /// Whether an object may come from one batch into another, whose tokens are others.
+    pub moves: bool,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { verification: Verification::On, tokens: Tokens::OfTheBatch, lease: Lease::Checked }
+        Self {
+            verification: Verification::On,
+            tokens: Tokens::OfTheBatch,
+            lease: Lease::Checked,
+            moves: true,
+        }
     }
 }
 
@@ -271,7 +278,8 @@ impl World {
 
     /// Those of the batch that the bucket does not give now.
     pub fn away(&self, batch: &Batch) -> Vec<Setback> {
-        let is_away = |_: &&_| !self.is_quiet() && self.chance.in_thousand(self.dangers.away);
+        let is_away =
+            |_: &&_| !self.is_quiet() && self.rules.moves && self.chance.in_thousand(self.dangers.away);
         let setback = |object: &origin_consumer::queue::Claimed| Setback {
             object_key: object.notification.object_key.clone(),
             fault: Fault::Passing,
@@ -282,7 +290,7 @@ impl World {
 
     /// Whether the server refuses the rows of an insert.
     pub fn refuses(&self) -> bool {
-        !self.is_quiet() && self.chance.in_thousand(self.dangers.refused)
+        !self.is_quiet() && self.rules.moves && self.chance.in_thousand(self.dangers.refused)
     }
 
     /// Every other row of an object is of another day.

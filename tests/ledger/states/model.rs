@@ -136,7 +136,8 @@ impl Model {
         let known = self.open.get_mut(&id).context("no such batch is open")?;
         ensure!(known.leased_until == first, "another was free before");
         known.abandoned += u32::from(!known.given_back);
-        known.given_back = false;
+        // Under suspicion its deaths count from `begin_alone` on.
+        known.given_back = known.abandoned > 0;
         known.leased_until = now.0 + lease.as_millis() as u64;
         known.holder = Some(holder);
         ensure!(keys_of(batch) == keys, "the manifest is another");
@@ -195,9 +196,11 @@ impl Model {
                 known.inserts += 1;
                 known.leased_until = now.0 + 20_000;
             }
+            Work::BeginAlone => known.given_back = false,
             Work::Renew => known.leased_until = now.0 + 20_000,
             Work::Release(millis) => {
                 known.failures += 1;
+                known.abandoned = 0;
                 known.give_back(now.0 + u64::from(*millis));
             }
             Work::Ack => {
@@ -316,8 +319,7 @@ impl Model {
                 }
                 _ => {
                     let object = self.objects.get_mut(&key).context("an unknown object")?;
-                    object.failures = 0;
-                    // A batch of what is adopted looks first, whatever its objects say.
+                    (object.failures, object.look_first) = (0, true);
                     (object.state, object.batch) = (State::Batched, None);
                     keys.push(key);
                 }

@@ -28,6 +28,7 @@ pub enum Step {
 #[derive(Debug, Clone)]
 pub enum Work {
     BeginInsert,
+    BeginAlone,
     Renew,
     Ack,
     Release(u16),
@@ -63,6 +64,7 @@ fn any_work() -> impl Strategy<Value = Work> {
     let fault = prop_oneof![Just(Fault::Poison), Just(Fault::Fatal), Just(Fault::Passing)];
     prop_oneof![
         3 => Just(Work::BeginInsert),
+        1 => Just(Work::BeginAlone),
         1 => Just(Work::Renew),
         3 => Just(Work::Ack),
         2 => any::<u16>().prop_map(Work::Release),
