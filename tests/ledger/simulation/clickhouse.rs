@@ -10,6 +10,9 @@ use spillway_proto::ObjectKey;
 
 use super::world::World;
 
+/// How often a consumer stands still before an insert that heals, of a thousand times.
+const HEALING_PAUSES: u64 = 300;
+
 /// Whether the healing tokens are what the protocol says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tokens {
@@ -146,7 +149,11 @@ pub struct Client<'w> {
 impl Client<'_> {
     /// The task may stop here for ever, or so long that the lease is lost.
     pub async fn step(&self) -> Result<(), SinkError> {
-        self.world.stumble();
+        self.stumbling_step(self.world.pauses()).await
+    }
+
+    async fn stumbling_step(&self, often: u64) -> Result<(), SinkError> {
+        self.world.stumble(often);
         self.world.step().await;
         let due = self.world.now().0 > self.lease.get() + self.world.lease_ms() / 3;
         // Timer and answer may be there at the same time; either may be seen first.
@@ -164,8 +171,9 @@ impl SpanSink for Client<'_> {
     type Error = SinkError;
 
     async fn insert(&self, insert: Insert<'_>) -> Result<(), SinkError> {
-        self.step().await?;
-        let world = self.world;
+        let (world, heals) = (self.world, insert.token.contains(".h"));
+        // Healing is rare, and needs the same care.
+        self.stumbling_step(if heals { HEALING_PAUSES } else { world.pauses() }).await?;
         if world.rules.lease == Lease::Checked && self.batch.lease.is_over(world.now()) {
             return Err(SinkError::LeaseLost);
         }
@@ -173,7 +181,7 @@ impl SpanSink for Client<'_> {
             return Err(SinkError::Refused);
         }
         let token = match world.rules.tokens {
-            Tokens::HealingOfOneTry if insert.token.contains(".h") => {
+            Tokens::HealingOfOneTry if heals => {
                 format!("{}.{}", insert.token, self.try_no)
             }
             _ => insert.token,

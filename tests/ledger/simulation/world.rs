@@ -42,6 +42,8 @@ pub struct Rules {
     pub lease: Lease,
     /// Whether an object may come from one batch into another, whose tokens are others.
     pub moves: bool,
+    /// How often the server crashes at most, of a thousand turns.
+    pub server_crashes: u64,
 }
 
 impl Default for Rules {
@@ -51,6 +53,7 @@ impl Default for Rules {
             tokens: Tokens::OfTheBatch,
             lease: Lease::Checked,
             moves: true,
+            server_crashes: 30,
         }
     }
 }
@@ -109,7 +112,7 @@ impl World {
         let dangers = Dangers {
             crash: chance.below(40),
             pause: [0, 20, 60, 120][chance.index(4)],
-            server_crash: chance.below(30),
+            server_crash: chance.below(rules.server_crashes),
             away: [0, 0, 50, 200][chance.index(4)],
             refused: [0, 0, 20, 60][chance.index(4)],
             notified: [0, 500, 1_000][chance.index(3)],
@@ -212,9 +215,14 @@ impl World {
         self.steps.step().await;
     }
 
+    /// How often a task at work stands still after a step, of a thousand times.
+    pub fn pauses(&self) -> u64 {
+        self.dangers.pause
+    }
+
     /// The task that is at work may stand still after this step.
-    pub fn stumble(&self) {
-        if !self.is_quiet() && self.chance.in_thousand(self.dangers.pause) {
+    pub fn stumble(&self, often: u64) {
+        if !self.is_quiet() && self.chance.in_thousand(often) {
             self.stands_still_until.set(self.after_a_pause());
             self.tell(|| format!("stands still until {}", self.stands_still_until.get().0 - NOW.0));
         }
