@@ -47,7 +47,7 @@ fn export_in_json(body: &str, key: &str, headers: &[&str]) -> Vec<u8> {
 
 #[tokio::test]
 async fn bodies_that_drip_or_never_end_are_cut_off() -> Result<()> {
-    let vars = vec![("BODY_TIMEOUT_MS", "1500")];
+    let vars = vec![("BODY_TIMEOUT_MS", "5000")];
     let stack = TestStack::start_with(Setup { edge_vars: vars, ..Setup::default() }).await?;
     let key = stack.key("acme")?;
     let (known, unknown) = (Some(key), None);
