@@ -1,9 +1,10 @@
 //! The rounds.
 
+use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
 use local_stack::postgres::Postgres;
 use origin_consumer::queue::{ClaimLimits, Enqueued, Queue, QueueConfig};
@@ -26,12 +27,39 @@ pub struct Plan {
     pub tenants: usize,
 }
 
-/// Objects a second, in each round.
+/// What was measured in each round.
 #[derive(Serialize)]
 pub struct StoreResult {
     pub store: String,
-    pub enqueued_per_second: Vec<f64>,
-    pub acknowledged_per_second: Vec<f64>,
+    pub enqueued: Figures,
+    pub acknowledged: Figures,
+}
+
+#[derive(Default, Serialize)]
+pub struct Figures {
+    /// Objects.
+    pub per_second: Vec<f64>,
+    /// What this process has used for an object. A server's share is not in it.
+    pub cpu_us: Vec<f64>,
+}
+
+impl Figures {
+    async fn add(&mut self, objects: usize, work: impl Future<Output = Result<Duration>>) -> Result<()> {
+        let before = cpu_us()?;
+        let took = work.await?;
+        self.per_second.push(objects as f64 / took.as_secs_f64());
+        self.cpu_us.push((cpu_us()? - before) / objects as f64);
+        Ok(())
+    }
+}
+
+/// `utime` and `stime` of this process.
+fn cpu_us() -> Result<f64> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    let (_, fields) = stat.rsplit_once(')').context("/proc/self/stat has no name in it")?;
+    let ticks: u64 =
+        fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Ok(ticks as f64 * 1e6 / rustix::param::clock_ticks_per_second() as f64)
 }
 
 /// Measures both stores in turns.
@@ -41,8 +69,8 @@ pub async fn measure(plan: &Plan, folder: &Path) -> Result<Vec<StoreResult>> {
     let version: String = postgres.client().await?.query_one("SHOW server_version", &[]).await?.get(0);
     let mut results = ["SQLite".to_owned(), format!("PostgreSQL {version}")].map(|store| StoreResult {
         store,
-        enqueued_per_second: Vec::new(),
-        acknowledged_per_second: Vec::new(),
+        enqueued: Figures::default(),
+        acknowledged: Figures::default(),
     });
     for round in 0..plan.rounds {
         let file = folder.path().join(format!("queue-{round}.sqlite"));
@@ -53,20 +81,25 @@ pub async fn measure(plan: &Plan, folder: &Path) -> Result<Vec<StoreResult>> {
         for (url, result) in urls.into_iter().zip(&mut results) {
             let config = QueueConfig { url: url.into(), ..QueueConfig::default() };
             let queue = Queue::open(&config).await?;
-            let per_second = |took: Duration| plan.objects as f64 / took.as_secs_f64();
-            result.enqueued_per_second.push(per_second(enqueue_all(&queue, plan).await?));
-            result.acknowledged_per_second.push(per_second(acknowledge_all(&queue, plan).await?));
+            let shares = shares(plan)?;
+            result.enqueued.add(plan.objects, enqueue_all(&queue, shares)).await?;
+            result.acknowledged.add(plan.objects, acknowledge_all(&queue, plan)).await?;
         }
     }
     Ok(results.into())
 }
 
-async fn enqueue_all(queue: &Queue, plan: &Plan) -> Result<Duration> {
+/// What each caller brings.
+fn shares(plan: &Plan) -> Result<Vec<Vec<Notification>>> {
     let objects = make(plan.objects, plan.tenants)?;
     let mut shares: Vec<Vec<Notification>> = vec![Vec::new(); plan.callers];
     for (number, object) in objects.into_iter().enumerate() {
         shares[number % plan.callers].push(object);
     }
+    Ok(shares)
+}
+
+async fn enqueue_all(queue: &Queue, shares: Vec<Vec<Notification>>) -> Result<Duration> {
     let callers = shares.into_iter().map(|share| async move {
         for object in share {
             let enqueued = queue.enqueue(object, now()).await?;

@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::measure::{Plan, StoreResult};
+use crate::measure::{Figures, Plan, StoreResult};
 
 /// All that was measured, and where. [`fmt::Display`] makes a table of it, in Markdown.
 #[derive(Serialize)]
@@ -47,11 +47,14 @@ impl fmt::Display for Report {
         if self.short {
             writeln!(f, "this was a short run: the figures say nothing")?;
         }
-        writeln!(f, "\n| store | durable enqueues/s | claims and acks/s |\n| --- | ---: | ---: |")?;
-        for StoreResult { store, enqueued_per_second, acknowledged_per_second } in &self.stores {
-            let [enqueued, acknowledged] =
-                [enqueued_per_second, acknowledged_per_second].map(|all| spread(all));
-            writeln!(f, "| {store} | {enqueued} | {acknowledged} |")?;
+        writeln!(f, "\n| store | durable enqueues/s | µs CPU each | claims and acks/s | µs CPU each |")?;
+        writeln!(f, "| --- | ---: | ---: | ---: | ---: |")?;
+        for StoreResult { store, enqueued, acknowledged } in &self.stores {
+            write!(f, "| {store} |")?;
+            for Figures { per_second, cpu_us } in [enqueued, acknowledged] {
+                write!(f, " {} | {} |", spread(per_second), spread(cpu_us))?;
+            }
+            writeln!(f)?;
         }
         Ok(())
     }
