@@ -44,7 +44,7 @@ impl Times {
     };
     pub const SHORT: Self = Self {
         load: Duration::from_secs(21),
-        grace: "5",
+        grace: "10",
         interval: "2",
         first_count: Duration::from_secs(21),
     };
