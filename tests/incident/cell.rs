@@ -115,7 +115,7 @@ impl Cell {
 
         let report = zone.report();
         let notifications = match self.fix {
-            Fix::Queue => queue.acknowledged() as u64,
+            Fix::Queue => await_acknowledged(&queue, sent.accepted).await,
             _ => report.count(is_notification),
         };
         let alert = match alerted_ms? {
@@ -229,6 +229,17 @@ async fn await_alert(
         }
         sleep(POLL).await;
     }
+}
+
+/// The messages that are acknowledged, once those are all, or a while later: that comes after what they tell of was begun.
+async fn await_acknowledged(queue: &CloudflareQueue, all: u64) -> u64 {
+    for _ in 0..40 {
+        if queue.acknowledged() as u64 >= all {
+            break;
+        }
+        sleep(POLL).await;
+    }
+    queue.acknowledged() as u64
 }
 
 /// Traces, and rows.
