@@ -92,7 +92,7 @@ async fn from_client(
     let host = host_of(&parts);
     let asked = Asked { source: Source::Client, client, host, upstream_zone: String::new() };
     match to_bytes(body, MAX_BODY_BYTES).await {
-        Ok(body) => front.take(asked, parts, body).await,
+        Ok(body) => front.take_to_the_end(asked, parts, body).await,
         Err(_) => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
     }
 }
@@ -144,7 +144,7 @@ async fn from_worker(Shared(front): Shared<Front>, request: axum::extract::Reque
     let client = client.unwrap_or_else(|| Client { ip: WORKERS_ADDRESS, ..Client::default() });
     let client = Client { bot_score: WORKERS_BOT_SCORE, ..client };
     let asked = Asked { source: Source::Worker, client, host, upstream_zone: front.state.name.clone() };
-    front.take(asked, parts, body).await
+    front.take_to_the_end(asked, parts, body).await
 }
 
 /// Who asks for what.
@@ -156,6 +156,12 @@ struct Asked {
 }
 
 impl Front {
+    /// Also where whoever has sent it does not wait for the answer: what has reached the origin is counted.
+    async fn take_to_the_end(self, asked: Asked, parts: Parts, body: Bytes) -> Response {
+        let taken = tokio::spawn(async move { self.take(asked, parts, body).await }).await;
+        taken.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+    }
+
     async fn take(&self, asked: Asked, mut parts: Parts, body: Bytes) -> Response {
         let Asked { source, client, host, upstream_zone } = asked;
         let ray = format!("{:016x}-SIM", fastrand::u64(..));
