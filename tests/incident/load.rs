@@ -9,9 +9,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::company::HOST;
 
-/// Exporters by their requests a second, each at an address of its own. The zone takes 6 a second of an address for longer: the first
+/// Exporters by their requests a second, each at an address of its own. The zone takes 3 a second of an address for longer: the first
 /// stays below that, the second goes just over it, the third sends twice as much.
-const EXPORTERS: [u64; 3] = [3, 7, 12];
+const EXPORTERS: [u64; 3] = [2, 4, 6];
 pub const SPANS: u64 = 2;
 
 /// What became of the exports.
