@@ -65,7 +65,10 @@ pub struct Cell {
 pub struct Outcome {
     pub cell: Cell,
     pub accepted: u64,
+    /// Answered otherwise: by the edge, which is busy, or by the zone.
     pub refused: u64,
+    /// Refused by the zone.
+    pub refused_by_zone: u64,
     /// Notifications that have left the Worker.
     pub sent: u64,
     /// Those of them that a rule of the zone has refused.
@@ -129,6 +132,8 @@ impl Cell {
             cell: self.clone(),
             accepted: sent.accepted,
             refused: sent.refused,
+            refused_by_zone: report
+                .count(|kind| kind.source == Source::Client && matches!(kind.fate, Fate::Refused(..))),
             sent: notifications,
             dropped: report.count(is_dropped),
             stored_at_first,
@@ -177,13 +182,13 @@ impl Cell {
 impl Outcome {
     /// What must be so in each cell.
     pub fn hold(&self) -> Result<()> {
-        let Self { cell, accepted, refused, sent, dropped, stored, .. } = self;
+        let Self { cell, accepted, refused_by_zone, sent, dropped, stored, .. } = self;
         ensure!(stored == accepted, "not all is stored: {self:?}");
         ensure!(sent == accepted, "not each trace was notified: {self:?}");
         if cell.rules.is_some() {
             return self.hold_alert(&["dropped_on_the_way", "none_arrives"]);
         }
-        ensure!(*refused == 0 && *accepted > 0, "exports were refused: {self:?}");
+        ensure!(*refused_by_zone == 0 && *accepted > 0, "the zone has refused exports: {self:?}");
         let share = *dropped as f64 / *sent as f64;
         match (cell.mode, cell.fix) {
             (Mode::Through, Fix::None) => {
