@@ -13,6 +13,7 @@ pub mod config;
 pub mod consume;
 pub mod dead_letters;
 pub mod dlq;
+pub mod doctor;
 pub mod engine;
 pub mod failpoints;
 pub mod fetch;

@@ -1,0 +1,3 @@
+//! `origin-consumer doctor`
+
+pub mod expression;
