@@ -21,22 +21,32 @@ const MAX_ANSWER_BYTES: usize = 4 << 20;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EdgeConfig {
-    /// Where exporters send, without the path. Required by `keys show-usage`.
+    /// Where exporters send, without the path. Required by `keys show-usage`, and by the doctor's probe.
     pub url: String,
     /// For one request, in seconds.
     pub timeout_seconds: u64,
+    /// The API key with which `doctor` sends its probe.
+    pub api_key: SecretString,
+    /// How long the doctor waits for its probe to arrive in ClickHouse, in seconds.
+    pub probe_timeout_seconds: u64,
 }
 
 impl Default for EdgeConfig {
     fn default() -> Self {
-        Self { url: String::new(), timeout_seconds: 10 }
+        Self {
+            url: String::new(),
+            timeout_seconds: 10,
+            api_key: SecretString::default(),
+            probe_timeout_seconds: 60,
+        }
     }
 }
 
 impl EdgeConfig {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         is_url("edge.url", &self.url)?;
-        in_range("edge.timeout_seconds", self.timeout_seconds, 1..=120)
+        in_range("edge.timeout_seconds", self.timeout_seconds, 1..=120)?;
+        in_range("edge.probe_timeout_seconds", self.probe_timeout_seconds, 1..=600)
     }
 }
 

@@ -26,19 +26,27 @@ const PERHAPS: [&str; 12] = [
 /// A request's fields. One that is not among them is unknown.
 #[derive(Debug, Clone)]
 pub struct Request {
+    scheme: String,
+    host: String,
+    path: String,
+    query: String,
     fields: BTreeMap<String, Value>,
 }
 
 impl Request {
     /// A notification to `url`, as the Worker of `zone` sends it.
     pub fn notification(url: &reqwest::Url, zone: &str) -> Self {
-        let mut request = Self { fields: BTreeMap::new() };
-        let text = Value::text;
         let query = url.query().unwrap_or_default();
+        let mut request = Self {
+            scheme: url.scheme().to_owned(),
+            host: url.host_str().unwrap_or_default().to_owned(),
+            path: url.path().to_owned(),
+            query: query.to_owned(),
+            fields: BTreeMap::new(),
+        };
+        let text = Value::text;
         for (name, value) in [
             ("http.request.method", text("POST")),
-            ("http.request.uri.query", text(query)),
-            ("http.request.full_uri", text(url.as_str())),
             ("ssl", Value::Bool(url.scheme() == "https")),
             ("cf.zone.name", text(zone)),
             ("http.request.headers", headers(url)),
@@ -62,7 +70,7 @@ impl Request {
                 request.fields.insert(name.to_owned(), Value::List(Vec::new()));
             }
         }
-        request.from_worker_of(zone).to_host(url.host_str().unwrap_or_default()).to_path(url.path(), query)
+        request.from_worker_of(zone).addressed()
     }
 
     /// The same, from a Worker of another zone; from nobody's Worker where it is empty.
@@ -73,19 +81,31 @@ impl Request {
 
     /// The same, to another host.
     #[must_use]
-    pub fn to_host(self, host: &str) -> Self {
-        self.with("http.host", Value::text(host))
+    pub fn to_host(mut self, host: &str) -> Self {
+        host.clone_into(&mut self.host);
+        self.addressed()
     }
 
     /// The same, to another path.
     #[must_use]
-    pub fn to_path(self, path: &str, query: &str) -> Self {
-        let uri = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
-        let extension = path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map(|(_, last)| last);
-        self.with("http.request.uri.path", Value::text(path)).with("http.request.uri", Value::text(uri)).with(
-            "http.request.uri.path.extension",
-            Value::text(extension.unwrap_or_default().to_lowercase()),
-        )
+    pub fn to_path(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.path);
+        self.addressed()
+    }
+
+    /// With all fields that are made of its address.
+    fn addressed(self) -> Self {
+        let (host, path, query) = (self.host.clone(), self.path.clone(), self.query.clone());
+        let uri = if query.is_empty() { path.clone() } else { format!("{path}?{query}") };
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension).to_lowercase();
+        let full_uri = format!("{}://{host}{uri}", self.scheme);
+        self.with("http.host", Value::Text(host))
+            .with("http.request.uri.path", Value::Text(path))
+            .with("http.request.uri.path.extension", Value::Text(extension))
+            .with("http.request.uri.query", Value::Text(query))
+            .with("http.request.uri", Value::Text(uri))
+            .with("http.request.full_uri", Value::Text(full_uri))
     }
 
     /// The same, with something else in a field.
