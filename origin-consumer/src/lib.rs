@@ -31,6 +31,7 @@ pub mod queue;
 pub mod queue_pull;
 pub mod replay;
 mod retry;
+pub mod route;
 pub mod rows;
 pub mod serve;
 pub mod shutdown;

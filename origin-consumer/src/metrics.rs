@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
@@ -15,6 +16,7 @@ use spillway_proto::UnixMillis;
 
 use crate::meter::{Alert, Cause, Spans};
 use crate::queue::{Depth, Finding};
+use crate::route::Carried;
 
 /// What brought a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,6 +144,17 @@ struct OfAlert {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfRoute {
+    carried: &'static str,
+    route: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfCanary {
+    step: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfMeter {
     kind: &'static str,
     tenant: String,
@@ -169,6 +182,10 @@ pub struct Metrics {
     swept_until_seconds: Gauge<f64, AtomicU64>,
     notifications_missing: Family<OfAlert, Gauge>,
     meter_spans: Family<OfMeter, Gauge>,
+    routes: Family<OfRoute, Counter>,
+    route_changes: Counter,
+    route_changed: Gauge,
+    canary_age_seconds: Family<OfCanary, Gauge<f64, AtomicU64>>,
     insert_seconds: Histogram,
     delay_seconds: Histogram,
     queue_objects: Family<State, Gauge>,
@@ -192,6 +209,10 @@ impl Default for Metrics {
             swept_until_seconds: Gauge::default(),
             notifications_missing: Family::default(),
             meter_spans: Family::default(),
+            routes: Family::default(),
+            route_changes: Counter::default(),
+            route_changed: Gauge::default(),
+            canary_age_seconds: Family::default(),
             unnoted: Mutex::default(),
             insert_seconds: buckets(),
             delay_seconds: buckets(),
@@ -251,6 +272,27 @@ impl Default for Metrics {
             "meter_spans",
             "The loss meter: spans that were received in the last hour, by what became of them and by tenant",
             metrics.meter_spans.clone(),
+        );
+        registry.register(
+            "notifications_by_route",
+            "Notifications and canaries that were believed, by the way that their headers tell of",
+            metrics.routes.clone(),
+        );
+        registry.register(
+            "route_changes",
+            "How often notifications were seen to come by another way than before",
+            metrics.route_changes.clone(),
+        );
+        registry.register(
+            "route_changed",
+            "The alert: 1 where notifications came by another way than before within the last hour",
+            metrics.route_changed.clone(),
+        );
+        registry.register_with_unit(
+            "canary_age",
+            "Time since the last canary was sent, and since the last one that is stored was received",
+            Unit::Seconds,
+            metrics.canary_age_seconds.clone(),
         );
         registry.register_with_unit(
             "insert",
@@ -336,6 +378,27 @@ impl Metrics {
             let missing = alert.filter(|alert| alert.cause == cause).map_or(0, |alert| alert.not_notified);
             let gauge = self.notifications_missing.get_or_create(&OfAlert { cause: cause.code() });
             gauge.set(gauge_of(missing));
+        }
+    }
+
+    pub(crate) fn route(&self, carried: Carried, route: String) {
+        self.routes.get_or_create(&OfRoute { carried: carried.name(), route }).inc();
+    }
+
+    pub(crate) fn route_changes(&self, steps: usize) {
+        self.route_changes.inc_by(steps as u64);
+    }
+
+    pub(crate) fn route_changed(&self, changed: bool) {
+        self.route_changed.set(i64::from(changed));
+    }
+
+    /// How long ago the last canary was sent, and the last one that is stored was received, where there was one.
+    pub(crate) fn canary(&self, sent: Option<Duration>, stored: Option<Duration>) {
+        for (step, age) in [("sent", sent), ("stored", stored)] {
+            if let Some(age) = age {
+                self.canary_age_seconds.get_or_create(&OfCanary { step }).set(age.as_secs_f64());
+            }
         }
     }
 

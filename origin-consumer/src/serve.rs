@@ -24,6 +24,7 @@ use crate::migrate::migrate;
 use crate::objects::{Bucket, Objects};
 use crate::queue::{Queue, QueueConfig, QueueError};
 use crate::queue_pull::QueuePull;
+use crate::route::{Canaries, Routes};
 use crate::sweep::Sweep;
 use crate::telemetry::Telemetry;
 use crate::time::backoff;
@@ -198,9 +199,16 @@ impl Shared {
         let sweep = Sweep::new(config.sweep.clone(), Arc::clone(&queue), objects, Arc::clone(&metrics));
         tasks.spawn(sweep.run(stop.clone()));
         let grace = config.sweep.grace();
-        let watch = Watch { queue: Arc::clone(&queue), metrics: Arc::clone(&metrics), grace };
+        let (routes, canaries) = (Arc::<Routes>::default(), Arc::<Canaries>::default());
+        let watch = Watch {
+            queue: Arc::clone(&queue),
+            metrics: Arc::clone(&metrics),
+            routes: Arc::clone(&routes),
+            canaries: Arc::clone(&canaries),
+            grace,
+        };
         tasks.spawn(watch.run(stop.clone()));
-        let intake = Arc::new(Intake { notify: config.notify.clone(), queue, telemetry });
+        let intake = Arc::new(Intake { notify: config.notify.clone(), queue, telemetry, routes, canaries });
         let pull = QueuePull::new(&config.queue_pull, &config.cloudflare, &intake, &metrics)
             .map_err(ServeError::QueuePull)?;
         if let Some(pull) = pull {

@@ -5,6 +5,7 @@ mod bindings;
 mod configuration;
 mod dead_letters;
 mod dedup_window;
+mod doctor;
 mod edge;
 mod engine;
 mod exporter;

@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Alert, Cause};
 use crate::metrics::Metrics;
 use crate::panics::caught;
-use crate::queue::{IntakeCount, Queue, QueueError};
+use crate::queue::{IntakeCount, Queue, QueueError, RouteStep};
+use crate::route::{Canaries, Routes, latest_change};
 use crate::time::{now, ticks};
 
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -20,6 +21,10 @@ pub struct Watch {
     pub queue: Arc<Queue>,
     /// Which notifications have reached this origin, and where the alert is shown.
     pub metrics: Arc<Metrics>,
+    /// By which ways they have come.
+    pub routes: Arc<Routes>,
+    /// The edge's canaries.
+    pub canaries: Arc<Canaries>,
     /// How long a notification may take (`sweep.grace_seconds`).
     pub grace: Duration,
 }
@@ -43,6 +48,8 @@ impl Watch {
     async fn round(&self, said: &mut Option<Cause>) -> Result<(), QueueError> {
         let now = now();
         self.note_arrivals(now).await?;
+        self.note_routes(now).await?;
+        self.note_canaries(now).await?;
         let alert = Alert::read(&self.queue, self.grace, now).await?;
         self.metrics.notifications_missing(alert.as_ref());
         let cause = alert.as_ref().map(|alert| alert.cause);
@@ -59,6 +66,34 @@ impl Watch {
             _ => {}
         }
         *said = cause;
+        Ok(())
+    }
+
+    /// Whether notifications come by another way than before. What is not noted because the ledger fails comes again with the
+    /// next ones.
+    async fn note_routes(&self, now: UnixMillis) -> Result<(), QueueError> {
+        let seen = self.routes.take();
+        if !seen.is_empty() {
+            let steps = self.queue.note_routes(seen, now).await?;
+            self.metrics.route_changes(steps.len());
+            for RouteStep { carried, from, to } in steps {
+                tracing::error!(
+                    carried,
+                    from,
+                    to,
+                    "spillway_route_changed: notifications come by another way than before"
+                );
+            }
+        }
+        self.metrics.route_changed(latest_change(&self.queue, now).await?.is_some());
+        Ok(())
+    }
+
+    async fn note_canaries(&self, now: UnixMillis) -> Result<(), QueueError> {
+        self.canaries.settle(&self.queue).await?;
+        let (sent, stored) = self.queue.canary().await?;
+        let age = |at: UnixMillis| Duration::from_millis(now.0.saturating_sub(at.0));
+        self.metrics.canary(sent.map(age), stored.map(age));
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use super::sqlite::Sqlite;
 
 const SCHEMA: &str = include_str!("schema.sql");
 /// The version of the schema; every change of it is a new one.
-pub(super) const SCHEMA_VERSION: u64 = 2;
+pub(super) const SCHEMA_VERSION: u64 = 3;
 const VERSION: &str = "schema_version";
 const WHOLE_SINCE: &str = "whole_since_ms";
 
