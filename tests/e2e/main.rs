@@ -23,5 +23,6 @@ mod postgres;
 mod queue_pull;
 mod refusals;
 mod replay;
+mod routes;
 mod suspicion;
 mod wire;
