@@ -2,7 +2,7 @@
 //! which not everything is known. So an answer is true, false, or unknown.
 //!
 //! What cannot be known (the client's country, a bot score, a list) is unknown, and so is every function that is not among
-//! those of [`functions`]; a rule that cannot be read at all is an error, and whoever asks takes it for unknown.
+//! those of `functions.rs`; a rule that cannot be read at all is an error, and whoever asks takes it for unknown.
 //!
 //! <https://developers.cloudflare.com/ruleset-engine/rules-language/>
 

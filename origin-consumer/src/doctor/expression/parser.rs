@@ -12,6 +12,18 @@ const MAX_DEPTH: usize = 200;
 /// A pattern takes no more memory than this, in bytes.
 const MAX_PATTERN_BYTES: usize = 1 << 20;
 
+/// A comparison with a value, in words and in signs.
+type Ordered = ([&'static str; 2], fn(Literal) -> Comparison);
+
+const ORDERED: [Ordered; 6] = [
+    (["eq", "=="], Comparison::Equal),
+    (["ne", "!="], Comparison::NotEqual),
+    (["le", "<="], Comparison::LessOrEqual),
+    (["ge", ">="], Comparison::GreaterOrEqual),
+    (["lt", "<"], Comparison::Less),
+    (["gt", ">"], Comparison::Greater),
+];
+
 pub(super) fn parse(text: &str) -> Result<Node, ExpressionError> {
     let mut parser = Parser { text, words: words(text)?, at: 0, depth: 0 };
     let node = parser.any_of()?;
@@ -123,15 +135,7 @@ impl Parser<'_> {
     }
 
     fn operator(&mut self) -> Parsed<Option<Comparison>> {
-        let ordered: [([&str; 2], fn(Literal) -> Comparison); 6] = [
-            (["eq", "=="], Comparison::Equal),
-            (["ne", "!="], Comparison::NotEqual),
-            (["le", "<="], Comparison::LessOrEqual),
-            (["ge", ">="], Comparison::GreaterOrEqual),
-            (["lt", "<"], Comparison::Less),
-            (["gt", ">"], Comparison::Greater),
-        ];
-        for (names, comparison) in ordered {
+        for (names, comparison) in ORDERED {
             if names.into_iter().any(|name| self.take(name)) {
                 return Ok(Some(comparison(self.literal()?)));
             }
