@@ -238,12 +238,13 @@ async fn what_the_skip_rule_leaves_out_is_named_where_the_zone_uses_it() -> Resu
     api.reset();
     api.set(|account| {
         account.change("settings/security_level", "/value", json!("under_attack"));
-        account
-            .resources
-            .insert("firewall/lockdowns", json!([{ "urls": ["ingest.example.com/*"], "paused": false }]));
+        account.resources.insert(
+            "firewall/lockdowns".to_owned(),
+            json!([{ "urls": ["ingest.example.com/*"], "paused": false }]),
+        );
         let agents =
             json!([{ "mode": "block", "paused": false, "configuration": { "target": "ua", "value": "" } }]);
-        account.resources.insert("firewall/ua_rules", agents);
+        account.resources.insert("firewall/ua_rules".to_owned(), agents);
     });
     assert_eq!(doctor(&api).await?.code, 0);
     for (product, code) in [
@@ -404,7 +405,7 @@ async fn the_worker_its_routes_and_the_bucket_are_examined() -> Result<()> {
     api.reset();
     let asia =
         json!([{ "mode": "block", "notes": "old", "configuration": { "target": "country", "value": "VN" } }]);
-    api.set(|account| drop(account.resources.insert("firewall/access_rules/rules", asia)));
+    api.set(|account| drop(account.resources.insert("firewall/access_rules/rules".to_owned(), asia)));
     let said = doctor(&api).await?;
     said.names("ip_access_rule", &["country VN", "no skip rule helps"]);
     assert_eq!(said.code, 4);
@@ -423,7 +424,7 @@ async fn a_permission_that_is_missing_is_named_and_the_rest_is_examined() -> Res
         ("Workers R2 Storage", "Account, Workers R2 Storage, Read"),
     ] {
         api.reset();
-        api.set(|account| drop(account.permissions.remove(missing)));
+        api.set(|account| account.permissions.retain(|permission| *permission != missing));
         let said = doctor(&api).await?;
         let unread = said.of("api_unread");
         assert!(!unread.is_empty() && said.code == 5, "{missing}: {:#?}", said.findings);
@@ -445,7 +446,7 @@ async fn a_permission_that_is_missing_is_named_and_the_rest_is_examined() -> Res
     assert!(output.code == 5 && output.out.contains("OK skip_rule\n"), "{output:?}");
     // The account's rules are of Enterprise plans.
     api.reset();
-    api.set(|account| drop(account.permissions.remove("Account WAF")));
+    api.set(|account| account.permissions.retain(|permission| *permission != "Account WAF"));
     assert_eq!(doctor(&api).await?.code, 0);
     api.set(|account| account.change("", "/plan/legacy_id", json!("enterprise")));
     doctor(&api).await?.names("api_unread", &["Account, Account WAF, Read"]);

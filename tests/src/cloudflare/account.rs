@@ -24,7 +24,7 @@ pub struct Account {
     /// What the token may read.
     pub permissions: BTreeSet<&'static str>,
     /// What is answered, by the path below `zones/ID` or `accounts/ID`; there is nothing elsewhere.
-    pub resources: BTreeMap<&'static str, Value>,
+    pub resources: BTreeMap<String, Value>,
 }
 
 impl Account {
@@ -84,27 +84,22 @@ impl Account {
                 }] }),
             ),
         ] {
-            account.resources.insert(path, result);
+            account.resources.insert(path.to_owned(), result);
         }
         account
     }
 
     /// The entry point of a phase of the zone.
     pub fn put_phase(&mut self, phase: &str, rules: Vec<Value>) {
-        let path = match phase {
-            "http_request_firewall_custom" => "rulesets/phases/http_request_firewall_custom/entrypoint",
-            "http_ratelimit" => "rulesets/phases/http_ratelimit/entrypoint",
-            _ => "rulesets/phases/http_request_firewall_managed/entrypoint",
-        };
         let ruleset = json!({
             "id": "2f2feab2026849078ba485f918791bdc", "name": "zone", "kind": "zone", "phase": phase, "version": "3",
             "last_updated": "2026-11-01T00:00:00Z", "rules": rules,
         });
-        self.resources.insert(path, ruleset);
+        self.resources.insert(format!("rulesets/phases/{phase}/entrypoint"), ruleset);
     }
 
     /// Changes one field of an answer; `pointer` is a JSON pointer.
-    pub fn change(&mut self, path: &'static str, pointer: &str, to: Value) {
+    pub fn change(&mut self, path: &str, pointer: &str, to: Value) {
         if let Some(field) = self.resources.get_mut(path).and_then(|result| result.pointer_mut(pointer)) {
             *field = to;
         }

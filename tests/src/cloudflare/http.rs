@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
@@ -12,13 +13,25 @@ use serde_json::{Value, json};
 use super::account::Account;
 use super::{ACCOUNT, TOKEN, ZONE};
 
+/// `PUT /stand-in/phases/PHASE` with an array of rules; `PUT /stand-in/PATH` with a result.
+const STAND_IN: &str = "/stand-in/";
+
 type Shared = Arc<Mutex<Account>>;
 
 pub(super) fn router(account: Shared) -> Router {
     Router::new().fallback(answer).with_state(account)
 }
 
-async fn answer(State(account): State<Shared>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+async fn answer(
+    State(account): State<Shared>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if let Some(path) = uri.path().strip_prefix(STAND_IN) {
+        return put(&account, &method, path, &body);
+    }
     let token = headers.get(AUTHORIZATION).and_then(|header| header.to_str().ok()).unwrap_or_default();
     if token != format!("Bearer {TOKEN}") {
         return refusal(StatusCode::UNAUTHORIZED, 10000, "Authentication error");
@@ -66,6 +79,25 @@ async fn answer(State(account): State<Shared>, method: Method, uri: Uri, headers
         }
         _ => refusal(StatusCode::NOT_FOUND, 7003, "Could not route to the requested path"),
     }
+}
+
+/// Whoever plays a zone tells what the API shall tell of it. This is the stand-in's own, and not of Cloudflare's API.
+fn put(account: &Shared, method: &Method, path: &str, body: &Bytes) -> Response {
+    let Ok(result) = serde_json::from_slice::<Value>(body) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    if method != Method::PUT {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    }
+    let mut account = account.lock().unwrap_or_else(PoisonError::into_inner);
+    match path.strip_prefix("phases/") {
+        Some(phase) => {
+            let Value::Array(rules) = result else { return StatusCode::BAD_REQUEST.into_response() };
+            account.put_phase(phase, rules);
+        }
+        None => drop(account.resources.insert(path.to_owned(), result)),
+    }
+    StatusCode::NO_CONTENT.into_response()
 }
 
 /// Lists that are asked for by page are given by page.

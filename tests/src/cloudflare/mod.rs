@@ -41,7 +41,12 @@ pub struct CloudflareApi {
 impl CloudflareApi {
     /// Starts it on a free port, with a deployment as it should be.
     pub async fn start() -> Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        Self::start_on(0).await
+    }
+
+    /// Starts it on this port.
+    pub async fn start_on(port: u16) -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let api_url = format!("http://{}/client/v4", listener.local_addr()?);
         let account = Arc::new(Mutex::new(Account::well()));
         let router = http::router(Arc::clone(&account));
