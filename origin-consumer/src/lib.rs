@@ -30,6 +30,7 @@ pub mod queue;
 pub mod queue_pull;
 pub mod replay;
 mod retry;
+mod rounds;
 pub mod rows;
 pub mod serve;
 pub mod shutdown;

@@ -198,7 +198,7 @@ impl Shared {
         let sweep = Sweep::new(config.sweep.clone(), Arc::clone(&queue), objects, Arc::clone(&metrics));
         tasks.spawn(sweep.run(stop.clone()));
         let grace = config.sweep.grace();
-        let watch = Watch { queue: Arc::clone(&queue), metrics: Arc::clone(&metrics), grace };
+        let watch = Watch::new(Arc::clone(&queue), Arc::clone(&metrics), grace);
         tasks.spawn(watch.run(stop.clone()));
         let intake = Arc::new(Intake { notify: config.notify.clone(), queue, telemetry });
         let pull = QueuePull::new(&config.queue_pull, &config.cloudflare, &intake, &metrics)

@@ -14,10 +14,9 @@ use super::{BatchRows, Insert, SpanSink};
 use crate::clickhouse::ClickHouseConfig;
 use crate::queue::Lease;
 use crate::rows::SpanRow;
-use crate::time::now;
+use crate::time::{MINUTE_MS, now};
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
-const MINUTE_MS: u64 = 60_000;
 /// How long the server may be silent while it takes rows, and after the last one.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long it may take to answer a question.

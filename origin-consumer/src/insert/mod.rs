@@ -17,8 +17,9 @@ pub use clickhouse::{SpanTable, TableError};
 use crate::failpoints;
 use crate::rows::SpanRow;
 
-/// Tokens for rows that are missing under all before them. Each is used up by a crash of the server within milliseconds.
-const HEALING_TOKENS: u32 = 8;
+/// Tokens for rows that are missing under all before them. Each is used up by a crash of the server within milliseconds, so that
+/// all of them are only where a table does not keep what it is given.
+const HEALING_TOKENS: u32 = 32;
 const NANOS_PER_DAY: i64 = 86_400_000_000_000;
 
 /// The rows of a batch.

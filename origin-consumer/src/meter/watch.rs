@@ -8,58 +8,30 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Alert, Cause};
 use crate::metrics::Metrics;
-use crate::panics::caught;
 use crate::queue::{IntakeCount, Queue, QueueError};
-use crate::time::{now, ticks};
+use crate::rounds::{Rounds, repeat};
+use crate::time::now;
 
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// The watch; each origin has one.
 pub struct Watch {
-    /// The ledger.
-    pub queue: Arc<Queue>,
-    /// Which notifications have reached this origin, and where the alert is shown.
-    pub metrics: Arc<Metrics>,
-    /// How long a notification may take (`sweep.grace_seconds`).
-    pub grace: Duration,
+    queue: Arc<Queue>,
+    metrics: Arc<Metrics>,
+    grace: Duration,
+    said: Option<Cause>,
 }
 
 impl Watch {
-    /// Watches until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
-        let mut said = None;
-        let mut ticks = ticks(INTERVAL);
-        let forever = async {
-            loop {
-                ticks.tick().await;
-                if let Some(Err(error)) = caught("a round of the loss meter", self.round(&mut said)).await {
-                    tracing::warn!(%error, "the loss meter cannot be read");
-                }
-            }
-        };
-        stop.run_until_cancelled(forever).await;
+    /// A watch over what `queue` knows. `metrics` tells which notifications have reached this origin, and shows the alert;
+    /// `grace` is how long a notification may take (`sweep.grace_seconds`).
+    pub fn new(queue: Arc<Queue>, metrics: Arc<Metrics>, grace: Duration) -> Self {
+        Self { queue, metrics, grace, said: None }
     }
 
-    async fn round(&self, said: &mut Option<Cause>) -> Result<(), QueueError> {
-        let now = now();
-        self.note_arrivals(now).await?;
-        let alert = Alert::read(&self.queue, self.grace, now).await?;
-        self.metrics.notifications_missing(alert.as_ref());
-        let cause = alert.as_ref().map(|alert| alert.cause);
-        match &alert {
-            Some(alert) if cause != *said => tracing::error!(
-                objects = alert.objects,
-                not_notified = alert.not_notified,
-                since = alert.since,
-                cause = ?alert.cause,
-                "notifications are missing: {}",
-                alert.meaning
-            ),
-            None if said.is_some() => tracing::info!("notifications arrive again"),
-            _ => {}
-        }
-        *said = cause;
-        Ok(())
+    /// Watches until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        repeat(&mut self, INTERVAL, &stop).await;
     }
 
     /// For the other processes that ask for the cause.
@@ -77,5 +49,33 @@ impl Watch {
             self.metrics.give_back_unnoted(unnoted);
         }
         noted
+    }
+}
+
+impl Rounds for Watch {
+    const WHAT: &'static str = "a round of the loss meter";
+    type Error = QueueError;
+
+    async fn round(&mut self) -> Result<(), QueueError> {
+        let now = now();
+        self.queue.note_use(now).await?;
+        self.note_arrivals(now).await?;
+        let alert = Alert::read(&self.queue, self.grace, now).await?;
+        self.metrics.notifications_missing(alert.as_ref());
+        let cause = alert.as_ref().map(|alert| alert.cause);
+        match &alert {
+            Some(alert) if cause != self.said => tracing::error!(
+                objects = alert.objects,
+                not_notified = alert.not_notified,
+                since = alert.since,
+                cause = ?alert.cause,
+                "notifications are missing: {}",
+                alert.meaning
+            ),
+            None if self.said.is_some() => tracing::info!("notifications arrive again"),
+            _ => {}
+        }
+        self.said = cause;
+        Ok(())
     }
 }
