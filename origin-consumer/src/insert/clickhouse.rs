@@ -155,6 +155,24 @@ impl SpanTable {
         Ok(in_time("the list of columns", QUERY_TIMEOUT, query).await?.into_iter().collect())
     }
 
+    /// How many rows there are of a trace.
+    pub async fn spans_of(&self, trace_id: &str) -> Result<u64, TableError> {
+        let sql = format!("SELECT count() FROM {} WHERE TraceId = ?", self.table);
+        in_time(
+            "a look for a trace",
+            QUERY_TIMEOUT,
+            self.client.query(&sql).bind(trace_id).fetch_one::<u64>(),
+        )
+        .await
+    }
+
+    /// Whether the table has the projection of this name. A user who may not see `system.projections` is told of none.
+    pub async fn has_projection(&self, name: &str) -> Result<bool, TableError> {
+        let sql = "SELECT count() FROM system.projections WHERE database = currentDatabase() AND table = ? AND name = ?";
+        let query = self.client.query(sql).bind(&self.table).bind(name).fetch_one::<u64>();
+        Ok(in_time("the list of projections", QUERY_TIMEOUT, query).await? > 0)
+    }
+
     /// Objects of the table that hold the same requests as `keys` under other keys, and were received less than
     /// `window_ms` before or after them.
     pub async fn resends_of(&self, keys: &[ObjectKey], window_ms: u64) -> Result<Vec<ObjectKey>, TableError> {

@@ -13,9 +13,10 @@ use spillway_proto::UnixMillis;
 
 pub use cause::Cause;
 pub use command::{MeterArgs, MeterError, run};
-pub use watch::Watch;
+pub use watch::{Arrivals, Watch};
 
-use crate::queue::{MinuteCounts, Missing, Queue, QueueError};
+use crate::queue::{KnownRoute, MinuteCounts, Missing, Queue, QueueError};
+use crate::route::{RouteChange, latest_change};
 use crate::time::{after, before, minute_of};
 
 /// The alert looks back so far.
@@ -104,6 +105,10 @@ pub struct Report {
     pub total: Spans,
     /// Notifications are failing, where they are.
     pub alert: Option<Alert>,
+    /// Notifications come by another way than before, where that is news.
+    pub route_changed: Option<RouteChange>,
+    /// The ways that notifications and canaries have come, the last ones first.
+    pub routes: Vec<KnownRoute>,
     /// The minutes in which something was received, in their order.
     pub minutes: Vec<Minute>,
 }
@@ -134,7 +139,9 @@ impl Report {
             Minute { minute: minute.date().to_rfc3339(), total: sum.into(), tenants: tenants.collect() }
         });
         let minutes = minutes.collect();
-        Ok(Self { at: now.date().to_rfc3339(), total: total.into(), alert, minutes })
+        let (route_changed, routes) = (latest_change(queue, now).await?, queue.routes().await?);
+        let at = now.date().to_rfc3339();
+        Ok(Self { at, total: total.into(), alert, route_changed, routes, minutes })
     }
 }
 

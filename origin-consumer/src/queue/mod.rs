@@ -13,6 +13,7 @@ mod intake;
 mod lease;
 mod meter;
 mod postgres;
+mod routes;
 mod session;
 mod sqlite;
 mod standing;
@@ -34,6 +35,7 @@ pub use dead::{DeadFilter, DeadObject};
 pub use intake::{Enqueued, Source};
 pub use lease::Lease;
 pub use meter::{Depth, IntakeCount, MinuteCounts, Missing};
+pub use routes::{KnownRoute, RouteCount, RouteStep, TracedObject};
 pub use standing::Standing;
 pub use sweeps::{Listed, SweepMinute};
 

@@ -33,6 +33,12 @@ pub struct Listed {
 }
 
 impl Queue {
+    /// Up to when a sweep has taken minutes in hand: it does so with each look. Nothing where there was none.
+    pub async fn sweep_reaches(&self) -> Result<Option<UnixMillis>, QueueError> {
+        let until = self.store.reader.run(|session| mark(session, SWEPT_UNTIL)).await?;
+        Ok(until.map(UnixMillis))
+    }
+
     /// Makes the minutes up to the one that `now` is in due for their first pass, `first_after` their end. The first time,
     /// from `lookback` before `now` on. Where the clock has gone back, minutes that were made in its future are made again.
     pub async fn open_minutes(
