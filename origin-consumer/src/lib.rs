@@ -9,6 +9,7 @@
 pub mod audit;
 pub mod clickhouse;
 pub mod cloudflare;
+pub mod columns;
 pub mod config;
 pub mod consume;
 pub mod dead_letters;
@@ -24,6 +25,7 @@ pub mod meter;
 pub mod metrics;
 pub mod migrate;
 pub mod objects;
+pub mod native;
 mod output;
 mod panics;
 pub mod queue;

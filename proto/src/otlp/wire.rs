@@ -106,6 +106,11 @@ impl<'a> Message<'a> {
         self.rest.len()
     }
 
+    /// The bytes that are left.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// What of `self` lies before `later`, which was read on from it.
     pub(super) fn until(&self, later: &Message<'a>) -> &'a [u8] {
         &self.rest[..self.rest.len() - later.rest.len()]
