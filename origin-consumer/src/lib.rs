@@ -24,8 +24,8 @@ pub mod keys;
 pub mod meter;
 pub mod metrics;
 pub mod migrate;
-pub mod objects;
 pub mod native;
+pub mod objects;
 mod output;
 mod panics;
 pub mod queue;
@@ -38,3 +38,8 @@ pub mod shutdown;
 pub mod sweep;
 pub mod telemetry;
 mod time;
+
+/// What programs that decode take their memory from.
+pub type Allocator = mimalloc::MiMalloc;
+/// For `#[global_allocator]`.
+pub const ALLOCATOR: Allocator = mimalloc::MiMalloc;

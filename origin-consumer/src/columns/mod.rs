@@ -5,9 +5,11 @@
 
 mod order;
 mod read;
+mod unzip;
 mod value;
 mod write;
 
+pub use unzip::Unzip;
 pub use write::{COLUMNS, Column};
 
 use crate::native::{Dictionary, Maps, Texts};

@@ -9,7 +9,7 @@ const NANOS_PER_SECOND: i64 = 1_000_000_000;
 impl SpanColumns {
     /// `spans` in the order of `(TenantId, ServiceName, SpanName, toDateTime(Timestamp))`, and those that are alike in that in
     /// their own.
-    pub(super) fn sorted(&self, spans: &[u32]) -> Vec<u32> {
+    pub fn sorted(&self, spans: &[u32]) -> Vec<u32> {
         let dictionaries = &self.dictionaries;
         let [tenants, services, names] =
             [&dictionaries.tenants, &dictionaries.services, &dictionaries.names].map(Dictionary::ranks);

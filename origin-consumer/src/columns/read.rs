@@ -4,12 +4,11 @@ use bytes::Bytes;
 use spillway_proto::notification::Notification;
 use spillway_proto::otlp::trace::v1::span::SpanKind;
 use spillway_proto::otlp::trace::v1::status::StatusCode;
-use spillway_proto::otlp::visit::{
-    EventFields, LinkFields, Owner, ScopeFields, SpanFields, Value, Visitor,
-};
-use spillway_proto::otlp::{DecodeError, DecompressLimits, WireError, decompress, judge_and_visit};
+use spillway_proto::otlp::visit::{EventFields, LinkFields, Owner, ScopeFields, SpanFields, Value, Visitor};
+use spillway_proto::otlp::{DecodeError, DecompressLimits, WireError, judge_and_visit};
 use spillway_proto::record::{ObjectRecord, records_of};
 
+use super::unzip::Unzip;
 use super::value::put_value;
 use super::{Mark, Scope, SpanColumns};
 use crate::rows::{RowsError, kind_name, nanos, status_name};
@@ -21,11 +20,12 @@ impl SpanColumns {
         notification: &Notification,
         object: Bytes,
         limits: DecompressLimits,
+        unzip: &mut Unzip,
     ) -> Result<(), RowsError> {
         let mark = self.mark();
         // A panic is caught above, and must leave no half of an object either.
         let mut adding = Adding { columns: self, mark, is_whole: false };
-        adding.columns.add_records(notification, object, limits, mark)?;
+        adding.columns.add_records(notification, object, limits, unzip, mark)?;
         adding.is_whole = true;
         Ok(())
     }
@@ -35,6 +35,7 @@ impl SpanColumns {
         notification: &Notification,
         object: Bytes,
         limits: DecompressLimits,
+        unzip: &mut Unzip,
         mark: Mark,
     ) -> Result<(), RowsError> {
         let key = &notification.object_key;
@@ -43,7 +44,7 @@ impl SpanColumns {
             if record.tenant != notification.tenant {
                 return Err(RowsError::Tenant);
             }
-            let payload = decompress(&record.payload, record.compression, limits)?;
+            let payload = unzip.payload(&record.payload, record.compression, limits)?;
             self.add_request(&payload, &record, mark).map_err(DecodeError::from)?;
         }
         let found = self.len() - mark.spans;

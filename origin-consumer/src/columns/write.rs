@@ -138,11 +138,7 @@ pub static COLUMNS: [Column; 34] = [
 
 impl SpanColumns {
     /// Writes a block of `spans`, in the order of the table's sorting key; `take` is handed its bytes.
-    pub fn write(
-        &self,
-        spans: &[u32],
-        take: &mut dyn FnMut(&[u8]) -> Result<(), Gone>,
-    ) -> Result<(), Gone> {
+    pub fn write(&self, spans: &[u32], take: &mut dyn FnMut(&[u8]) -> Result<(), Gone>) -> Result<(), Gone> {
         let sorted = self.sorted(spans);
         let mut block = Block::new(COLUMNS.len(), sorted.len(), PIECE_BYTES, take);
         for Column { name, column_type, write } in &COLUMNS {

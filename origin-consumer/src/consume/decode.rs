@@ -9,7 +9,7 @@ use spillway_proto::notification::Notification;
 use spillway_proto::otlp::DecompressLimits;
 use ulid::Ulid;
 
-use crate::columns::SpanColumns;
+use crate::columns::{SpanColumns, Unzip};
 use crate::failpoints;
 use crate::insert::{BatchRows, Rows};
 use crate::queue::{Fault, Setback};
@@ -37,10 +37,11 @@ pub(super) fn batch(
     let mut setbacks = Vec::new();
     let rows = match decoder {
         Decoder::Wire => {
-            let (mut columns, mut objects) = (columns, Vec::with_capacity(fetched.len()));
+            let (mut columns, mut unzip) = (columns, Unzip::default());
+            let mut objects = Vec::with_capacity(fetched.len());
             for (object, bytes) in fetched {
                 let first = columns.len() as u32;
-                match guarded(|| columns.add_object(&object, bytes, limits)) {
+                match guarded(|| columns.add_object(&object, bytes, limits, &mut unzip)) {
                     Ok(()) => objects.push((object.object_key, first..columns.len() as u32)),
                     Err(reason) => setbacks.push(setback(object, reason)),
                 }

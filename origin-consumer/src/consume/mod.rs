@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use spillway_proto::notification::Notification;
 use spillway_proto::UnixMillis;
+use spillway_proto::notification::Notification;
 use tokio::sync::RwLock;
 
 pub use config::ConsumerConfig;

@@ -64,10 +64,8 @@ mod tests {
 
     #[test]
     fn a_changed_column_is_refused_by_its_name() {
-        let mut columns: BTreeMap<_, _> = COLUMNS
-            .iter()
-            .map(|column| (column.name.to_owned(), column.column_type.to_owned()))
-            .collect();
+        let mut columns: BTreeMap<_, _> =
+            COLUMNS.iter().map(|column| (column.name.to_owned(), column.column_type.to_owned())).collect();
         columns.insert("Further".to_owned(), "UInt8".to_owned());
         check("t", &columns).unwrap();
         columns.insert("SpanName".to_owned(), "UInt8".to_owned());

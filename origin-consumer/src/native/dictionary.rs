@@ -101,7 +101,8 @@ mod tests {
     #[test]
     fn a_text_has_one_number_whatever_came_before_it() {
         let mut dictionary = Dictionary::default();
-        let numbers: Vec<_> = ["b", "", "a", "b", "", "b", "b", "a", ""].map(|text| dictionary.number(text)).into();
+        let numbers: Vec<_> =
+            ["b", "", "a", "b", "", "b", "b", "a", ""].map(|text| dictionary.number(text)).into();
         assert_eq!(numbers, [0, 1, 2, 0, 1, 0, 0, 2, 1]);
         assert_eq!(dictionary.ranks(), [2, 0, 1]);
         dictionary.clear();

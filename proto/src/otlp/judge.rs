@@ -296,8 +296,7 @@ fn span<'a>(
     }
     facts.include(&attributes);
     facts.longest_name = facts.longest_name.max(fields.name.len());
-    facts.largest_value =
-        facts.largest_value.max(fields.trace_state.len()).max(fields.status_message.len());
+    facts.largest_value = facts.largest_value.max(fields.trace_state.len()).max(fields.status_message.len());
     facts.trace_id = fields.trace_id;
     facts.span_id = fields.span_id;
     facts.parent_span_id = fields.parent_span_id;
@@ -305,11 +304,7 @@ fn span<'a>(
     Ok((facts, fields))
 }
 
-fn event<'a>(
-    mut message: Message<'a>,
-    facts: &mut SpanFacts,
-    visitor: &mut impl Visitor<'a>,
-) -> Read<()> {
+fn event<'a>(mut message: Message<'a>, facts: &mut SpanFacts, visitor: &mut impl Visitor<'a>) -> Read<()> {
     let (mut fields, mut attributes) = (EventFields::default(), Attributes::default());
     while let Some((field, wire_type)) = message.key()? {
         match field {
@@ -327,11 +322,7 @@ fn event<'a>(
     Ok(())
 }
 
-fn link<'a>(
-    mut message: Message<'a>,
-    facts: &mut SpanFacts,
-    visitor: &mut impl Visitor<'a>,
-) -> Read<()> {
+fn link<'a>(mut message: Message<'a>, facts: &mut SpanFacts, visitor: &mut impl Visitor<'a>) -> Read<()> {
     let (mut fields, mut attributes) = (LinkFields::default(), Attributes::default());
     while let Some((field, wire_type)) = message.key()? {
         match field {

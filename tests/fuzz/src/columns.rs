@@ -1,7 +1,7 @@
 //! The two ways from an object to the table: the columns of the hot path, beside rows by way of `prost`.
 
 use bytes::Bytes;
-use origin_consumer::columns::SpanColumns;
+use origin_consumer::columns::{SpanColumns, Unzip};
 use origin_consumer::rows::{RowsError, SpanRow, rows_of};
 use serde_json::{Map, Value as Json};
 use spillway_proto::notification::Notification;
@@ -25,7 +25,7 @@ pub fn check(body: &[u8]) {
         let [before, after] = &neighbours;
         let mut columns = SpanColumns::default();
         add(&mut columns, before).expect("the neighbour is well formed");
-        let added = columns.add_object(&notification, object.clone(), LIMITS);
+        let added = columns.add_object(&notification, object.clone(), LIMITS, &mut Unzip::default());
         assert_eq!(added.is_ok(), expected.is_ok(), "{added:?}, and by prost {expected:?}");
         add(&mut columns, after).expect("the neighbour is well formed");
         let mut rows = expected.unwrap_or_default();
@@ -37,7 +37,9 @@ pub fn check(body: &[u8]) {
         if valid > 0 {
             one_too_many(&mut columns, body, limits, valid as u32 + 1);
             columns.clear();
-            columns.add_object(&notification, object, LIMITS).expect("it was added before");
+            columns
+                .add_object(&notification, object, LIMITS, &mut Unzip::default())
+                .expect("it was added before");
             same(&columns, &rows[..valid]);
         }
     }
@@ -46,7 +48,8 @@ pub fn check(body: &[u8]) {
 /// An object that holds fewer spans than its name says leaves nothing behind.
 fn one_too_many(columns: &mut SpanColumns, body: &[u8], limits: SpanLimits, spans: u32) {
     let (notification, object) = object("acme", body, limits, spans);
-    let (before, refused) = (columns.len(), columns.add_object(&notification, object, LIMITS));
+    let (before, refused) =
+        (columns.len(), columns.add_object(&notification, object, LIMITS, &mut Unzip::default()));
     assert!(matches!(refused, Err(RowsError::Count { .. })), "{refused:?}");
     assert_eq!(columns.len(), before);
 }
@@ -84,12 +87,17 @@ fn columns_of(row: &SpanRow) -> Map<String, Json> {
 }
 
 fn add(columns: &mut SpanColumns, (notification, object): &(Notification, Bytes)) -> Result<(), RowsError> {
-    columns.add_object(notification, object.clone(), LIMITS)
+    columns.add_object(notification, object.clone(), LIMITS, &mut Unzip::default())
 }
 
 fn neighbour(tenant: &str) -> (Notification, Bytes) {
     let body = include_bytes!("../corpus/wire/every-field");
-    object(tenant, body, SpanLimits::default(), judge(body, &SpanLimits::default(), NOW).map_or(0, |v| v.accepted))
+    object(
+        tenant,
+        body,
+        SpanLimits::default(),
+        judge(body, &SpanLimits::default(), NOW).map_or(0, |v| v.accepted),
+    )
 }
 
 fn object(tenant: &str, body: &[u8], span_limits: SpanLimits, spans: u32) -> (Notification, Bytes) {

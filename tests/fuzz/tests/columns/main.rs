@@ -3,8 +3,8 @@
 mod requests;
 mod tangle;
 
-use prost::Message;
 use proptest::prelude::*;
+use prost::Message;
 use spillway_fuzz::columns::check;
 
 proptest! {

@@ -26,9 +26,8 @@ pub fn export_request() -> impl Strategy<Value = ExportTraceServiceRequest> {
             ScopeSpans { scope, spans, schema_url }
         },
     );
-    let resource = (option::of(resource()), text(), vec(scope, 0..3)).prop_map(
-        |(resource, schema_url, scope_spans)| ResourceSpans { resource, scope_spans, schema_url },
-    );
+    let resource = (option::of(resource()), text(), vec(scope, 0..3))
+        .prop_map(|(resource, schema_url, scope_spans)| ResourceSpans { resource, scope_spans, schema_url });
     vec(resource, 0..3).prop_map(|resource_spans| ExportTraceServiceRequest { resource_spans })
 }
 
