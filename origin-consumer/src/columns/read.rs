@@ -64,8 +64,8 @@ impl SpanColumns {
         let project = record.project.as_ref().map_or("", |project| project.as_str());
         let of_record = Scope {
             object: place(self.objects.len() - 1),
-            tenant: self.dictionaries.tenants.number(record.tenant.as_str()),
-            project: self.dictionaries.projects.number(project),
+            tenant: self.dictionaries.tenants.number(record.tenant.as_str().as_bytes()),
+            project: self.dictionaries.projects.number(project.as_bytes()),
             received_at: record.received_at.0.try_into().unwrap_or(i64::MAX),
             resource: 0,
             service: 0,
@@ -112,7 +112,7 @@ struct Reader<'c> {
 
 impl<'a> Visitor<'a> for Reader<'_> {
     #[inline]
-    fn attribute(&mut self, owner: Owner, key: &'a str, value: Value<'a>) {
+    fn attribute(&mut self, owner: Owner, key: &'a [u8], value: Value<'a>) {
         let columns = &mut *self.columns;
         let maps = match owner {
             Owner::Span => &mut columns.attributes,
@@ -120,7 +120,7 @@ impl<'a> Visitor<'a> for Reader<'_> {
             Owner::Link => &mut columns.links.attributes,
             Owner::Scope => &mut columns.scope_attributes,
             Owner::Resource => {
-                if key == "service.name" && self.service.is_none() {
+                if key == b"service.name" && self.service.is_none() {
                     self.service = Some(columns.dictionaries.services.number(&text_of(value)));
                 }
                 &mut columns.resource_attributes
@@ -129,11 +129,11 @@ impl<'a> Visitor<'a> for Reader<'_> {
         put_value(maps.pair(columns.dictionaries.keys.number(key)), value);
     }
 
-    fn resource(&mut self, schema_url: &'a str) {
+    fn resource(&mut self, schema_url: &'a [u8]) {
         let columns = &mut *self.columns;
         let dictionaries = &mut columns.dictionaries;
         let service = self.service.take();
-        self.scope.service = service.unwrap_or_else(|| dictionaries.services.number(""));
+        self.scope.service = service.unwrap_or_else(|| dictionaries.services.number(b""));
         self.scope.resource_schema_url = dictionaries.resource_schema_urls.number(schema_url);
         self.scope.resource = place(columns.resource_attributes.len());
         columns.resource_attributes.end();
@@ -142,8 +142,8 @@ impl<'a> Visitor<'a> for Reader<'_> {
     fn scope(&mut self, scope: ScopeFields<'a>) {
         let columns = &mut *self.columns;
         self.scope.schema_url = columns.dictionaries.scope_schema_urls.number(scope.schema_url);
-        columns.scope_names.push(scope.name.as_bytes());
-        columns.scope_versions.push(scope.version.as_bytes());
+        columns.scope_names.push(scope.name);
+        columns.scope_versions.push(scope.version);
         columns.scope_attributes.end();
         columns.scopes.push(self.scope);
     }
@@ -159,7 +159,7 @@ impl<'a> Visitor<'a> for Reader<'_> {
         let links = &mut self.columns.links;
         links.trace_id.push(hex::encode(link.trace_id).as_bytes());
         links.span_id.push(hex::encode(link.span_id).as_bytes());
-        links.trace_state.push(link.trace_state.as_bytes());
+        links.trace_state.push(link.trace_state);
         links.attributes.end();
     }
 
@@ -179,11 +179,11 @@ impl<'a> Visitor<'a> for Reader<'_> {
         columns.trace_id.push(id(span.trace_id));
         columns.span_id.push(id(span.span_id));
         columns.parent_span_id.push(id(span.parent_span_id));
-        columns.trace_state.push(span.trace_state.as_bytes());
+        columns.trace_state.push(span.trace_state);
         columns.name.push(columns.dictionaries.names.number(span.name));
-        columns.kind.push(columns.dictionaries.kinds.number(kind_name(kind)));
-        columns.status_code.push(columns.dictionaries.status_codes.number(status_name(status)));
-        columns.status_message.push(span.status_message.as_bytes());
+        columns.kind.push(columns.dictionaries.kinds.number(kind_name(kind).as_bytes()));
+        columns.status_code.push(columns.dictionaries.status_codes.number(status_name(status).as_bytes()));
+        columns.status_message.push(span.status_message);
         columns.flags.push(span.flags);
         columns.dropped_attributes.push(span.dropped_attributes);
         columns.dropped_events.push(span.dropped_events);
@@ -199,9 +199,9 @@ fn id<const BYTES: usize>(bytes: &[u8]) -> [u8; BYTES] {
     bytes.try_into().unwrap_or([0; BYTES])
 }
 
-fn text_of(value: Value<'_>) -> String {
+fn text_of(value: Value<'_>) -> Vec<u8> {
     let mut written = Vec::new();
     put_value(&mut written, value);
     let length_bytes = written.iter().take_while(|byte| **byte >= 0x80).count() + 1;
-    String::from_utf8(written.split_off(length_bytes)).unwrap_or_default()
+    written.split_off(length_bytes)
 }

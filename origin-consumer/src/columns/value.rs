@@ -17,7 +17,7 @@ const WITHOUT_EXPONENT: std::ops::Range<f64> = 1e-5..1e15;
 pub(super) fn put_value(out: &mut Vec<u8>, value: Value<'_>) {
     match value {
         Value::None => put_text(out, b""),
-        Value::Text(text) => put_text(out, text.as_bytes()),
+        Value::Text(text) => put_text(out, text),
         Value::Bool(true) => put_text(out, b"true"),
         Value::Bool(false) => put_text(out, b"false"),
         Value::Int(int) => put_text(out, itoa::Buffer::new().format(int).as_bytes()),

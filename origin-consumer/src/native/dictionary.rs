@@ -20,14 +20,14 @@ pub struct Dictionary {
 impl Dictionary {
     /// The number of a text, which is a new one if it was not there.
     #[inline]
-    pub fn number(&mut self, text: &str) -> u32 {
+    pub fn number(&mut self, text: &[u8]) -> u32 {
         if let Some(&guess) = self.followers.get(self.last as usize)
-            && text_at(&self.bytes, &self.ends, guess) == text.as_bytes()
+            && text_at(&self.bytes, &self.ends, guess) == text
         {
             self.last = guess;
             return guess;
         }
-        self.look_up(text.as_bytes())
+        self.look_up(text)
     }
 
     fn look_up(&mut self, text: &[u8]) -> u32 {
@@ -102,15 +102,15 @@ mod tests {
     fn a_text_has_one_number_whatever_came_before_it() {
         let mut dictionary = Dictionary::default();
         let numbers: Vec<_> =
-            ["b", "", "a", "b", "", "b", "b", "a", ""].map(|text| dictionary.number(text)).into();
+            ["b", "", "a", "b", "", "b", "b", "a", ""].map(|text| dictionary.number(text.as_bytes())).into();
         assert_eq!(numbers, [0, 1, 2, 0, 1, 0, 0, 2, 1]);
         assert_eq!(dictionary.ranks(), [2, 0, 1]);
         dictionary.clear();
-        assert_eq!(dictionary.number("a"), 0);
+        assert_eq!(dictionary.number(b"a"), 0);
         let many: Vec<_> = (0..1_000).map(|number: u32| format!("text {number}")).collect();
         for _ in 0..2 {
             for (number, text) in (1..).zip(&many) {
-                assert_eq!(dictionary.number(text), number);
+                assert_eq!(dictionary.number(text.as_bytes()), number);
                 assert_eq!(dictionary.text(number), text.as_bytes());
             }
         }

@@ -190,9 +190,9 @@ fn shared_of<'a, V: Visitor<'a>>(
 #[derive(Default)]
 struct SharedFacts<'a> {
     attributes: Attributes,
-    name: &'a str,
-    version: &'a str,
-    schema_url: &'a str,
+    name: &'a [u8],
+    version: &'a [u8],
+    schema_url: &'a [u8],
 }
 
 fn resource<'a>(

@@ -4,13 +4,13 @@
 /// those of its first scope before [`Visitor::scope`], then those of that scope's first span, of its events and of its links
 /// (which may stand between the span's own) before [`Visitor::span`], and so on.
 ///
-/// All text is UTF-8, and of a field that is there twice the last one holds, as `prost` has it.
+/// Text is bytes that are UTF-8. Of a field that is there twice the last one holds, as `prost` has it.
 pub trait Visitor<'a> {
     /// An attribute of the next `owner` that is told.
-    fn attribute(&mut self, _owner: Owner, _key: &'a str, _value: Value<'a>) {}
+    fn attribute(&mut self, _owner: Owner, _key: &'a [u8], _value: Value<'a>) {}
 
     /// A resource, with its schema URL: that of the scopes that follow.
-    fn resource(&mut self, _schema_url: &'a str) {}
+    fn resource(&mut self, _schema_url: &'a [u8]) {}
 
     /// A scope: that of the spans that follow.
     fn scope(&mut self, _scope: ScopeFields<'a>) {}
@@ -45,8 +45,8 @@ pub enum Owner {
 pub enum Value<'a> {
     /// None, or an index into a dictionary, which OTLP has none of.
     None,
-    /// Text.
-    Text(&'a str),
+    /// Text, which is UTF-8.
+    Text(&'a [u8]),
     /// True or false.
     Bool(bool),
     /// A number.
@@ -63,9 +63,9 @@ pub enum Value<'a> {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[expect(missing_docs, reason = "opentelemetry/proto/common/v1/common.proto has them")]
 pub struct ScopeFields<'a> {
-    pub name: &'a str,
-    pub version: &'a str,
-    pub schema_url: &'a str,
+    pub name: &'a [u8],
+    pub version: &'a [u8],
+    pub schema_url: &'a [u8],
 }
 
 /// A span, without what is told apart; times are nanoseconds since the Unix epoch, and 0 where there is none.
@@ -75,13 +75,13 @@ pub struct SpanFields<'a> {
     pub trace_id: &'a [u8],
     pub span_id: &'a [u8],
     pub parent_span_id: &'a [u8],
-    pub trace_state: &'a str,
-    pub name: &'a str,
+    pub trace_state: &'a [u8],
+    pub name: &'a [u8],
     pub kind: i32,
     pub start_unix_nano: u64,
     pub end_unix_nano: u64,
     pub status_code: i32,
-    pub status_message: &'a str,
+    pub status_message: &'a [u8],
     pub flags: u32,
     pub dropped_attributes: u32,
     pub dropped_events: u32,
@@ -93,7 +93,7 @@ pub struct SpanFields<'a> {
 #[expect(missing_docs, reason = "opentelemetry/proto/trace/v1/trace.proto has them")]
 pub struct EventFields<'a> {
     pub time_unix_nano: u64,
-    pub name: &'a str,
+    pub name: &'a [u8],
 }
 
 /// A link.
@@ -102,5 +102,5 @@ pub struct EventFields<'a> {
 pub struct LinkFields<'a> {
     pub trace_id: &'a [u8],
     pub span_id: &'a [u8],
-    pub trace_state: &'a str,
+    pub trace_state: &'a [u8],
 }

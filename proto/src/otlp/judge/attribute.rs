@@ -30,14 +30,14 @@ pub(super) fn attribute<'a>(
 }
 
 struct KeyValue<'a> {
-    key: &'a str,
+    key: &'a [u8],
     value: Value<'a>,
     /// What the value counts.
     value_bytes: usize,
 }
 
 fn key_value(mut message: Message<'_>) -> Read<KeyValue<'_>> {
-    let (whole, mut key, mut value) = (message.rest(), "", Met::default());
+    let (whole, mut key, mut value) = (message.rest(), b"".as_slice(), Met::default());
     while let Some((field, wire_type)) = message.key()? {
         match field {
             1 => key = message.text(wire_type, "key")?,
