@@ -1,20 +1,16 @@
-//! Objects as the edge stores them, of requests of 100 to 500 spans.
+//! Objects of requests of 100 to 500 spans.
 
 use std::fmt;
 
 use anyhow::Result;
-use bytes::Bytes;
 use clap::ValueEnum;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use origin_consumer::objects::Bucket;
 use prost::Message;
 use serde::Serialize;
-use spillway_bench::payloads::{Generator, gzipped};
-use spillway_proto::notification::Notification;
-use spillway_proto::otlp::{Compression, SpanLimits};
-use spillway_proto::record::ObjectRecord;
-use spillway_proto::trace_context::TraceContext;
-use spillway_proto::{ObjectId, ObjectKey, Sha256Digest, TenantId, UnixMillis};
+use spillway_bench::objects::{Object, object};
+use spillway_bench::payloads::Generator;
+use spillway_proto::UnixMillis;
 use ulid::Ulid;
 
 const SEED: u64 = 6;
@@ -41,18 +37,6 @@ impl fmt::Display for Shape {
     }
 }
 
-/// An object, and what the edge notifies of it.
-#[derive(Clone)]
-pub struct Object {
-    pub notification: Notification,
-    /// As it lies in the bucket: its payload is compressed by gzip.
-    pub stored: Bytes,
-    /// The same with its payload as it is.
-    pub plain: Bytes,
-    /// The payload as it is.
-    pub payload: Bytes,
-}
-
 /// Objects of so many spans together.
 pub fn make(shape: Shape, spans: usize) -> Result<Vec<Object>> {
     let (mut generator, mut objects, mut left) = (Generator::new(SEED), Vec::new(), spans);
@@ -64,41 +48,11 @@ pub fn make(shape: Shape, spans: usize) -> Result<Vec<Object>> {
             Shape::Tiny => generator.tiny_request(spans),
         };
         let tenant = format!("tenant-{}", generator.below(TENANTS)).parse()?;
-        objects.push(object(tenant, request.encode_to_vec().into(), u32::try_from(spans)?)?);
+        let (payload, id) = (request.encode_to_vec().into(), Ulid::generate());
+        let received_at = UnixMillis(id.timestamp_ms());
+        objects.push(object(tenant, payload, u32::try_from(spans)?, received_at, id.random())?);
     }
     Ok(objects)
-}
-
-fn object(tenant: TenantId, payload: Bytes, spans: u32) -> Result<Object> {
-    let id = Ulid::generate();
-    let received_at = UnixMillis(id.timestamp_ms());
-    let record = |compression, payload| ObjectRecord {
-        tenant: tenant.clone(),
-        key_id: "k1".parse().expect("a key's id"),
-        project: None,
-        received_at,
-        span_limits: SpanLimits::default(),
-        compression,
-        payload,
-        trace_context: TraceContext::root([1; 16], [2; 8]),
-    };
-    let compressed = Bytes::from(gzipped(&payload)?);
-    let stored = Bytes::from(record(Compression::Gzip, compressed).to_object());
-    let plain = Bytes::from(record(Compression::Identity, payload.clone()).to_object());
-    let object_id = ObjectId::of(&tenant, &Sha256Digest::of(&payload));
-    let notification = Notification {
-        object_key: ObjectKey::new(received_at, id.random(), object_id, spans),
-        tenant: tenant.clone(),
-        bytes: stored.len() as u64,
-        payload_bytes: payload.len() as u64,
-        sha256: Sha256Digest::of(&stored),
-        received_at_unix_ms: received_at,
-        stored_at_unix_ms: received_at,
-        trace_context: TraceContext::root([1; 16], [2; 8]),
-        parent_span_id: None,
-        edge_reports_span: false,
-    };
-    Ok(Object { notification, stored, plain, payload })
 }
 
 /// Puts all of them into the bucket.

@@ -11,12 +11,13 @@ use origin_consumer::insert::{self, BatchRows, Before, Rows};
 use origin_consumer::native::Compressor;
 use origin_consumer::rows::rows_of;
 use spillway_bench::cpu;
+use spillway_bench::objects::Object;
 use spillway_proto::otlp::{DecompressLimits, SpanLimits, decompress, judge};
 use spillway_proto::record::records_of;
 use tokio::task::block_in_place;
 use ulid::Ulid;
 
-use crate::objects::{Object, batches};
+use crate::objects::batches;
 use crate::report::Turn;
 use crate::rig::Rig;
 

@@ -10,11 +10,11 @@ use origin_consumer::objects::Objects;
 use origin_consumer::queue::Queue;
 use origin_consumer::telemetry::Telemetry;
 use spillway_bench::cpu;
+use spillway_bench::objects::Object;
 use spillway_proto::UnixMillis;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
-use crate::objects::Object;
 use crate::report::Turn;
 use crate::rig::Rig;
 

@@ -100,7 +100,12 @@ impl Generator {
     pub fn new(seed: u64) -> Self {
         // The times alone are of today: the edge may refuse spans of another age. They take the same bytes always.
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self { chance: SplitMix64(seed), now: u64::try_from(now.as_nanos()).unwrap_or_default() }
+        Self::at(seed, u64::try_from(now.as_nanos()).unwrap_or_default())
+    }
+
+    /// One whose spans lie in the ten seconds before `now`, in nanoseconds since the Unix epoch.
+    pub fn at(seed: u64, now: u64) -> Self {
+        Self { chance: SplitMix64(seed), now }
     }
 
     /// A number below `end`.
