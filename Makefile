@@ -10,6 +10,7 @@
 #   make bench-edge        what a request costs the edge in CPU (docs/BENCHMARKS.md); with SHORT=1, only that it works
 #   make bench-queue       how many objects the ledger takes and hands out in a second (docs/BENCHMARKS.md); SHORT=1 likewise
 #   make bench-schema      what each part of the table costs ClickHouse, and what the usual questions take; SHORT=1 likewise
+#   make bench-consumer    what a span costs the consumer and ClickHouse in CPU (docs/BENCHMARKS.md); SHORT=1 likewise
 #   make check             what CI checks before the tests: format, clippy (native and wasm32), rustdoc, licences
 #
 # Tools are kept outside of the checkout, in SPILLWAY_CACHE (default: ~/.cache/spillway).
@@ -17,7 +18,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test interop crash faults fuzz bench-edge bench-queue bench-schema check fmt lint lint-wasm doc deny \
+.PHONY: help setup build run test interop crash faults fuzz bench-edge bench-queue bench-schema bench-consumer check fmt lint lint-wasm doc deny \
 	no-failpoints audit clean
 
 # Runs what follows with the tools that `setup` found or installed.
@@ -84,6 +85,14 @@ bench-schema: setup ## measure what each part of the table costs
 	@echo "bench-schema: compiling it (minutes the first time)"
 	@cargo build --quiet --workspace --bin bench-schema --bin origin-consumer $(if $(SHORT),,--release)
 	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/$(if $(SHORT),debug,release)/bench-schema" $(if $(SHORT),--short) $(BENCH_FLAGS)
+
+# The bucket is Miniflare's, which wants the Worker to be built.
+bench-consumer: export SPILLWAY_WITH_ENGINE := 1
+bench-consumer: setup ## measure the CPU time of a span, by the wire and by prost
+	@deploy/local/build-edge.sh
+	@echo "bench-consumer: compiling it (minutes the first time)"
+	@cargo build --quiet --package origin-consumer --package spillway-bench --bin origin-consumer --bin bench-consumer $(if $(SHORT),,--release)
+	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/$(if $(SHORT),debug,release)/bench-consumer" $(if $(SHORT),--short) $(BENCH_FLAGS)
 
 check: fmt lint lint-wasm doc deny no-failpoints
 

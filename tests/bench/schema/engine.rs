@@ -1,12 +1,12 @@
 //! A ClickHouse of our own, what it is asked, and the CPU time that it uses.
 
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use local_stack::engine::{Engine, Source};
 use serde::Deserialize;
+use spillway_bench::cpu;
 use tempfile::TempDir;
 
 const SETTINGS: &str = "max_threads=2&wait_end_of_query=1&async_insert=0&use_query_condition_cache=0";
@@ -85,20 +85,6 @@ impl Server {
     /// CPU seconds that the server has used, merges included.
     pub fn cpu_seconds(&mut self) -> Result<f64> {
         let process = self.engine.process().context("the server is not ours")?.id();
-        let ticks: u64 =
-            fs::read_dir("/proc")?.flatten().filter_map(|entry| ticks_in(&entry.path(), process)).sum();
-        Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+        Ok(cpu::of_group(process)?.as_secs_f64())
     }
-}
-
-/// `utime` and `stime` of a process, where it is one of the group.
-fn ticks_in(process: &Path, group: u32) -> Option<u64> {
-    let stat = fs::read_to_string(process.join("stat")).ok()?;
-    let (_, fields) = stat.rsplit_once(')')?;
-    let fields: Vec<&str> = fields.split_whitespace().collect();
-    let number = |field: usize| fields.get(field)?.parse::<u64>().ok();
-    if number(2)? != u64::from(group) {
-        return None;
-    }
-    Some(number(11)? + number(12)?)
 }

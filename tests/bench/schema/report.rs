@@ -1,10 +1,10 @@
 //! The tables, and what goes into the file.
 
 use std::fmt;
-use std::fs;
 
 use anyhow::Result;
 use serde::Serialize;
+use spillway_bench::cpu;
 
 use crate::Plan;
 use crate::costs::Cost;
@@ -31,10 +31,7 @@ impl Report {
         costs: Vec<Cost>,
         questions: Vec<Answers>,
     ) -> Result<Self> {
-        let about = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let line = about.lines().find(|line| line.starts_with("model name"));
-        let processor = line.and_then(|line| Some(line.split_once(':')?.1.trim().to_owned()));
-        let processor = processor.unwrap_or_else(|| "unknown".to_owned());
+        let processor = cpu::name().unwrap_or_else(|| "unknown".to_owned());
         let cores = std::thread::available_parallelism()?.get();
         Ok(Self { short, plan, processor, cores, clickhouse, costs, questions })
     }

@@ -51,3 +51,24 @@ fn a_short_run_measures_every_table_and_asks_every_question() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_short_run_takes_spans_through_both_ways() -> Result<()> {
+    let folder = TempDir::new()?;
+    let file = folder.path().join("figures.json");
+    let run = Command::new(env!("CARGO_BIN_EXE_bench-consumer"))
+        .arg("--short")
+        .arg("--json")
+        .arg(&file)
+        .output()?;
+    ensure!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let figures: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
+    let rows = figures["figures"].as_array().cloned().unwrap_or_default();
+    let of_both = rows.iter().filter(|row| {
+        row["by_wire"].as_array().map(Vec::len) == Some(1)
+            && row["by_prost"].as_array().map(Vec::len) == Some(1)
+    });
+    // Of each shape: gunzip, decoding, the insert, the whole consumer, and ClickHouse twice.
+    assert_eq!(of_both.count(), 2 * 6);
+    Ok(())
+}
