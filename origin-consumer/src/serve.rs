@@ -121,7 +121,8 @@ pub async fn serve(config: &Config, parts: Parts, stop: CancellationToken) -> Re
     let paths = monitor_paths(Arc::new(monitor));
     if parts.origin {
         let origin = shared.start_origin(config, &mut tasks, &stop)?;
-        listen(config.http.listen, paths.merge(origin_paths(origin)), "http.listen", stop.clone()).await?;
+        let paths = paths.merge(origin_paths(origin, &config.http));
+        listen(config.http.listen, paths, "http.listen", stop.clone()).await?;
     } else if let Some(address) = config.consumer.listen {
         drop(shared);
         listen(address, paths, "consumer.listen", stop.clone()).await?;

@@ -24,8 +24,12 @@ pub fn of_process(id: u32) -> Result<Duration> {
 
 /// What the processes of a group use that still run, of which `leader` is the first.
 pub fn of_group(leader: u32) -> Result<Duration> {
-    let stats = fs::read_dir("/proc")?.flatten().filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok());
-    Ok(of_ticks(stats.filter(|stat| field(stat, 5) == Some(leader.into())).filter_map(|stat| ticks(&stat)).sum()))
+    let stats = fs::read_dir("/proc")?
+        .flatten()
+        .filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok());
+    Ok(of_ticks(
+        stats.filter(|stat| field(stat, 5) == Some(leader.into())).filter_map(|stat| ticks(&stat)).sum(),
+    ))
 }
 
 /// The processor's name.
