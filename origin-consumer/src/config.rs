@@ -266,6 +266,7 @@ impl Config {
 
     /// Whether the origin can run with it.
     pub fn check_origin(&self) -> Result<(), ConfigError> {
+        self.http.check()?;
         self.notify.check()?;
         self.queue_pull.check(&self.cloudflare)?;
         self.telemetry.check()
@@ -329,6 +330,9 @@ mod tests {
             ("\"another secret\"", "12345678", "clickhouse.password"),
             ("\"another secret\"", "\"hunter2", "line "),
             ("[\"0123456789abcdef0123456789abcdef\"]", "\"hunter2\"", "notify.signing_keys"),
+            ("[clickhouse]", "[http]\nnotify_paths = [\"notify\"]\n[clickhouse]", "http.notify_paths"),
+            ("[clickhouse]", "[http]\nnotify_paths = [\"/metrics\"]\n[clickhouse]", "http.notify_paths"),
+            ("[clickhouse]", "[http]\nnotify_paths = [\"/a\", \"/a\"]\n[clickhouse]", "http.notify_paths"),
             ("[clickhouse]", "[consumer]\nworkers = 0\n[clickhouse]", "consumer.workers"),
             ("[clickhouse]", "[consumer]\nworkers = \"many\"\n[clickhouse]", "consumer.workers"),
         ] {

@@ -19,6 +19,9 @@ use origin_consumer::serve::{Parts, ServeError, open_queue_of_service, serve};
 use origin_consumer::shutdown;
 use tracing_subscriber::EnvFilter;
 
+#[global_allocator]
+static ALLOCATOR: origin_consumer::Allocator = origin_consumer::ALLOCATOR;
+
 /// Takes signed notifications, and brings the objects that they name into ClickHouse, every span once.
 #[derive(Parser)]
 #[command(version, about, after_help = CONFIGURATION)]

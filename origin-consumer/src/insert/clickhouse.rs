@@ -1,6 +1,7 @@
 //! `otel_traces` in ClickHouse, over HTTP.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clickhouse::error::Error;
@@ -10,14 +11,17 @@ use spillway_proto::{ObjectKey, UnixMillis};
 use tokio::time::Instant;
 use ulid::Ulid;
 
-use super::{BatchRows, Insert, SpanSink};
+use super::native::{frames, statement};
+use super::rows::{BatchRows, Rows};
+use super::schema::{self, SchemaError};
+use super::{Insert, SpanSink};
 use crate::clickhouse::ClickHouseConfig;
+use crate::columns::SpanColumns;
 use crate::queue::Lease;
 use crate::rows::SpanRow;
-use crate::time::now;
+use crate::time::{MINUTE_MS, now};
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
-const MINUTE_MS: u64 = 60_000;
 /// How long the server may be silent while it takes rows, and after the last one.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long it may take to answer a question.
@@ -43,6 +47,9 @@ pub enum TableError {
         /// Than this.
         at_most: Duration,
     },
+    /// The thread that writes a block ended without it.
+    #[error("the writer of a block ended before it")]
+    Writer,
     /// Whoever holds the batch by now may have stored it under other tokens.
     #[error("the lease on batch {0} was over before its rows were sent")]
     LeaseOver(Ulid),
@@ -149,6 +156,11 @@ impl SpanTable {
         in_time("the deletion", self.end_timeout, delete.execute()).await
     }
 
+    /// An error unless the table has every column that is written, of its type.
+    pub async fn check(&self) -> Result<(), SchemaError> {
+        schema::check(&self.table, &self.columns().await?)
+    }
+
     /// The table's columns, by name.
     pub async fn columns(&self) -> Result<BTreeMap<String, String>, TableError> {
         let sql = "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = ?";
@@ -193,6 +205,42 @@ impl SpanTable {
         Ok(found.into_iter().filter_map(|key| key.parse().ok()).collect())
     }
 
+    async fn insert_columns(
+        &self,
+        client: Client,
+        columns: &Arc<SpanColumns>,
+        spans: Vec<u32>,
+    ) -> Result<(), TableError> {
+        let mut into =
+            statement(client, &self.table).with_timeouts(Some(SEND_TIMEOUT), Some(self.end_timeout));
+        let mut frames = frames(Arc::clone(columns), spans);
+        let mut next = frames.next().await?;
+        self.check_lease()?;
+        while let Some(frame) = next {
+            next = frames.next().await?;
+            if next.is_none() {
+                // Before what makes the insert whole.
+                self.check_lease()?;
+            }
+            into.send(frame).await?;
+        }
+        Ok(into.end().await?)
+    }
+
+    async fn insert_each(&self, client: &Client, rows: &[SpanRow], which: &[u32]) -> Result<(), TableError> {
+        // It asks for the columns first.
+        let into =
+            in_time("the list of columns", QUERY_TIMEOUT, client.insert::<SpanRow>(&self.table)).await?;
+        let mut into = into.with_timeouts(Some(SEND_TIMEOUT), Some(self.end_timeout));
+        // Before the first row, with which a large insert begins, and before the last, with which a small one does.
+        self.check_lease()?;
+        for row in which {
+            into.write(&rows[*row as usize]).await?;
+        }
+        self.check_lease()?;
+        Ok(into.end().await?)
+    }
+
     fn trace_times(&self) -> String {
         format!("{}_trace_id_ts", self.table)
     }
@@ -213,17 +261,10 @@ impl SpanSink for SpanTable {
             .clone()
             .with_setting("insert_deduplication_token", insert.token)
             .with_setting("query_id", insert.query_id);
-        // It asks for the columns first.
-        let into =
-            in_time("the list of columns", QUERY_TIMEOUT, client.insert::<SpanRow>(&self.table)).await?;
-        let mut into = into.with_timeouts(Some(SEND_TIMEOUT), Some(self.end_timeout));
-        // Before the first row, with which a large insert begins, and before the last, with which a small one does.
-        self.check_lease()?;
-        for row in insert.rows {
-            into.write(row).await?;
+        match &insert.batch.rows {
+            Rows::Columns(columns) => self.insert_columns(client, columns, insert.rows).await,
+            Rows::Each(rows) => self.insert_each(&client, rows, &insert.rows).await,
         }
-        self.check_lease()?;
-        Ok(into.end().await?)
     }
 
     async fn end_inserts(&self, query_ids: &str) -> Result<(), TableError> {
@@ -292,10 +333,10 @@ impl SpanSink for SpanTable {
         if !self.has_trace_times().await? {
             return Ok(());
         }
-        let mut times: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
-        for row in batch.rows() {
-            let second = u32::try_from(row.timestamp / NANOS_PER_SECOND).unwrap_or(u32::MAX);
-            let (start, end) = times.entry(&row.trace_id).or_insert((second, second));
+        let mut times: BTreeMap<String, (u32, u32)> = BTreeMap::new();
+        for row in batch.all() {
+            let second = u32::try_from(batch.rows.timestamp(row) / NANOS_PER_SECOND).unwrap_or(u32::MAX);
+            let (start, end) = times.entry(batch.rows.trace_id(row)).or_insert((second, second));
             (*start, *end) = ((*start).min(second), (*end).max(second));
         }
         // Any number of days at once: what is written twice here counts once.
@@ -304,8 +345,8 @@ impl SpanSink for SpanTable {
         let insert = client.insert::<TraceTime<'_>>(&table);
         let insert = in_time("the list of columns", QUERY_TIMEOUT, insert).await?;
         let mut insert = insert.with_timeouts(Some(SEND_TIMEOUT), Some(self.end_timeout));
-        for (trace_id, (start, end)) in times {
-            insert.write(&TraceTime { trace_id, start, end }).await?;
+        for (trace_id, (start, end)) in &times {
+            insert.write(&TraceTime { trace_id, start: *start, end: *end }).await?;
         }
         Ok(insert.end().await?)
     }

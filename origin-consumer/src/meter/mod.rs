@@ -13,11 +13,11 @@ use spillway_proto::UnixMillis;
 
 pub use cause::Cause;
 pub use command::{MeterArgs, MeterError, run};
-pub use watch::Watch;
+pub use watch::{Arrivals, Watch};
 
 use crate::queue::{KnownRoute, MinuteCounts, Missing, Queue, QueueError};
 use crate::route::{RouteChange, latest_change};
-use crate::time::{after, before};
+use crate::time::{after, before, minute_of};
 
 /// The alert looks back so far.
 const ALERT_WINDOW: Duration = Duration::from_secs(300);
@@ -121,7 +121,7 @@ impl Report {
         grace: Duration,
         now: UnixMillis,
     ) -> Result<Self, QueueError> {
-        let end = UnixMillis(now.0 - now.0 % 60_000 + 60_000);
+        let end = after(minute_of(now), MINUTE);
         let counts = queue.minutes(before(end, MINUTE * range.minutes), end).await?;
         let alert = Alert::read(queue, grace, now).await?;
         let mut by_minute: BTreeMap<UnixMillis, BTreeMap<String, MinuteCounts>> = BTreeMap::new();

@@ -157,7 +157,7 @@ impl Queue {
         let read = move |session: &mut dyn Session| {
             let sql = "SELECT object_key, state, source, notified_at_ms FROM objects
                        WHERE received_minute_ms >= $1 AND notification LIKE $2";
-            let minute = super::intake::minute_of(from).0;
+            let minute = crate::time::minute_of(from).0;
             let row = session.query_one(sql, values![minute, wanted.as_str()])?;
             row.map(|row| {
                 Ok(TracedObject {

@@ -24,6 +24,7 @@ CREATE TABLE objects (
     enqueued_at_ms     BIGINT NOT NULL,
     ended_at_ms        BIGINT,
     batch_id           TEXT,
+    shorts             BIGINT NOT NULL DEFAULT 0, -- times that the audit has found spans of it missing
     reason             TEXT,              -- why it is dead, or what the audit has found
     copied             BIGINT NOT NULL DEFAULT 0  -- 1: dead, and its copy lies under dlq/
 );
@@ -111,8 +112,8 @@ CREATE TABLE chores (
     leased_until_ms BIGINT NOT NULL
 );
 
--- Single numbers: the schema's version, from when on the ledger is whole, how far the sweep has come, when the
--- route changed and the last canary came.
+-- Single numbers: the schema's version, from when on the ledger is whole, when it was last in use, how far the sweep has come,
+-- when the route changed and the last canary came.
 CREATE TABLE marks (
     mark  TEXT PRIMARY KEY,
     value BIGINT NOT NULL
