@@ -138,7 +138,7 @@ async fn a_probe_is_answered_with_the_way_that_it_came_and_only_the_canarys_coun
 #[tokio::test]
 async fn the_canary_goes_the_whole_way() -> Result<()> {
     let stack = TestStack::start().await?;
-    let cron = format!("{}/cdn-cgi/handler/scheduled", stack.edge.url);
+    let cron = format!("{}/cdn-cgi/local/scheduled", stack.edge.url);
     let answer = http::client().get(cron).send().await?;
     ensure!(answer.status().is_success(), "{}", answer.status());
     let canaries = "SELECT count() FROM otel_traces WHERE ServiceName = 'spillway-canary' \

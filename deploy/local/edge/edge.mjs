@@ -81,7 +81,7 @@ const miniflare = new Miniflare(
     host: "127.0.0.1",
     port: config.port,
     cf: false,
-    // For crons: GET /cdn-cgi/handler/scheduled calls the Worker's.
+    // For crons: GET /cdn-cgi/local/scheduled calls the Worker's.
     unsafeTriggerHandlers: true,
     resourcePersistencePath: config.persist,
     workers: [
