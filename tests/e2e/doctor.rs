@@ -457,7 +457,7 @@ async fn a_permission_that_is_missing_is_named_and_the_rest_is_examined() -> Res
 async fn what_cannot_be_checked_ends_with_its_own_code() -> Result<()> {
     let api = CloudflareApi::start().await?;
     for (field, value, named) in [
-        ("DOCTOR_TOKEN", "another-token", "does not have the permission"),
+        ("DOCTOR_TOKEN", "another-token", "does not know the token"),
         ("DOCTOR_TOKEN", "", "cloudflare.doctor_token"),
         ("ZONE_ID", "", "cloudflare.zone_id"),
         ("ZONE_ID", "00000000000000000000000000000000", "9109"),

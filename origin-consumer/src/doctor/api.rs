@@ -406,7 +406,12 @@ impl Api {
 /// For what could not be read, with the permission that it wants.
 pub fn unread(what: &str, permission: Permission, error: &ApiError) -> Finding {
     let name = permission.name();
-    let (why, todo) = if error.is_denied() {
+    let (why, todo) = if error.status() == Some(StatusCode::UNAUTHORIZED) {
+        (
+            "the API does not know the token".to_owned(),
+            format!("set cloudflare.doctor_token to a token that is active, and has the permission {name}"),
+        )
+    } else if error.is_denied() {
         (
             format!("the API token does not have the permission {name}, or not for this zone and account"),
             format!(
