@@ -6,7 +6,8 @@
 #   make interop           real exporters in every case, with a table of what they do; a short form is in `make test`
 #   make crash             kill parts at random, and count what is lost and doubled (docs/CRASH.md); KILLS=200 for longer
 #   make faults            each fault at each step, with a table of what comes of it (docs/FAULTS.md); FAULTS=text: those only
-#   make incident          the firewall in the middle: each fix, each way of the platform (docs/INCIDENT.md)
+#   make incident          the firewall in the middle: each fix, each way of the platform (docs/INCIDENT.md);
+#                          RULES=FILE,...: with rulesets of your own, as Cloudflare's API has them
 #   make fuzz              look for inputs that a parser fails on; FUZZ_SECONDS=600 make fuzz for longer
 #   make bench-edge        what a request costs the edge in CPU (docs/BENCHMARKS.md); with SHORT=1, only that it works
 #   make bench-queue       how many objects the ledger takes and hands out in a second (docs/BENCHMARKS.md); SHORT=1 likewise
@@ -27,7 +28,7 @@ SHELL := /bin/bash
 with_tools := . "$$(deploy/local/setup.sh --print-env-file)";
 
 help: ## show this
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 16
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 17
 
 setup: ## install what is missing
 	@deploy/local/setup.sh $(setup_options)
@@ -67,7 +68,7 @@ faults: build ## each fault at each step; writes docs/FAULTS.md
 incident: export SPILLWAY_WITH_ENGINE := 1
 incident: setup_options := --for-tests
 incident: build ## the firewall in the middle; writes docs/INCIDENT.md
-	@$(with_tools) cargo test --workspace --test incident -- --ignored --nocapture
+	@$(with_tools) cargo test --workspace --test incident -- --ignored --nocapture $(if $(RULES),with_other_rules,the_whole_table)
 
 # The checks themselves run over all known inputs in `make test`.
 fuzz: ## search for inputs that a parser fails on
