@@ -3,9 +3,13 @@
 use std::fs;
 
 use anyhow::Result;
+use spillway_proto::UnixMillis;
+use spillway_proto::notification::{CONTENT_TYPE, Notification};
+use spillway_proto::signature::{HEADER, sign};
 use spillway_tests::bucket::Bucket;
 use spillway_tests::export::Export;
 use spillway_tests::metrics::await_metric;
+use spillway_tests::notification::{now, stored_at};
 use spillway_tests::replay::{replay, replay_until_abort, replay_with};
 use spillway_tests::stack::{ARRIVAL, TestStack};
 
@@ -183,7 +187,7 @@ async fn a_ledger_that_was_lost_is_filled_again_and_nothing_is_doubled() -> Resu
 #[tokio::test]
 async fn a_resend_of_what_a_lost_ledger_knew_is_not_stored_besides_it() -> Result<()> {
     let mut stack = TestStack::start().await?;
-    let payload = Export::new(3).request().encode_to_vec();
+    let payload = Export::new(3).body()?;
     let minute_ago = UnixMillis(now().0 - 60_000);
     let bucket = Bucket::of(&stack);
     let (first, object) = stored_at(&payload, 3, minute_ago)?;
