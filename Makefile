@@ -6,9 +6,12 @@
 #   make interop           real exporters in every case, with a table of what they do; a short form is in `make test`
 #   make crash             kill parts at random, and count what is lost and doubled (docs/CRASH.md); KILLS=200 for longer
 #   make faults            each fault at each step, with a table of what comes of it (docs/FAULTS.md); FAULTS=text: those only
+#   make incident          the firewall in the middle: each fix, each way of the platform (docs/INCIDENT.md);
+#                          RULES=FILE,...: with rulesets of your own, as Cloudflare's API has them
 #   make fuzz              look for inputs that a parser fails on; FUZZ_SECONDS=600 make fuzz for longer
 #   make bench-edge        what a request costs the edge in CPU (docs/BENCHMARKS.md); with SHORT=1, only that it works
 #   make bench-queue       how many objects the ledger takes and hands out in a second (docs/BENCHMARKS.md); SHORT=1 likewise
+#   make bench-schema      what each part of the table costs ClickHouse, and what the usual questions take; SHORT=1 likewise
 #   make bench-consumer    what a span costs the consumer and ClickHouse in CPU (docs/BENCHMARKS.md); SHORT=1 likewise
 #   make instructions      how many instructions the hot functions take, against their budget; wants valgrind
 #   make check             what CI checks before the tests: format, clippy (native and wasm32), rustdoc, licences
@@ -18,14 +21,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test interop crash faults fuzz bench-edge bench-queue bench-consumer instructions check fmt lint lint-wasm doc deny \
-	no-failpoints audit clean
+.PHONY: help setup build run test interop crash faults incident fuzz bench-edge bench-queue bench-schema bench-consumer \
+	instructions check fmt lint lint-wasm doc deny no-failpoints audit clean
 
 # Runs what follows with the tools that `setup` found or installed.
 with_tools := . "$$(deploy/local/setup.sh --print-env-file)";
 
 help: ## show this
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 15
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 17
 
 setup: ## install what is missing
 	@deploy/local/setup.sh $(setup_options)
@@ -62,6 +65,11 @@ faults: setup_options := --for-tests
 faults: build ## each fault at each step; writes docs/FAULTS.md
 	@$(with_tools) cargo test --workspace --test faults -- --ignored --nocapture
 
+incident: export SPILLWAY_WITH_ENGINE := 1
+incident: setup_options := --for-tests
+incident: build ## the firewall in the middle; writes docs/INCIDENT.md
+	@$(with_tools) cargo test --workspace --test incident -- --ignored --nocapture $(if $(RULES),with_other_rules,the_whole_table)
+
 # The checks themselves run over all known inputs in `make test`.
 fuzz: ## search for inputs that a parser fails on
 	@deploy/local/setup.sh --with-fuzzer
@@ -80,6 +88,11 @@ bench-queue: setup ## measure the ledger's throughput in both stores
 	@echo "bench-queue: compiling it (minutes the first time)"
 	@cargo build --quiet --package spillway-bench --bin bench-queue $(if $(SHORT),,--release)
 	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/$(if $(SHORT),debug,release)/bench-queue" $(if $(SHORT),--short) $(BENCH_FLAGS)
+
+bench-schema: setup ## measure what each part of the table costs
+	@echo "bench-schema: compiling it (minutes the first time)"
+	@cargo build --quiet --workspace --bin bench-schema --bin origin-consumer $(if $(SHORT),,--release)
+	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/$(if $(SHORT),debug,release)/bench-schema" $(if $(SHORT),--short) $(BENCH_FLAGS)
 
 # The bucket is Miniflare's, which wants the Worker to be built.
 bench-consumer: export SPILLWAY_WITH_ENGINE := 1

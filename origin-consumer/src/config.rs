@@ -124,7 +124,7 @@ fn read(path: &Path) -> Result<String, ConfigError> {
 
 /// Names of fields that hold text: their values in the environment are taken as they are, where others are read as numbers
 /// or lists.
-const TEXTS: [&str; 18] = [
+const TEXTS: [&str; 23] = [
     "access_key_id",
     "account_id",
     "api_key",
@@ -132,9 +132,11 @@ const TEXTS: [&str; 18] = [
     "api_url",
     "bucket",
     "database",
+    "doctor_token",
     "endpoint",
     "kv_namespace_id",
     "listen",
+    "notify_url",
     "own_tenant",
     "password",
     "queue_id",
@@ -143,6 +145,9 @@ const TEXTS: [&str; 18] = [
     "table",
     "url",
     "user",
+    "worker",
+    "zone_id",
+    "zone_name",
 ];
 
 /// Whether a variable's name, less its prefix, is that of a field. Names without the double underscore belong to somebody
@@ -261,6 +266,7 @@ impl Config {
 
     /// Whether the origin can run with it.
     pub fn check_origin(&self) -> Result<(), ConfigError> {
+        self.http.check()?;
         self.notify.check()?;
         self.queue_pull.check(&self.cloudflare)?;
         self.telemetry.check()
@@ -324,6 +330,9 @@ mod tests {
             ("\"another secret\"", "12345678", "clickhouse.password"),
             ("\"another secret\"", "\"hunter2", "line "),
             ("[\"0123456789abcdef0123456789abcdef\"]", "\"hunter2\"", "notify.signing_keys"),
+            ("[clickhouse]", "[http]\nnotify_paths = [\"notify\"]\n[clickhouse]", "http.notify_paths"),
+            ("[clickhouse]", "[http]\nnotify_paths = [\"/metrics\"]\n[clickhouse]", "http.notify_paths"),
+            ("[clickhouse]", "[http]\nnotify_paths = [\"/a\", \"/a\"]\n[clickhouse]", "http.notify_paths"),
             ("[clickhouse]", "[consumer]\nworkers = 0\n[clickhouse]", "consumer.workers"),
             ("[clickhouse]", "[consumer]\nworkers = \"many\"\n[clickhouse]", "consumer.workers"),
         ] {

@@ -18,12 +18,13 @@ use crate::dead_letters::DeadLetters;
 use crate::http::{Monitor, Origin, monitor as monitor_paths, origin as origin_paths};
 use crate::insert::{SchemaError, SpanTable};
 use crate::intake::Intake;
-use crate::meter::Watch;
+use crate::meter::{Arrivals, Watch};
 use crate::metrics::Metrics;
 use crate::migrate::{MigrateError, migrate};
 use crate::objects::{Bucket, Objects};
 use crate::queue::{Queue, QueueConfig, QueueError};
 use crate::queue_pull::QueuePull;
+use crate::route::{Canaries, Routes};
 use crate::sweep::Sweep;
 use crate::telemetry::Telemetry;
 use crate::time::backoff;
@@ -120,7 +121,8 @@ pub async fn serve(config: &Config, parts: Parts, stop: CancellationToken) -> Re
     let paths = monitor_paths(Arc::new(monitor));
     if parts.origin {
         let origin = shared.start_origin(config, &mut tasks, &stop)?;
-        listen(config.http.listen, paths.merge(origin_paths(origin)), "http.listen", stop.clone()).await?;
+        let paths = paths.merge(origin_paths(origin, &config.http));
+        listen(config.http.listen, paths, "http.listen", stop.clone()).await?;
     } else if let Some(address) = config.consumer.listen {
         drop(shared);
         listen(address, paths, "consumer.listen", stop.clone()).await?;
@@ -203,9 +205,15 @@ impl Shared {
         let sweep = Sweep::new(config.sweep.clone(), Arc::clone(&queue), objects, Arc::clone(&metrics));
         tasks.spawn(sweep.run(stop.clone()));
         let grace = config.sweep.grace();
-        let watch = Watch { queue: Arc::clone(&queue), metrics: Arc::clone(&metrics), grace };
+        let (routes, canaries) = (Arc::<Routes>::default(), Arc::<Canaries>::default());
+        let arrivals = Arrivals {
+            metrics: Arc::clone(&metrics),
+            routes: Arc::clone(&routes),
+            canaries: Arc::clone(&canaries),
+        };
+        let watch = Watch::new(Arc::clone(&queue), arrivals, grace);
         tasks.spawn(watch.run(stop.clone()));
-        let intake = Arc::new(Intake { notify: config.notify.clone(), queue, telemetry });
+        let intake = Arc::new(Intake { notify: config.notify.clone(), queue, telemetry, routes, canaries });
         let pull = QueuePull::new(&config.queue_pull, &config.cloudflare, &intake, &metrics)
             .map_err(ServeError::QueuePull)?;
         if let Some(pull) = pull {

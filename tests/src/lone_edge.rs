@@ -44,6 +44,7 @@ impl LoneEdge {
             metrics: false,
             services: &BTreeMap::new(),
             without: &[],
+            outbound: None,
         };
         let edge = Edge::start(folder.path(), free_port()?, options).await?;
         let variables = edge.keys_variables(&signing_key);

@@ -43,6 +43,8 @@ pub struct Setup<'a> {
     pub notification_queue: Option<NotificationQueue>,
     /// Service bindings of the Worker, and the URLs of what stands behind them.
     pub edge_services: Vec<(&'a str, &'a str)>,
+    /// Where a simulator of the zone takes what the Worker fetches.
+    pub edge_outbound: Option<String>,
 }
 
 impl TestStack {
@@ -68,6 +70,7 @@ impl TestStack {
             edge_port: None,
             notification_queue: setup.notification_queue,
             edge_services: owned(setup.edge_services),
+            edge_outbound: setup.edge_outbound,
             engine_vars: setup.engine_vars,
             edge_vars: owned(setup.edge_vars),
             origin_vars: owned(setup.origin_vars),

@@ -3,7 +3,7 @@
 //   node edge.mjs CONFIG.json
 //
 // The configuration: { port, build, persist, ready, vars, keys, bucket, s3, notificationQueue, metrics, services,
-// without, kvApi }; see `EdgeConfig` in ../src/edge.rs.
+// without, outbound, kvApi }; see `EdgeConfig` in ../src/edge.rs.
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -23,6 +23,17 @@ function queueForwarder({ pushUrl, token }) {
     modulesRoot: import.meta.dirname,
     bindings: { PUSH_URL: pushUrl, TOKEN: token },
     queueConsumers: { notifications: { maxBatchTimeout: 0, maxRetries: 100, retryDelay: 1 } },
+  };
+}
+
+// What the Worker fetches goes to a simulator of the zone, which is told where it was to go.
+function zoneOutbound(url) {
+  return {
+    name: "zone-outbound",
+    compatibilityDate: config.compatibilityDate,
+    modules: [{ type: "ESModule", path: join(import.meta.dirname, "outbound.mjs") }],
+    modulesRoot: import.meta.dirname,
+    bindings: { ZONE: url },
   };
 }
 
@@ -70,6 +81,8 @@ const miniflare = new Miniflare(
     host: "127.0.0.1",
     port: config.port,
     cf: false,
+    // For crons: GET /cdn-cgi/handler/scheduled calls the Worker's.
+    unsafeTriggerHandlers: true,
     resourcePersistencePath: config.persist,
     workers: [
       {
@@ -79,7 +92,9 @@ const miniflare = new Miniflare(
         ...bindings,
         queueProducers: config.notificationQueue ? { NOTIFICATIONS: "notifications" } : {},
         serviceBindings: { ...(config.metrics ? { METRICS: operator.name } : {}), ...services },
+        ...(config.outbound ? { outboundService: "zone-outbound" } : {}),
       },
+      ...(config.outbound ? [zoneOutbound(config.outbound)] : []),
       ...(config.metrics ? [operator] : []),
       ...(config.notificationQueue ? [queueForwarder(config.notificationQueue)] : []),
     ],

@@ -85,6 +85,8 @@ pub struct EdgeOptions<'a> {
     pub services: &'a BTreeMap<String, String>,
     /// Bindings that are left out: a part of the platform that is out of reach.
     pub without: &'a [&'a str],
+    /// Where a simulator of the zone takes what the Worker fetches; without one, it goes where it is for.
+    pub outbound: Option<&'a str>,
 }
 
 /// What `edge.mjs` is told.
@@ -104,6 +106,7 @@ struct EdgeConfig<'a> {
     metrics: bool,
     services: &'a BTreeMap<String, String>,
     without: &'a [&'a str],
+    outbound: Option<&'a str>,
     kv_api: &'a KvApi,
 }
 
@@ -127,7 +130,8 @@ pub struct Edge {
 impl Edge {
     /// Starts the Worker on `port`, with its storage in `folder`.
     pub async fn start(folder: &Path, port: u16, options: EdgeOptions<'_>) -> Result<Self> {
-        let EdgeOptions { vars, keys, bucket, s3, notification_queue, metrics, services, without } = options;
+        let EdgeOptions { vars, keys, bucket, s3, notification_queue, metrics, services, without, outbound } =
+            options;
         let kv_api = KvApi::new()?;
         let config = EdgeConfig {
             port,
@@ -143,6 +147,7 @@ impl Edge {
             metrics,
             services,
             without,
+            outbound,
             kv_api: &kv_api,
         };
         fs::create_dir_all(folder)?;

@@ -127,6 +127,7 @@ async fn start(folder: &Path, key: &Key) -> Result<Stack> {
         engine_vars: Default::default(),
         edge_vars: Default::default(),
         edge_services: Default::default(),
+        edge_outbound: None,
         origin_vars: Default::default(),
         origin_arguments: Vec::new(),
         verbose: true,

@@ -43,6 +43,8 @@ pub struct StackOptions {
     pub edge_vars: BTreeMap<String, String>,
     /// Further service bindings of the Worker, and the URLs of what stands behind them.
     pub edge_services: BTreeMap<String, String>,
+    /// Where a simulator of the zone takes what the Worker fetches.
+    pub edge_outbound: Option<String>,
     /// Further variables of the origin.
     pub origin_vars: BTreeMap<String, String>,
     /// Further arguments of the origin.
@@ -69,6 +71,7 @@ pub struct Stack {
     notification_queue: Option<NotificationQueue>,
     metrics: bool,
     edge_services: BTreeMap<String, String>,
+    edge_outbound: Option<String>,
     keys: Vec<Key>,
     origin_port: u16,
     origin_vars: BTreeMap<String, String>,
@@ -120,6 +123,7 @@ impl Stack {
             metrics,
             services: &options.edge_services,
             without: &[],
+            outbound: options.edge_outbound.as_deref(),
         };
         let edge = Edge::start(&folder, edge_port, edge_options).await?;
 
@@ -147,6 +151,7 @@ impl Stack {
             notification_queue,
             metrics,
             edge_services: options.edge_services,
+            edge_outbound: options.edge_outbound,
             keys,
             origin_port,
             origin_vars,
@@ -190,6 +195,7 @@ impl Stack {
             metrics: self.metrics,
             services: &self.edge_services,
             without,
+            outbound: self.edge_outbound.as_deref(),
         }
     }
 

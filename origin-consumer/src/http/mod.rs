@@ -17,11 +17,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 
+use crate::config::{ConfigError, wrong};
 use crate::insert::SpanTable;
 use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 
+/// The path that the Worker is routed on, so that a rule which lets the one through lets the other through.
+const NOTIFICATIONS: &str = "/v1/traces";
 /// What Cloudflare adds to every request that comes through it.
 const CF_RAY: &str = "cf-ray";
 
@@ -31,11 +34,32 @@ const CF_RAY: &str = "cf-ray";
 pub struct HttpConfig {
     /// The address that the origin listens on; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where notifications are taken besides `/v1/traces`, such as `/internal/notify`.
+    pub notify_paths: Vec<String>,
+}
+
+impl HttpConfig {
+    /// Whether the paths are paths of their own.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        const OTHERS: [&str; 5] = [NOTIFICATIONS, "/healthz", "/readyz", "/metrics", "/api/meter"];
+        for (n, path) in self.notify_paths.iter().enumerate() {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
+            let is_path = path.starts_with('/') && path.len() > 1 && path.bytes().all(plain);
+            if !is_path || OTHERS.contains(&path.as_str()) || self.notify_paths[..n].contains(path) {
+                return Err(wrong(
+                    "http.notify_paths",
+                    "different plain paths that nothing else is at",
+                    path,
+                ));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)) }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), notify_paths: Vec::new() }
     }
 }
 
@@ -62,9 +86,10 @@ pub struct Monitor {
 }
 
 /// The paths of the origin.
-pub fn origin(origin: Arc<Origin>) -> Router {
-    // The path that the Worker is routed on, so that a rule which lets the one through lets the other through.
-    Router::new().route("/v1/traces", post(notify::take)).with_state(origin)
+pub fn origin(origin: Arc<Origin>, config: &HttpConfig) -> Router {
+    let paths = [NOTIFICATIONS].into_iter().chain(config.notify_paths.iter().map(String::as_str));
+    let router = paths.fold(Router::new(), |router, path| router.route(path, post(notify::take)));
+    router.with_state(origin)
 }
 
 /// The paths for those who watch. They are not there for requests that came through Cloudflare: tenants' names and numbers

@@ -19,10 +19,9 @@ use crate::clickhouse::ClickHouseConfig;
 use crate::columns::SpanColumns;
 use crate::queue::Lease;
 use crate::rows::SpanRow;
-use crate::time::now;
+use crate::time::{MINUTE_MS, now};
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
-const MINUTE_MS: u64 = 60_000;
 /// How long the server may be silent while it takes rows, and after the last one.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long it may take to answer a question.
@@ -66,6 +65,7 @@ const OF_THE_ROWS: [(u32, &str); 5] = [
     (469, "VIOLATED_CONSTRAINT"),
 ];
 const MEMORY_LIMIT_EXCEEDED: u32 = 241;
+const UNKNOWN_DATABASE: u32 = 81;
 
 impl TableError {
     /// Whether the rows themselves are what the server refuses.
@@ -76,6 +76,11 @@ impl TableError {
     /// Whether fewer rows at once may be taken.
     pub fn is_of_their_number(&self) -> bool {
         self.code() == Some(MEMORY_LIMIT_EXCEEDED)
+    }
+
+    /// Whether there is no such database.
+    pub fn is_of_the_database(&self) -> bool {
+        self.code() == Some(UNKNOWN_DATABASE)
     }
 
     fn code(&self) -> Option<u32> {
@@ -169,9 +174,31 @@ impl SpanTable {
         Ok(in_time("the list of columns", QUERY_TIMEOUT, query).await?.into_iter().collect())
     }
 
-    /// Objects of the table that hold the same requests as `keys` under other keys, and were received less than
-    /// `window_ms` before or after them.
-    pub async fn resends_of(&self, keys: &[ObjectKey], window_ms: u64) -> Result<Vec<ObjectKey>, TableError> {
+    /// How many rows there are of a trace.
+    pub async fn spans_of(&self, trace_id: &str) -> Result<u64, TableError> {
+        let sql = format!("SELECT count() FROM {} WHERE TraceId = ?", self.table);
+        in_time(
+            "a look for a trace",
+            QUERY_TIMEOUT,
+            self.client.query(&sql).bind(trace_id).fetch_one::<u64>(),
+        )
+        .await
+    }
+
+    /// Whether the table has the projection of this name. A user who may not see `system.projections` is told of none.
+    pub async fn has_projection(&self, name: &str) -> Result<bool, TableError> {
+        let sql = "SELECT count() FROM system.projections WHERE database = currentDatabase() AND table = ? AND name = ?";
+        let query = self.client.query(sql).bind(&self.table).bind(name).fetch_one::<u64>();
+        Ok(in_time("the list of projections", QUERY_TIMEOUT, query).await? > 0)
+    }
+
+    /// Objects of the table that hold the requests of `keys`, and were received less than `window_ms` before the first or
+    /// after the last of them, or somewhat more.
+    pub(super) async fn by_request(
+        &self,
+        keys: &[ObjectKey],
+        window_ms: u64,
+    ) -> Result<Vec<ObjectKey>, TableError> {
         let times = || keys.iter().map(|key| key.received_at().0);
         let (Some(first), Some(last)) = (times().min(), times().max()) else { return Ok(Vec::new()) };
         let first = ObjectKey::folder_of(UnixMillis(first.saturating_sub(window_ms)));
@@ -184,7 +211,7 @@ impl SpanTable {
             self.table
         );
         let query = self.client.query(&sql).bind(first).bind(behind).bind(&ids).fetch_all::<String>();
-        let found = in_time("a look for resends", QUERY_TIMEOUT, query).await?;
+        let found = in_time("a look for requests", QUERY_TIMEOUT, query).await?;
         Ok(found.into_iter().filter_map(|key| key.parse().ok()).collect())
     }
 

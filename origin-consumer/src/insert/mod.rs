@@ -20,8 +20,9 @@ pub use schema::SchemaError;
 
 use crate::failpoints;
 
-/// Tokens for rows that are missing under all before them. Each is used up by a crash of the server within milliseconds.
-const HEALING_TOKENS: u32 = 8;
+/// Tokens for rows that are missing under all before them. Each is used up by a crash of the server within milliseconds, so that
+/// all of them are only where a table does not keep what it is given.
+const HEALING_TOKENS: u32 = 32;
 const NANOS_PER_DAY: i64 = 86_400_000_000_000;
 
 /// What may be in the table of a batch before this try.
@@ -120,6 +121,26 @@ pub async fn store<S: SpanSink>(
 pub async fn complete<S: SpanSink>(sink: &S, keys: &[ObjectKey]) -> Result<HashSet<ObjectKey>, S::Error> {
     let counts = sink.counts(keys).await?;
     Ok(keys.iter().filter(|key| counts.get(key) == Some(&u64::from(key.spans()))).cloned().collect())
+}
+
+/// Those of `keys` that the table has nothing of, while it has their request by another object, received less than `window_ms`
+/// before or after; each with that one.
+pub async fn resends(
+    table: &SpanTable,
+    keys: &[ObjectKey],
+    window_ms: u64,
+) -> Result<Vec<(ObjectKey, ObjectKey)>, TableError> {
+    let there = table.counts(keys).await?;
+    let absent: Vec<_> = keys.iter().filter(|key| !there.contains_key(key)).cloned().collect();
+    let others = table.by_request(&absent, window_ms).await?;
+    let holder_of = |key: &ObjectKey| {
+        let holds = |other: &&ObjectKey| {
+            other.object_id() == key.object_id()
+                && other.received_at().0.abs_diff(key.received_at().0) <= window_ms
+        };
+        others.iter().find(holds).cloned()
+    };
+    Ok(absent.into_iter().filter_map(|key| holder_of(&key).map(|holder| (key, holder))).collect())
 }
 
 async fn insert<S: SpanSink>(

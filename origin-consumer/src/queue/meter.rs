@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use spillway_proto::UnixMillis;
 
-use super::intake::minute_of;
 use super::session::{Session, values};
 use super::{Queue, QueueError};
+use crate::time::minute_of;
 
 /// Objects by state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -48,6 +48,7 @@ impl Rig {
                 metrics: false,
                 services: &services,
                 without: &[],
+                outbound: None,
             };
             Some(Edge::start(folder.path(), free_port()?, options).await?)
         } else {

@@ -319,6 +319,7 @@ async fn start_edge(
         metrics: false,
         services: &BTreeMap::new(),
         without: &[],
+        outbound: None,
     };
     Edge::start(folder, free_port()?, options).await
 }

@@ -1,0 +1,160 @@
+//! The simulator by hand: `zone --help`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use spillway_zone::firewall::Switches;
+use spillway_zone::route::Route;
+use spillway_zone::rules::{Rules, variable, variables};
+use spillway_zone::ruleset::Product;
+use spillway_zone::subrequests::Mode;
+use spillway_zone::zone::{Zone, ZoneOptions};
+
+/// Simulates a Cloudflare zone in front of a Worker and an origin, until Ctrl-C.
+///
+/// Rules come from Terraform, from JSON as Cloudflare's API has it, or from both. Clients can say who they are to be taken for,
+/// by the headers zone-client-ip, zone-client-country, zone-client-asn and zone-client-bot-score. Whatever runs the Worker sends
+/// the Worker's own requests to the second address that is printed, with the URL that was asked for in the header zone-url
+/// (deploy/local/edge/outbound.mjs does). There, `GET /zone/report` tells what became of all requests, and
+/// `PUT /zone/subrequests/MODE` changes their way.
+///
+/// Exit codes: 0 ended by Ctrl-C, 1 a rule or an address is refused, 2 the command line is wrong.
+#[derive(Parser)]
+#[command(name = "zone", version)]
+struct Arguments {
+    /// The zone's name, such as example.com.
+    #[arg(long)]
+    name: String,
+    /// A folder of Terraform whose cloudflare_ruleset and cloudflare_workers_route are taken.
+    #[arg(long, value_name = "FOLDER")]
+    terraform: Option<PathBuf>,
+    /// A value for a variable of it: JSON, else text.
+    #[arg(long = "var", value_name = "NAME=VALUE")]
+    variables: Vec<String>,
+    /// Values for its variables, *.tfvars or *.tfvars.json.
+    #[arg(long, value_name = "FILE")]
+    var_file: Vec<PathBuf>,
+    /// Rulesets as the API has them: one, a list, or an answer with `result`. An entry point replaces that of its phase.
+    #[arg(long, value_name = "FILE")]
+    ruleset: Vec<PathBuf>,
+    /// One rule as the API takes it, such as deploy/terraform/skip-rule.json; `position.index` says where it goes.
+    #[arg(long, value_name = "FILE")]
+    rule: Vec<PathBuf>,
+    /// A pattern that requests go to the Worker by, such as ingest.example.com/*.
+    #[arg(long, value_name = "PATTERN")]
+    route: Vec<String>,
+    /// Where clients come to.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Where the Worker runs.
+    #[arg(long, value_name = "URL")]
+    worker: String,
+    /// Where the origin is.
+    #[arg(long, value_name = "URL")]
+    origin: String,
+    /// Which way the Worker's requests to its own zone go.
+    #[arg(long, value_enum, default_value = "straight")]
+    subrequests: Mode,
+    /// For the mixture.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Managed rules are on, and refuse what this expression holds for.
+    #[arg(long, value_name = "EXPRESSION")]
+    managed_rules: Option<String>,
+    /// Super Bot Fight Mode is on, and challenges what this expression holds for.
+    #[arg(long, value_name = "EXPRESSION", num_args = 0..=1, default_missing_value = "cf.bot_management.score lt 30")]
+    super_bot_fight_mode: Option<String>,
+    /// Bot Fight Mode of the free plan is on, which nothing skips, and challenges what this expression holds for.
+    #[arg(long, value_name = "EXPRESSION", num_args = 0..=1, default_missing_value = "cf.bot_management.score lt 30")]
+    bot_fight_mode: Option<String>,
+    /// Browser Integrity Check is on: it refuses what has no user agent.
+    #[arg(long)]
+    browser_integrity_check: bool,
+    /// The security level is "I'm under attack": every visitor is challenged.
+    #[arg(long)]
+    under_attack: bool,
+}
+
+impl Arguments {
+    fn rules(&self) -> Result<Rules> {
+        let mut values = BTreeMap::new();
+        for file in &self.var_file {
+            values.extend(variables(file)?);
+        }
+        for given in &self.variables {
+            let (name, value) = variable(given)?;
+            values.insert(name, value);
+        }
+        let mut rules = match &self.terraform {
+            Some(folder) => Rules::terraform(folder, &values)?,
+            None => Rules::default(),
+        };
+        for file in &self.ruleset {
+            let text = fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;
+            rules = rules.with_json(&text).with_context(|| format!("{}", file.display()))?;
+        }
+        for file in &self.rule {
+            let text = fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;
+            rules = rules.with_rule(&text).with_context(|| format!("{}", file.display()))?;
+        }
+        let routes = self.route.iter().cloned();
+        rules.routes.extend(routes.map(|pattern| Route { pattern, script: Some("worker".to_owned()) }));
+        Ok(rules)
+    }
+
+    fn switches(&self) -> Switches {
+        let mut products = Vec::new();
+        if self.browser_integrity_check {
+            products.push((Product::BrowserIntegrityCheck, "http.user_agent eq \"\"".to_owned()));
+        }
+        if self.under_attack {
+            products.push((Product::SecurityLevel, "true".to_owned()));
+        }
+        Switches {
+            managed: self.managed_rules.clone(),
+            super_bot_fight_mode: self.super_bot_fight_mode.clone(),
+            bot_fight_mode: self.bot_fight_mode.clone(),
+            products,
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("zone: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<()> {
+    let options = ZoneOptions {
+        rules: arguments.rules()?,
+        switches: arguments.switches(),
+        name: arguments.name,
+        mode: arguments.subrequests,
+        seed: arguments.seed,
+        worker: arguments.worker.trim_end_matches('/').to_owned(),
+        origin: arguments.origin.trim_end_matches('/').to_owned(),
+    };
+    let zone = Zone::start(options, arguments.listen).await?;
+    eprintln!("zone: clients come to           {}", zone.url);
+    eprintln!("zone: the Worker's requests to  {}", zone.subrequests_url);
+    for ruleset in &zone.rules().rulesets {
+        for (n, rule) in ruleset.rules.iter().enumerate() {
+            let off = if rule.enabled { "" } else { "  (disabled)" };
+            eprintln!("zone: {:28} {:>3} {}{off}", ruleset.phase.name(), n + 1, rule.label());
+        }
+    }
+    tokio::signal::ctrl_c().await?;
+    eprintln!("{}", serde_json::to_string_pretty(&zone.report())?);
+    Ok(())
+}
