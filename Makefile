@@ -6,12 +6,14 @@
 #   make interop           real exporters in every case, with a table of what they do; a short form is in `make test`
 #   make crash             kill parts at random, and count what is lost and doubled (docs/CRASH.md); KILLS=200 for longer
 #   make faults            each fault at each step, with a table of what comes of it (docs/FAULTS.md); FAULTS=text: those only
-#   make incident          the firewall in the middle: each fix, each way of the platform (docs/INCIDENT.md)
+#   make incident          the firewall in the middle: each fix, each way of the platform (docs/INCIDENT.md);
+#                          RULES=FILE,...: with rulesets of your own, as Cloudflare's API has them
 #   make fuzz              look for inputs that a parser fails on; FUZZ_SECONDS=600 make fuzz for longer
 #   make bench-edge        what a request costs the edge in CPU (docs/BENCHMARKS.md); with SHORT=1, only that it works
 #   make bench-queue       how many objects the ledger takes and hands out in a second (docs/BENCHMARKS.md); SHORT=1 likewise
 #   make bench-schema      what each part of the table costs ClickHouse, and what the usual questions take; SHORT=1 likewise
 #   make bench-consumer    what a span costs the consumer and ClickHouse in CPU (docs/BENCHMARKS.md); SHORT=1 likewise
+#   make instructions      how many instructions the hot functions take, against their budget; wants valgrind
 #   make check             what CI checks before the tests: format, clippy (native and wasm32), rustdoc, licences
 #
 # Tools are kept outside of the checkout, in SPILLWAY_CACHE (default: ~/.cache/spillway).
@@ -20,13 +22,13 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup build run test interop crash faults incident fuzz bench-edge bench-queue bench-schema bench-consumer \
-	check fmt lint lint-wasm doc deny no-failpoints audit clean
+	instructions check fmt lint lint-wasm doc deny no-failpoints audit clean
 
 # Runs what follows with the tools that `setup` found or installed.
 with_tools := . "$$(deploy/local/setup.sh --print-env-file)";
 
 help: ## show this
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 15
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 17
 
 setup: ## install what is missing
 	@deploy/local/setup.sh $(setup_options)
@@ -66,7 +68,7 @@ faults: build ## each fault at each step; writes docs/FAULTS.md
 incident: export SPILLWAY_WITH_ENGINE := 1
 incident: setup_options := --for-tests
 incident: build ## the firewall in the middle; writes docs/INCIDENT.md
-	@$(with_tools) cargo test --workspace --test incident -- --ignored --nocapture
+	@$(with_tools) cargo test --workspace --test incident -- --ignored --nocapture $(if $(RULES),with_other_rules,the_whole_table)
 
 # The checks themselves run over all known inputs in `make test`.
 fuzz: ## search for inputs that a parser fails on
@@ -99,6 +101,10 @@ bench-consumer: setup ## measure the CPU time of a span, by the wire and by pros
 	@echo "bench-consumer: compiling it (minutes the first time)"
 	@cargo build --quiet --package origin-consumer --package spillway-bench --bin origin-consumer --bin bench-consumer $(if $(SHORT),,--release)
 	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/$(if $(SHORT),debug,release)/bench-consumer" $(if $(SHORT),--short) $(BENCH_FLAGS)
+
+instructions: ## count the instructions of hot functions, by callgrind; WRITE=1 sets the budget
+	@cargo build --quiet --release --package spillway-bench --bin count-instructions
+	@"$${CARGO_TARGET_DIR:-target}/release/count-instructions" $(if $(WRITE),--write)
 
 check: fmt lint lint-wasm doc deny no-failpoints
 

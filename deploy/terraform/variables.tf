@@ -84,6 +84,12 @@ variable "worker_script" {
   default     = "spillway-edge-ingest"
 }
 
+variable "worker_deployed" {
+  description = "Whether the Worker is up: a route needs it, and it needs the bucket and the namespace. false for the first `apply`."
+  type        = bool
+  default     = true
+}
+
 variable "origin" {
   description = "Where the ingest host leads behind the Worker: a tunnel (CNAME to ID.cfargotunnel.com), or an address."
   type = object({

@@ -6,6 +6,8 @@
 # Whether the route fails closed is not among this resource's attributes in any version of provider 5. README.md, "Fail closed",
 # has the call that sets it, and `origin-consumer doctor` looks at it.
 resource "cloudflare_workers_route" "ingest" {
+  count = var.worker_deployed ? 1 : 0
+
   zone_id = var.zone_id
   pattern = "${var.ingest_host}/*"
   script  = var.worker_script

@@ -257,7 +257,7 @@ async fn both_ways_store_the_same_rows() -> Result<()> {
 async fn a_changed_table_is_an_error_with_the_columns_name() -> Result<()> {
     let bench = Bench::start(Decoder::Wire).await?;
     bench.table.check().await?;
-    bench.execute("ALTER TABLE otel_traces MODIFY COLUMN TraceFlags FIRST").await?;
+    bench.execute("ALTER TABLE otel_traces MODIFY COLUMN TraceFlags UInt32 FIRST").await?;
     bench.execute("ALTER TABLE otel_traces ADD COLUMN Further String AFTER TraceId").await?;
     // Neither another order nor a column more is any harm: no column is shifted.
     bench.table.check().await?;

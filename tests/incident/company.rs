@@ -67,11 +67,14 @@ impl Fix {
             let values: BTreeMap<_, _> = serde_json::from_value(values)?;
             return Rules::terraform(&folder, &values);
         }
-        let routes =
-            vec![Route { pattern: format!("{HOST}/*"), script: Some("spillway-edge-ingest".to_owned()) }];
-        let rules = Rules { rulesets: Vec::new(), routes };
+        let rules = Rules { rulesets: Vec::new(), routes: routes() };
         Ok(rules.with_last(Phase::Custom, own.custom_rules).with_last(Phase::RateLimit, own.rate_limit_rules))
     }
+}
+
+/// The ingest host is the Worker's.
+pub fn routes() -> Vec<Route> {
+    vec![Route { pattern: format!("{HOST}/*"), script: Some("spillway-edge-ingest".to_owned()) }]
 }
 
 #[derive(Deserialize)]

@@ -118,6 +118,7 @@ impl Consumer {
         failpoints::meet("consume::deadly", |tenant| {
             batch.objects.iter().any(|object| object.notification.tenant.as_str() == tenant)
         });
+        self.leave_resends(batch).await?;
         // d
         let fetched = self.fetch_all(batch).await?;
         let fetched_at = now();
@@ -155,6 +156,27 @@ impl Consumer {
             },
         );
         Ok(())
+    }
+
+    /// An error of those that ClickHouse has by other objects: a ledger that may not know all that was stored cannot tell that
+    /// they are resends.
+    async fn leave_resends(&self, batch: &Batch) -> Result<(), BatchError> {
+        let window_ms = self.queue.resend_window_ms();
+        if !batch.look_first || batch.inserts > 0 || self.replaces || window_ms == 0 {
+            return Ok(());
+        }
+        let keys: Vec<_> =
+            batch.objects.iter().map(|object| object.notification.object_key.clone()).collect();
+        let resends = insert::resends(&self.table, &keys, window_ms).await?;
+        let setbacks = resends.into_iter().map(|(object_key, of)| Setback {
+            object_key,
+            reason: format!("a resend of {of}"),
+            fault: Fault::Resend { of },
+        });
+        match setbacks.collect::<Vec<_>>() {
+            none if none.is_empty() => Ok(()),
+            setbacks => Err(BatchError::Objects(setbacks)),
+        }
     }
 
     /// Every object of the batch that has to be inserted.

@@ -65,6 +65,7 @@ const OF_THE_ROWS: [(u32, &str); 5] = [
     (469, "VIOLATED_CONSTRAINT"),
 ];
 const MEMORY_LIMIT_EXCEEDED: u32 = 241;
+const UNKNOWN_DATABASE: u32 = 81;
 
 impl TableError {
     /// Whether the rows themselves are what the server refuses.
@@ -75,6 +76,11 @@ impl TableError {
     /// Whether fewer rows at once may be taken.
     pub fn is_of_their_number(&self) -> bool {
         self.code() == Some(MEMORY_LIMIT_EXCEEDED)
+    }
+
+    /// Whether there is no such database.
+    pub fn is_of_the_database(&self) -> bool {
+        self.code() == Some(UNKNOWN_DATABASE)
     }
 
     fn code(&self) -> Option<u32> {
@@ -186,9 +192,13 @@ impl SpanTable {
         Ok(in_time("the list of projections", QUERY_TIMEOUT, query).await? > 0)
     }
 
-    /// Objects of the table that hold the same requests as `keys` under other keys, and were received less than
-    /// `window_ms` before or after them.
-    pub async fn resends_of(&self, keys: &[ObjectKey], window_ms: u64) -> Result<Vec<ObjectKey>, TableError> {
+    /// Objects of the table that hold the requests of `keys`, and were received less than `window_ms` before the first or
+    /// after the last of them, or somewhat more.
+    pub(super) async fn by_request(
+        &self,
+        keys: &[ObjectKey],
+        window_ms: u64,
+    ) -> Result<Vec<ObjectKey>, TableError> {
         let times = || keys.iter().map(|key| key.received_at().0);
         let (Some(first), Some(last)) = (times().min(), times().max()) else { return Ok(Vec::new()) };
         let first = ObjectKey::folder_of(UnixMillis(first.saturating_sub(window_ms)));
@@ -201,7 +211,7 @@ impl SpanTable {
             self.table
         );
         let query = self.client.query(&sql).bind(first).bind(behind).bind(&ids).fetch_all::<String>();
-        let found = in_time("a look for resends", QUERY_TIMEOUT, query).await?;
+        let found = in_time("a look for requests", QUERY_TIMEOUT, query).await?;
         Ok(found.into_iter().filter_map(|key| key.parse().ok()).collect())
     }
 

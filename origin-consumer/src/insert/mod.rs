@@ -123,6 +123,26 @@ pub async fn complete<S: SpanSink>(sink: &S, keys: &[ObjectKey]) -> Result<HashS
     Ok(keys.iter().filter(|key| counts.get(key) == Some(&u64::from(key.spans()))).cloned().collect())
 }
 
+/// Those of `keys` that the table has nothing of, while it has their request by another object, received less than `window_ms`
+/// before or after; each with that one.
+pub async fn resends(
+    table: &SpanTable,
+    keys: &[ObjectKey],
+    window_ms: u64,
+) -> Result<Vec<(ObjectKey, ObjectKey)>, TableError> {
+    let there = table.counts(keys).await?;
+    let absent: Vec<_> = keys.iter().filter(|key| !there.contains_key(key)).cloned().collect();
+    let others = table.by_request(&absent, window_ms).await?;
+    let holder_of = |key: &ObjectKey| {
+        let holds = |other: &&ObjectKey| {
+            other.object_id() == key.object_id()
+                && other.received_at().0.abs_diff(key.received_at().0) <= window_ms
+        };
+        others.iter().find(holds).cloned()
+    };
+    Ok(absent.into_iter().filter_map(|key| holder_of(&key).map(|holder| (key, holder))).collect())
+}
+
 async fn insert<S: SpanSink>(
     sink: &S,
     batch: &BatchRows,

@@ -117,6 +117,11 @@ impl Queue {
         Self::open(&config).await
     }
 
+    /// An exporter's resend is received within this time after the request, in milliseconds; 0: nothing is taken for one.
+    pub(crate) fn resend_window_ms(&self) -> u64 {
+        self.intake.resend_window_ms()
+    }
+
     /// Returns when an object came in through this process, or after `at_most`.
     pub async fn wait(&self, at_most: Duration) {
         let _ = tokio::time::timeout(at_most, self.arrived.notified()).await;

@@ -72,7 +72,10 @@ impl Target {
 
     /// An error unless the table has every column of a span.
     pub(super) async fn check(&self, table: &SpanTable) -> Result<(), TargetError> {
-        self.fits(&table.columns().await?)
+        match table.columns().await {
+            Err(error) if error.is_of_the_database() => Err(TargetError::NoTable(self.name())),
+            columns => self.fits(&columns?),
+        }
     }
 
     fn fits(&self, columns: &BTreeMap<String, String>) -> Result<(), TargetError> {

@@ -25,6 +25,8 @@ use crate::objects::Shape;
 use crate::report::{Figures, Report};
 use crate::rig::Rig;
 
+/// The consumer's own; with the feature `system-allocator` that of the system, to compare.
+#[cfg(not(feature = "system-allocator"))]
 #[global_allocator]
 static ALLOCATOR: origin_consumer::Allocator = origin_consumer::ALLOCATOR;
 

@@ -237,7 +237,7 @@ impl Model {
             let is_dead = match setback.fault {
                 Fault::Fatal => true,
                 Fault::Poison => object.failures >= TRIES,
-                Fault::Passing => false,
+                Fault::Passing | Fault::Resend { .. } => false,
             };
             object.batch = None;
             object.look_first |= may_be_there && !is_dead;

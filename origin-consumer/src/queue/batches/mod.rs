@@ -18,7 +18,7 @@ use super::session::{Session, values};
 use super::{Queue, QueueError};
 use adopt::adopt;
 use forming::{form, reclaim};
-use setbacks::{delete_if_empty, past, set_back, split};
+use setbacks::{Fate, delete_if_empty, past, set_back, split};
 
 /// Live ones come first.
 const PRIORITIES: [u64; 2] = [0, 1];
@@ -76,7 +76,7 @@ impl Batch {
 }
 
 /// Whose fault it is that an object was not stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// Its own, as it seems: after some tries it is dead.
     Poison,
@@ -84,6 +84,11 @@ pub enum Fault {
     Fatal,
     /// Of something between: it is tried again later.
     Passing,
+    /// Of the exporter, which has sent the request before: ClickHouse has it by another object.
+    Resend {
+        /// That one.
+        of: ObjectKey,
+    },
 }
 
 /// An object that keeps its batch from being stored.
@@ -104,6 +109,8 @@ pub struct Spared {
     pub dead: usize,
     /// To be tried again, later.
     pub later: usize,
+    /// Left to the objects that they are resends of.
+    pub resends: usize,
 }
 
 /// What became of objects that somebody has asked for.
@@ -240,8 +247,10 @@ impl Queue {
                 let mut spared = Spared::default();
                 for setback in &setbacks {
                     match set_back(session, &fence, setback, tries, past, now)? {
-                        true => spared.dead += 1,
-                        false => spared.later += 1,
+                        Some(Fate::Dead) => spared.dead += 1,
+                        Some(Fate::Later) => spared.later += 1,
+                        Some(Fate::Resend) => spared.resends += 1,
+                        None => {}
                     }
                 }
                 if past.inserts == 0 {

@@ -1,6 +1,6 @@
 //! What keeps a batch from being stored: objects leave it, or it is split.
 
-use spillway_proto::UnixMillis;
+use spillway_proto::{ObjectKey, UnixMillis};
 
 use super::forming::{NewBatch, open};
 use super::{Batch, Fault, Fence, Setback, count};
@@ -30,7 +30,14 @@ pub(super) fn past(session: &mut dyn Session, fence: &Fence) -> Result<Past, Que
     Ok(Past { priority: row.number(0)?, inserts: row.number(1)?, look_first: row.number(2)? == 1 })
 }
 
-/// Returns whether the object is dead.
+/// What becomes of an object that is set back.
+pub(super) enum Fate {
+    Dead,
+    Later,
+    Resend,
+}
+
+/// Nothing becomes of an object that is not of the batch.
 pub(super) fn set_back(
     session: &mut dyn Session,
     fence: &Fence,
@@ -38,27 +45,39 @@ pub(super) fn set_back(
     tries: u32,
     past: Past,
     now: UnixMillis,
-) -> Result<bool, QueueError> {
+) -> Result<Option<Fate>, QueueError> {
     let key = setback.object_key.to_string();
     let sql = "SELECT failures FROM objects WHERE object_key = $1 AND batch_id = $2";
-    let Some(row) = session.query_one(sql, values![key.as_str(), fence.batch()])? else { return Ok(false) };
-    let failures = count(row.number(0)?) + u32::from(setback.fault != Fault::Passing);
-    let is_dead = match setback.fault {
-        Fault::Fatal => true,
-        Fault::Poison => failures >= tries,
-        Fault::Passing => false,
+    let Some(row) = session.query_one(sql, values![key.as_str(), fence.batch()])? else { return Ok(None) };
+    let failures = count(row.number(0)?);
+    let (is_dead, failures) = match &setback.fault {
+        Fault::Fatal => (true, failures + 1),
+        Fault::Poison => (failures + 1 >= tries, failures + 1),
+        Fault::Passing => (false, failures),
+        Fault::Resend { of } => return leave_to(session, &key, of).map(|()| Some(Fate::Resend)),
     };
     if is_dead {
         bury(session, &setback.object_key, &setback.reason, now)?;
-    } else {
-        let retry_at = after(now, backoff(failures));
-        session.execute(
-            "UPDATE objects SET state = 'pending', batch_id = NULL, failures = $1, not_before_ms = $2, reason = $3,
-             look_first = CASE WHEN CAST($4 AS BIGINT) = 1 THEN 1 ELSE look_first END WHERE object_key = $5",
-            values![failures, retry_at.0, setback.reason.as_str(), past.may_be_there(), key],
-        )?;
+        return Ok(Some(Fate::Dead));
     }
-    Ok(is_dead)
+    let retry_at = after(now, backoff(failures));
+    session.execute(
+        "UPDATE objects SET state = 'pending', batch_id = NULL, failures = $1, not_before_ms = $2, reason = $3,
+         look_first = CASE WHEN CAST($4 AS BIGINT) = 1 THEN 1 ELSE look_first END WHERE object_key = $5",
+        values![failures, retry_at.0, setback.reason.as_str(), past.may_be_there(), key],
+    )?;
+    Ok(Some(Fate::Later))
+}
+
+/// The request is held by the object that ClickHouse has, which the ledger may not know yet.
+fn leave_to(session: &mut dyn Session, resend: &str, holder: &ObjectKey) -> Result<(), QueueError> {
+    let sql = "UPDATE objects SET state = 'duplicate', batch_id = NULL WHERE object_key = $1";
+    session.execute(sql, values![resend])?;
+    let sql = "INSERT INTO requests (object_id, object_key, received_at_ms) VALUES ($1, $2, $3)
+               ON CONFLICT (object_id) DO UPDATE
+               SET object_key = excluded.object_key, received_at_ms = excluded.received_at_ms";
+    let values = values![holder.object_id().to_string(), holder.to_string(), holder.received_at().0];
+    session.execute(sql, values).map(drop)
 }
 
 pub(super) fn delete_if_empty(session: &mut dyn Session, fence: &Fence) -> Result<(), QueueError> {

@@ -46,15 +46,11 @@ pub fn of_many_names(spans: u32) -> ExportTraceServiceRequest {
     ExportTraceServiceRequest { resource_spans: vec![resource] }
 }
 
+/// With the name of a service, or two: the first one counts.
 fn resource() -> impl Strategy<Value = Resource> {
-    (attributes(), option::of(value()), attributes()).prop_map(|(mut attributes, service, others)| {
-        let service = service.map(|value| KeyValue {
-            key: "service.name".to_owned(),
-            value: Some(value),
-            key_strindex: 0,
-        });
-        attributes.extend(service.clone());
-        attributes.extend(others);
+    (attributes(), vec(option::of(value()), 0..3), attributes()).prop_map(|(before, services, after)| {
+        let service = |value| KeyValue { key: "service.name".to_owned(), value, key_strindex: 0 };
+        let attributes = before.into_iter().chain(services.into_iter().map(service)).chain(after).collect();
         Resource { attributes, ..Resource::default() }
     })
 }

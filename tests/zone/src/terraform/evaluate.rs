@@ -71,6 +71,14 @@ impl Scope {
         }
     }
 
+    /// Whether there is a resource, by its `count`; a second one would be a second entry point.
+    pub(super) fn is_made(&self, block: &Block) -> Result<bool, TerraformError> {
+        match attribute(block.body(), "count") {
+            Some(count) => Ok(self.evaluate(count, &format!("{}.count", label(block, 1)))? != Value::from(0)),
+            None => Ok(true),
+        }
+    }
+
     /// A resource's attributes, as what it stands for.
     pub(super) fn resource<T: DeserializeOwned>(
         &self,

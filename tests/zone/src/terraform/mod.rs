@@ -60,16 +60,24 @@ impl Module {
     pub fn read(folder: &Path, values: &BTreeMap<String, Value>) -> Result<Self, TerraformError> {
         let body = read_all(folder)?;
         let scope = Scope::of(&body, values)?;
-        let resources = |kind: &'static str| {
-            let blocks = body.blocks().filter(|block| block.identifier() == "resource");
-            blocks.filter(move |block| label(block, 0) == kind)
+        let resources = |kind: &str| -> Result<Vec<&Block>, TerraformError> {
+            let mut found = Vec::new();
+            for block in
+                body.blocks().filter(|block| block.identifier() == "resource" && label(block, 0) == kind)
+            {
+                if scope.is_made(block)? {
+                    found.push(block);
+                }
+            }
+            Ok(found)
         };
-        let rulesets = resources("cloudflare_ruleset").map(|block| {
+        let rulesets = resources("cloudflare_ruleset")?.into_iter().map(|block| {
             scope.hold_preconditions(block)?;
             scope.resource(block, &["name", "description", "kind", "phase", "rules"])
         });
-        let routes =
-            resources("cloudflare_workers_route").map(|block| scope.resource(block, &["pattern", "script"]));
+        let routes = resources("cloudflare_workers_route")?
+            .into_iter()
+            .map(|block| scope.resource(block, &["pattern", "script"]));
         Ok(Self {
             rulesets: rulesets.collect::<Result<_, _>>()?,
             routes: routes.collect::<Result<_, _>>()?,

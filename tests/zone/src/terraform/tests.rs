@@ -50,6 +50,12 @@ fn the_skip_rule_comes_first_and_is_what_the_json_says() {
 }
 
 #[test]
+fn before_the_worker_is_up_there_is_no_route() {
+    let module = shipped(json!({ "worker_deployed": false })).expect("the module");
+    assert_eq!((module.routes.len(), module.rulesets.len()), (0, 2));
+}
+
+#[test]
 fn no_rule_looks_at_what_a_client_can_send_or_a_plan_below_business_lacks() {
     for plan in ["free", "pro", "business", "enterprise"] {
         let module = shipped(json!({ "plan": plan })).expect(plan);
