@@ -112,8 +112,8 @@ CREATE TABLE chores (
     leased_until_ms BIGINT NOT NULL
 );
 
--- Single numbers: the schema's version, from when on the ledger is whole, when it was last in use, how far the sweep has come,
--- when the route changed and the last canary came.
+-- Single numbers: the schema's version, when the ledger was made, from when on it is whole, when it was last in use, how far
+-- the sweep has come, when the route changed and the last canary came.
 CREATE TABLE marks (
     mark  TEXT PRIMARY KEY,
     value BIGINT NOT NULL
