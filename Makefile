@@ -11,6 +11,9 @@
 #   make fuzz              look for inputs that a parser fails on; FUZZ_SECONDS=600 make fuzz for longer
 #   make bench-edge        what a request costs the edge in CPU (docs/BENCHMARKS.md); with SHORT=1, only that it works
 #   make bench-queue       how many objects the ledger takes and hands out in a second (docs/BENCHMARKS.md); SHORT=1 likewise
+#   make bench-schema      what each part of the table costs ClickHouse, and what the usual questions take; SHORT=1 likewise
+#   make bench-consumer    what a span costs the consumer and ClickHouse in CPU (docs/BENCHMARKS.md); SHORT=1 likewise
+#   make instructions      how many instructions the hot functions take, against their budget; wants valgrind
 #   make check             what CI checks before the tests: format, clippy (native and wasm32), rustdoc, licences
 #
 # Tools are kept outside of the checkout, in SPILLWAY_CACHE (default: ~/.cache/spillway).
@@ -18,14 +21,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test interop crash faults incident fuzz bench-edge bench-queue check fmt lint lint-wasm doc deny \
-	no-failpoints audit clean
+.PHONY: help setup build run test interop crash faults incident fuzz bench-edge bench-queue bench-schema bench-consumer \
+	instructions check fmt lint lint-wasm doc deny no-failpoints audit clean
 
 # Runs what follows with the tools that `setup` found or installed.
 with_tools := . "$$(deploy/local/setup.sh --print-env-file)";
 
 help: ## show this
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 15
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 17
 
 setup: ## install what is missing
 	@deploy/local/setup.sh $(setup_options)
@@ -85,6 +88,23 @@ bench-queue: setup ## measure the ledger's throughput in both stores
 	@echo "bench-queue: compiling it (minutes the first time)"
 	@cargo build --quiet --package spillway-bench --bin bench-queue $(if $(SHORT),,--release)
 	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/$(if $(SHORT),debug,release)/bench-queue" $(if $(SHORT),--short) $(BENCH_FLAGS)
+
+bench-schema: setup ## measure what each part of the table costs
+	@echo "bench-schema: compiling it (minutes the first time)"
+	@cargo build --quiet --workspace --bin bench-schema --bin origin-consumer $(if $(SHORT),,--release)
+	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/$(if $(SHORT),debug,release)/bench-schema" $(if $(SHORT),--short) $(BENCH_FLAGS)
+
+# The bucket is Miniflare's, which wants the Worker to be built.
+bench-consumer: export SPILLWAY_WITH_ENGINE := 1
+bench-consumer: setup ## measure the CPU time of a span, by the wire and by prost
+	@deploy/local/build-edge.sh
+	@echo "bench-consumer: compiling it (minutes the first time)"
+	@cargo build --quiet --package origin-consumer --package spillway-bench --bin origin-consumer --bin bench-consumer $(if $(SHORT),,--release)
+	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/$(if $(SHORT),debug,release)/bench-consumer" $(if $(SHORT),--short) $(BENCH_FLAGS)
+
+instructions: ## count the instructions of hot functions, by callgrind; WRITE=1 sets the budget
+	@cargo build --quiet --release --package spillway-bench --bin count-instructions
+	@"$${CARGO_TARGET_DIR:-target}/release/count-instructions" $(if $(WRITE),--write)
 
 check: fmt lint lint-wasm doc deny no-failpoints
 

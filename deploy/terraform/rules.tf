@@ -32,7 +32,7 @@ locals {
     {
       ref         = "spillway_known_paths"
       description = "Spillway: the ingest host has no other paths"
-      expression  = "(http.host eq \"${var.ingest_host}\" and not http.request.uri.path in {\"/\" \"/v1/traces\" \"/v1/traces/\" \"/healthz\" \"/spillway/usage\"})"
+      expression  = "(http.host eq \"${var.ingest_host}\" and not http.request.uri.path in {\"/\" \"/v1/traces\" \"/v1/traces/\" \"/healthz\" \"/spillway/usage\" \"/spillway/probe\"})"
       action      = "block"
       enabled     = true
     },

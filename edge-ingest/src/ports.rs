@@ -76,6 +76,23 @@ pub trait Notifier {
     async fn send(&self, to: &Destination, notification: &SignedNotification) -> Result<(), PortError>;
 }
 
+/// What a probe was answered with.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ProbeAnswer {
+    /// The status.
+    pub status: u16,
+    /// What the zone's firewall has done instead of passing it on: the header `cf-mitigated`.
+    pub mitigated: Option<String>,
+    /// The body; no more than a probe's own bound.
+    pub body: Vec<u8>,
+}
+
+/// Brings a probe to the origin, and its answer back.
+pub trait Prober {
+    /// One try. `body` is a [`spillway_proto::probe::RouteProbe`] in JSON.
+    async fn probe(&self, url: &str, body: &[u8], signature: &str) -> Result<ProbeAnswer, PortError>;
+}
+
 /// Takes what the edge tells of itself.
 pub trait MetricsSink {
     /// One try. `batch` is a [`crate::telemetry::Batch`] in JSON.

@@ -10,6 +10,7 @@ use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, RETRY_AFTER};
 use pollster::block_on;
 use spillway_proto::UnixMillis;
 use spillway_proto::otlp::{Compression, Encoding, decode};
+use spillway_proto::probe::{ProbeKind, ProbeReport};
 use spillway_proto::record::records_of;
 use spillway_proto::{ObjectId, Sha256Digest};
 use world::{Fault, KEY, Sent, World, export_of, gzip};
@@ -519,6 +520,56 @@ fn a_signed_request_is_told_the_usage_and_no_other() {
     assert_eq!(world.usage(body, "v1,t=1,mac=00").unwrap_err(), "bad_signature");
     let other = br#"{"tenant":"metered","month":"2026-12"}"#;
     assert_eq!(world.usage(other, &world::sign(body)).unwrap_err(), "bad_signature");
+}
+
+#[test]
+fn a_canary_is_stored_notified_and_probes_the_way_with_its_object() {
+    let world = World::default().with(&[("CANARY_TENANT", "canaries")]);
+    let canary = world.canary();
+    assert!(canary.rejection.is_none() && canary.notified.unwrap().by == Some("http"));
+    assert_eq!(canary.probed.route.unwrap().name, "worker-12345678");
+    let (object, key) = (world.stored(), world.stored().key);
+    let record = records_of(object.bytes.into()).unwrap().remove(0);
+    assert_eq!((record.tenant.as_str(), record.key_id.as_str()), ("canaries", "canary"));
+    let request = decode(&record.payload, Encoding::Protobuf).unwrap();
+    let span = &request.resource_spans[0].scope_spans[0].spans[0];
+    assert_eq!((span.name.as_str(), span.attributes[0].key.as_str()), ("canary", "spillway.canary"));
+    let probed = world.probed.borrow();
+    assert_eq!(
+        (probed[0].0.as_str(), &probed[0].1.object_key),
+        ("http://origin.example/v1/traces", &Some(key))
+    );
+    assert_eq!(probed[0].1.kind, ProbeKind::Canary);
+}
+
+#[test]
+fn a_canary_that_cannot_be_stored_probes_the_way_all_the_same() {
+    let world = World::failing(Fault::Put);
+    let canary = world.canary();
+    assert!(canary.rejection.is_some() && canary.notified.is_none());
+    assert_eq!((canary.probed.status, world.probed.borrow()[0].1.object_key.as_ref()), (Some(200), None));
+}
+
+#[test]
+fn a_signed_request_is_told_by_which_way_notifications_go_and_no_other() {
+    let asked = br#"{"asked_at_unix_ms":1795230245678}"#;
+    let world = World::default();
+    let report = world.probe(asked, &world::sign(asked)).unwrap();
+    assert_eq!((report.status, report.fault), (Some(200), None));
+    assert_eq!(world.probed.borrow()[0].1.kind, ProbeKind::Asked);
+    assert_eq!(world.probe(asked, "v1,t=1,mac=00").unwrap_err(), "bad_signature");
+    assert_eq!(world.probe(b"{}", &world::sign(b"{}")).unwrap_err(), "bad_signature");
+    assert_eq!(world.probed.borrow().len(), 1);
+
+    let stopped = World::failing(Fault::Notify { times: 1 }).probe(asked, &world::sign(asked)).unwrap();
+    assert_eq!(
+        (stopped.status, stopped.mitigated.as_deref(), stopped.route),
+        (Some(403), Some("challenge"), None)
+    );
+    let silent = World::failing(Fault::NotifyByHttp).probe(asked, &world::sign(asked)).unwrap();
+    assert!(silent.status.is_none() && silent.fault.is_some());
+    let queue = World::default().with(&[("NOTIFY_TRANSPORT", "queue")]);
+    assert_eq!(queue.probe(asked, &world::sign(asked)).unwrap(), ProbeReport::default());
 }
 
 #[test]

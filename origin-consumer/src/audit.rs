@@ -9,19 +9,17 @@ use std::time::Duration;
 use serde::Deserialize;
 use spillway_proto::{ObjectKey, UnixMillis};
 use tokio_util::sync::CancellationToken;
-use ulid::Ulid;
 
 use crate::config::{ConfigError, in_range, wrong};
 use crate::failpoints;
 use crate::insert::{SpanTable, TableError};
 use crate::metrics::Metrics;
 use crate::objects::{Bucket, ObjectError};
-use crate::panics::caught;
 use crate::queue::{Finding, Queue, QueueError};
+use crate::rounds::{Chore, Rounds, repeat};
 use crate::sweep::SweepConfig;
-use crate::time::{after, before, now, ticks};
+use crate::time::{before, now};
 
-const CHORE: &str = "audit";
 const INTERVAL: Duration = Duration::from_secs(10);
 /// Objects of one question to ClickHouse, or of one deletion.
 const OBJECTS: u32 = 1000;
@@ -73,8 +71,9 @@ impl AuditConfig {
     }
 }
 
+/// A round of the audit did not come to its end; the next one goes on.
 #[derive(Debug, thiserror::Error)]
-enum AuditError {
+pub(crate) enum AuditError {
     #[error("the queue: {0}")]
     Queue(#[from] QueueError),
     #[error("{0}")]
@@ -90,7 +89,7 @@ pub struct Audit {
     table: SpanTable,
     bucket: Bucket,
     metrics: Arc<Metrics>,
-    id: Ulid,
+    chore: Chore,
 }
 
 impl Audit {
@@ -102,40 +101,14 @@ impl Audit {
         bucket: Bucket,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { config, queue, table, bucket, metrics, id: Ulid::generate() }
+        let chore = Chore::new("audit", INTERVAL, Arc::clone(&queue));
+        Self { config, queue, table, bucket, metrics, chore }
     }
 
     /// Audits until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
-        let mut ticks = ticks(INTERVAL);
-        let forever = async {
-            loop {
-                ticks.tick().await;
-                if let Some(Err(error)) = caught("a round of the audit", self.round()).await {
-                    tracing::warn!(%error, "the audit could not go on");
-                }
-            }
-        };
-        stop.run_until_cancelled(forever).await;
-        if let Err(error) = self.queue.leave_chore(CHORE, self.id).await {
-            tracing::debug!(%error, "others wait until the turn is over");
-        }
-    }
-
-    async fn round(&self) -> Result<(), AuditError> {
-        for _ in 0..ROUNDS {
-            let now = now();
-            if !self.queue.hold_chore(CHORE, self.id, after(now, INTERVAL * 3), now).await? {
-                return Ok(());
-            }
-            let audited = self.audit(now).await?;
-            let deleted = self.delete(now).await?;
-            let forgotten = self.forget(now).await?;
-            if audited + deleted + forgotten == 0 {
-                return Ok(());
-            }
-        }
-        Ok(())
+    pub async fn run(mut self, stop: CancellationToken) {
+        repeat(&mut self, INTERVAL, &stop).await;
+        self.chore.leave().await;
     }
 
     /// Compares what ClickHouse shows of some objects with their names.
@@ -186,6 +159,27 @@ impl Audit {
     async fn forget(&self, now: UnixMillis) -> Result<usize, AuditError> {
         let received_before = before(now, Duration::from_secs(self.config.ledger_days * DAY));
         Ok(self.queue.forget(received_before, OBJECTS).await? as usize)
+    }
+}
+
+impl Rounds for Audit {
+    const WHAT: &'static str = "a round of the audit";
+    type Error = AuditError;
+
+    async fn round(&mut self) -> Result<(), AuditError> {
+        for _ in 0..ROUNDS {
+            if !self.chore.take().await? {
+                return Ok(());
+            }
+            let now = now();
+            let audited = self.audit(now).await?;
+            let deleted = self.delete(now).await?;
+            let forgotten = self.forget(now).await?;
+            if audited + deleted + forgotten == 0 {
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 }
 

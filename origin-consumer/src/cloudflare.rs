@@ -29,8 +29,20 @@ pub struct CloudflareConfig {
     pub kv_namespace_id: String,
     /// A token with the account permission Workers KV Storage Edit, and no other. Required by `keys`.
     pub api_token: SecretString,
-    /// For one request of `keys`, in seconds.
+    /// For one request of `keys` or `doctor`, in seconds.
     pub timeout_seconds: u64,
+    /// The id of the zone that exporters send to, 32 hex digits. Required by `doctor`.
+    pub zone_id: String,
+    /// The zone's name, such as `example.com`. The doctor asks for it where it is empty and the token may.
+    pub zone_name: String,
+    /// The Worker's name.
+    pub worker: String,
+    /// `NOTIFY_URL`, for a doctor that may not read the Worker's settings. Else what the Worker says.
+    pub notify_url: String,
+    /// Whether the Worker is meant to have this compatibility flag.
+    pub global_fetch_strictly_public: bool,
+    /// A token that may only read what the doctor reads; where it is empty, `api_token` is used.
+    pub doctor_token: SecretString,
 }
 
 impl Default for CloudflareConfig {
@@ -41,6 +53,12 @@ impl Default for CloudflareConfig {
             kv_namespace_id: String::new(),
             api_token: SecretString::default(),
             timeout_seconds: 10,
+            zone_id: String::new(),
+            zone_name: String::new(),
+            worker: "spillway-edge-ingest".to_owned(),
+            notify_url: String::new(),
+            global_fetch_strictly_public: false,
+            doctor_token: SecretString::default(),
         }
     }
 }
@@ -58,6 +76,23 @@ impl CloudflareConfig {
         is_id("cloudflare.kv_namespace_id", &self.kv_namespace_id)?;
         is_set("cloudflare.api_token", self.api_token.expose_secret())?;
         in_range("cloudflare.timeout_seconds", self.timeout_seconds, 1..=120)
+    }
+
+    /// Whether its zone can be examined.
+    pub(crate) fn check_zone(&self) -> Result<(), ConfigError> {
+        self.check_account()?;
+        is_id("cloudflare.zone_id", &self.zone_id)?;
+        is_set("cloudflare.worker", &self.worker)?;
+        if !self.notify_url.is_empty() {
+            is_url("cloudflare.notify_url", &self.notify_url)?;
+        }
+        is_set("cloudflare.doctor_token", self.doctor_token().expose_secret())?;
+        in_range("cloudflare.timeout_seconds", self.timeout_seconds, 1..=120)
+    }
+
+    /// The token that the doctor asks with.
+    pub(crate) fn doctor_token(&self) -> &SecretString {
+        if self.doctor_token.expose_secret().is_empty() { &self.api_token } else { &self.doctor_token }
     }
 }
 
@@ -164,15 +199,16 @@ pub struct Answer<T> {
     pub info: ResultInfo,
 }
 
-/// A client for one account, with one token.
+/// A client for one account and its zones, with one token.
 pub struct Cloudflare {
     client: Client,
     account: Url,
+    zones: Url,
     token: SecretString,
 }
 
 impl Cloudflare {
-    /// The client of the configured account, and of no other URL: the token goes there only.
+    /// The client of the configured API, and of no other URL: the token goes there only.
     pub fn new(
         config: &CloudflareConfig,
         token: &SecretString,
@@ -181,22 +217,32 @@ impl Cloudflare {
         let client = client(timeout)?;
         let api = config.api_url.trim_end_matches('/');
         let account = client.get(format!("{api}/accounts/{}", config.account_id)).build()?.url().clone();
-        Ok(Self { client, account, token: token.clone() })
+        let zones = client.get(format!("{api}/zones")).build()?.url().clone();
+        Ok(Self { client, account, zones, token: token.clone() })
     }
 
     /// A URL below the account's. Each part of the path is one, whatever it holds.
     pub fn url(&self, path: &[&str]) -> Url {
-        let mut url = self.account.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.extend(path);
-        }
-        url
+        below(&self.account, path)
+    }
+
+    /// The same below a zone's.
+    pub fn zone_url(&self, zone_id: &str, path: &[&str]) -> Url {
+        below(&below(&self.zones, &[zone_id]), path)
     }
 
     /// A request with the token.
     pub fn request(&self, method: Method, url: &Url) -> RequestBuilder {
         self.client.request(method, url.clone()).bearer_auth(self.token.expose_secret())
     }
+}
+
+fn below(url: &Url, path: &[&str]) -> Url {
+    let mut url = url.clone();
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.extend(path);
+    }
+    url
 }
 
 /// A client that waits for one answer no longer than `timeout`.
@@ -282,7 +328,7 @@ mod tests {
             account_id: "0123456789abcdef0123456789abcdef".to_owned(),
             kv_namespace_id: "fedcba9876543210fedcba9876543210".to_owned(),
             api_token: "a-secret-token".into(),
-            timeout_seconds: 10,
+            ..CloudflareConfig::default()
         }
     }
 

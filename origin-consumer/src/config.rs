@@ -124,7 +124,7 @@ fn read(path: &Path) -> Result<String, ConfigError> {
 
 /// Names of fields that hold text: their values in the environment are taken as they are, where others are read as numbers
 /// or lists.
-const TEXTS: [&str; 18] = [
+const TEXTS: [&str; 23] = [
     "access_key_id",
     "account_id",
     "api_key",
@@ -132,9 +132,11 @@ const TEXTS: [&str; 18] = [
     "api_url",
     "bucket",
     "database",
+    "doctor_token",
     "endpoint",
     "kv_namespace_id",
     "listen",
+    "notify_url",
     "own_tenant",
     "password",
     "queue_id",
@@ -143,6 +145,9 @@ const TEXTS: [&str; 18] = [
     "table",
     "url",
     "user",
+    "worker",
+    "zone_id",
+    "zone_name",
 ];
 
 /// Whether a variable's name, less its prefix, is that of a field. Names without the double underscore belong to somebody

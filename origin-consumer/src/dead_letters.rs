@@ -8,15 +8,12 @@ use bytes::Bytes;
 use serde_json::json;
 use spillway_proto::ObjectKey;
 use tokio_util::sync::CancellationToken;
-use ulid::Ulid;
 
 use crate::failpoints;
 use crate::objects::{Bucket, ObjectError};
-use crate::panics::caught;
 use crate::queue::{DeadObject, Queue, QueueError};
-use crate::time::{after, now, ticks};
+use crate::rounds::{Chore, Rounds, repeat};
 
-const CHORE: &str = "dead-letters";
 const INTERVAL: Duration = Duration::from_secs(10);
 const OBJECTS: u32 = 100;
 const FOLDER: &str = "dlq/";
@@ -45,8 +42,9 @@ pub fn as_json(dead: &DeadObject) -> serde_json::Value {
     })
 }
 
+/// A dead object could not be copied; it is tried again.
 #[derive(Debug, thiserror::Error)]
-enum CopyError {
+pub(crate) enum CopyError {
     #[error("the queue: {0}")]
     Queue(#[from] QueueError),
     #[error("{0}")]
@@ -57,35 +55,29 @@ enum CopyError {
 pub struct DeadLetters {
     queue: Arc<Queue>,
     bucket: Bucket,
-    id: Ulid,
+    chore: Chore,
 }
 
 impl DeadLetters {
     /// One that does nothing yet.
     pub fn new(queue: Arc<Queue>, bucket: Bucket) -> Self {
-        Self { queue, bucket, id: Ulid::generate() }
+        let chore = Chore::new("dead-letters", INTERVAL, Arc::clone(&queue));
+        Self { queue, bucket, chore }
     }
 
     /// Copies until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
-        let mut ticks = ticks(INTERVAL);
-        let forever = async {
-            loop {
-                ticks.tick().await;
-                if let Some(Err(error)) = caught("a round of the dead letters", self.round()).await {
-                    tracing::warn!(%error, "a dead object could not be copied to dlq/; it is tried again");
-                }
-            }
-        };
-        stop.run_until_cancelled(forever).await;
-        if let Err(error) = self.queue.leave_chore(CHORE, self.id).await {
-            tracing::debug!(%error, "others wait until the turn is over");
-        }
+    pub async fn run(mut self, stop: CancellationToken) {
+        repeat(&mut self, INTERVAL, &stop).await;
+        self.chore.leave().await;
     }
+}
 
-    async fn round(&self) -> Result<(), CopyError> {
-        let now = now();
-        if !self.queue.hold_chore(CHORE, self.id, after(now, INTERVAL * 3), now).await? {
+impl Rounds for DeadLetters {
+    const WHAT: &'static str = "a round of copying to dlq/";
+    type Error = CopyError;
+
+    async fn round(&mut self) -> Result<(), CopyError> {
+        if !self.chore.take().await? {
             return Ok(());
         }
         for dead in self.queue.uncopied(OBJECTS).await? {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use spillway_proto::UnixMillis;
 use spillway_proto::notification::Notification;
 use spillway_proto::signature::{self, MIN_KEY_BYTES, SignatureError};
@@ -11,6 +12,7 @@ use spillway_proto::signature::{self, MIN_KEY_BYTES, SignatureError};
 use crate::config::{ConfigError, in_range, wrong};
 use crate::metrics::NotificationOutcome;
 use crate::queue::{Enqueued, Queue};
+use crate::route::{Canaries, Routes};
 use crate::telemetry::{Telemetry, hop};
 use crate::time::now;
 
@@ -62,13 +64,17 @@ pub struct Intake {
     pub queue: Arc<Queue>,
     /// Where the origin's own spans go.
     pub telemetry: Telemetry,
+    /// By which ways they have come.
+    pub routes: Arc<Routes>,
+    /// The edge's canaries.
+    pub canaries: Arc<Canaries>,
 }
 
 impl Intake {
     /// Takes a notification that came at `began`. Where it was taken, it is durable.
     pub(crate) async fn take(&self, signed: Signed<'_>, began: UnixMillis) -> NotificationOutcome {
         // a
-        let notification = match self.believe(signed, began) {
+        let notification: Notification = match self.believe(signed, began) {
             Ok(notification) => notification,
             Err(refused) => return refused,
         };
@@ -89,7 +95,12 @@ impl Intake {
         }
     }
 
-    fn believe(&self, signed: Signed<'_>, now: UnixMillis) -> Result<Notification, NotificationOutcome> {
+    /// Reads what was signed with one of the keys.
+    pub(crate) fn believe<T: DeserializeOwned>(
+        &self,
+        signed: Signed<'_>,
+        now: UnixMillis,
+    ) -> Result<T, NotificationOutcome> {
         let Signed { body, signature, max_age_seconds } = signed;
         let keys = self.notify.signing_keys.iter().map(|key| key.expose_secret().as_bytes());
         signature::verify(keys, now, max_age_seconds, signature, body).map_err(|error| match error {

@@ -9,10 +9,12 @@
 pub mod audit;
 pub mod clickhouse;
 pub mod cloudflare;
+pub mod columns;
 pub mod config;
 pub mod consume;
 pub mod dead_letters;
 pub mod dlq;
+pub mod doctor;
 pub mod engine;
 pub mod failpoints;
 pub mod fetch;
@@ -23,6 +25,7 @@ pub mod keys;
 pub mod meter;
 pub mod metrics;
 pub mod migrate;
+pub mod native;
 pub mod objects;
 mod output;
 mod panics;
@@ -30,9 +33,16 @@ pub mod queue;
 pub mod queue_pull;
 pub mod replay;
 mod retry;
+mod rounds;
+pub mod route;
 pub mod rows;
 pub mod serve;
 pub mod shutdown;
 pub mod sweep;
 pub mod telemetry;
 mod time;
+
+/// What programs that decode take their memory from.
+pub type Allocator = mimalloc::MiMalloc;
+/// For `#[global_allocator]`.
+pub const ALLOCATOR: Allocator = mimalloc::MiMalloc;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use origin_consumer::config::{Config, ConfigError};
 use origin_consumer::dlq::{self, DlqArgs, DlqError};
+use origin_consumer::doctor::{self, DoctorArgs, DoctorError};
 use origin_consumer::engine::{self, EngineError, EngineOptions};
 use origin_consumer::failpoints;
 use origin_consumer::keys::{self, KeysArgs, KeysError};
@@ -17,6 +18,9 @@ use origin_consumer::replay::{ReplayArgs, ReplayError, replay};
 use origin_consumer::serve::{Parts, ServeError, open_queue_of_service, serve};
 use origin_consumer::shutdown;
 use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: origin_consumer::Allocator = origin_consumer::ALLOCATOR;
 
 /// Takes signed notifications, and brings the objects that they name into ClickHouse, every span once.
 #[derive(Parser)]
@@ -76,6 +80,12 @@ enum Command {
         #[command(flatten)]
         arguments: DlqArgs,
     },
+    Doctor {
+        #[command(flatten)]
+        config: ConfigFile,
+        #[command(flatten)]
+        arguments: DoctorArgs,
+    },
     Replay(ReplayArgs),
     /// Serve the embedded ClickHouse engine on loopback, for development and tests
     Clickhouse {
@@ -128,6 +138,8 @@ enum Failure {
     #[error(transparent)]
     Dlq(#[from] DlqError),
     #[error(transparent)]
+    Doctor(#[from] DoctorError),
+    #[error(transparent)]
     Meter(#[from] MeterError),
     #[error(transparent)]
     Replay(#[from] ReplayError),
@@ -145,7 +157,9 @@ impl Failure {
             Self::Dlq(error) => ExitCode::from(error.exit_code()),
             Self::Replay(error) => ExitCode::from(error.exit_code()),
             Self::Serve(error) => ExitCode::from(error.exit_code()),
-            Self::Meter(_) | Self::Migrate { .. } | Self::Engine(_) | Self::Start(_) => ExitCode::FAILURE,
+            Self::Doctor(_) | Self::Meter(_) | Self::Migrate { .. } | Self::Engine(_) | Self::Start(_) => {
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -153,8 +167,9 @@ impl Failure {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     failpoints::read_environment();
-    // A replay says itself how far it is; a line a batch would hide that.
-    let level = if matches!(cli.command, Command::Replay(_)) { "warn" } else { "info" };
+    // A replay says itself how far it is; a line a batch would hide that. So does the doctor.
+    let level =
+        if matches!(cli.command, Command::Replay(_) | Command::Doctor { .. }) { "warn" } else { "info" };
     start_log(cli.log_format, level);
     match run(cli) {
         Ok(code) => code,
@@ -219,6 +234,11 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
                 dlq::run(arguments, &queue, &Bucket::new(&config.s3)).await?;
                 Ok(ExitCode::SUCCESS)
             })
+        }
+        Command::Doctor { config, arguments } => {
+            let config = Config::load(config.file.as_deref())?;
+            choose_tls();
+            in_runtime(async { Ok(ExitCode::from(doctor::run(&config, &arguments).await?)) })
         }
         Command::Replay(arguments) => {
             let config = Config::load(arguments.file.as_deref())?;

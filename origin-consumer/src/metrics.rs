@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
@@ -15,6 +16,7 @@ use spillway_proto::UnixMillis;
 
 use crate::meter::{Alert, Cause, Spans};
 use crate::queue::{Depth, Finding};
+use crate::route::Carried;
 
 /// What brought a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,6 +144,17 @@ struct OfAlert {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfRoute {
+    carried: &'static str,
+    route: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfCanary {
+    step: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfMeter {
     kind: &'static str,
     tenant: String,
@@ -169,6 +182,10 @@ pub struct Metrics {
     swept_until_seconds: Gauge<f64, AtomicU64>,
     notifications_missing: Family<OfAlert, Gauge>,
     meter_spans: Family<OfMeter, Gauge>,
+    routes: Family<OfRoute, Counter>,
+    route_changes: Counter,
+    route_changed: Gauge,
+    canary_age_seconds: Family<OfCanary, Gauge<f64, AtomicU64>>,
     insert_seconds: Histogram,
     delay_seconds: Histogram,
     queue_objects: Family<State, Gauge>,
@@ -192,6 +209,10 @@ impl Default for Metrics {
             swept_until_seconds: Gauge::default(),
             notifications_missing: Family::default(),
             meter_spans: Family::default(),
+            routes: Family::default(),
+            route_changes: Counter::default(),
+            route_changed: Gauge::default(),
+            canary_age_seconds: Family::default(),
             unnoted: Mutex::default(),
             insert_seconds: buckets(),
             delay_seconds: buckets(),
@@ -251,6 +272,27 @@ impl Default for Metrics {
             "meter_spans",
             "The loss meter: spans that were received in the last hour, by what became of them and by tenant",
             metrics.meter_spans.clone(),
+        );
+        registry.register(
+            "notifications_by_route",
+            "Notifications and canaries that were believed, by the way that their headers tell of",
+            metrics.routes.clone(),
+        );
+        registry.register(
+            "route_changes",
+            "How often notifications were seen to come by another way than before",
+            metrics.route_changes.clone(),
+        );
+        registry.register(
+            "route_changed",
+            "The alert: 1 where notifications came by another way than before within the last hour",
+            metrics.route_changed.clone(),
+        );
+        registry.register_with_unit(
+            "canary_age",
+            "Time since the last canary was sent, and since the last one that is stored was received",
+            Unit::Seconds,
+            metrics.canary_age_seconds.clone(),
         );
         registry.register_with_unit(
             "insert",
@@ -339,6 +381,27 @@ impl Metrics {
         }
     }
 
+    pub(crate) fn route(&self, carried: Carried, route: String) {
+        self.routes.get_or_create(&OfRoute { carried: carried.name(), route }).inc();
+    }
+
+    pub(crate) fn route_changes(&self, steps: usize) {
+        self.route_changes.inc_by(steps as u64);
+    }
+
+    pub(crate) fn route_changed(&self, changed: bool) {
+        self.route_changed.set(i64::from(changed));
+    }
+
+    /// How long ago the last canary was sent, and the last one that is stored was received, where there was one.
+    pub(crate) fn canary(&self, sent: Option<Duration>, stored: Option<Duration>) {
+        for (step, age) in [("sent", sent), ("stored", stored)] {
+            if let Some(age) = age {
+                self.canary_age_seconds.get_or_create(&OfCanary { step }).set(age.as_secs_f64());
+            }
+        }
+    }
+
     /// Shows the sums of the tenants, and no others.
     pub(crate) fn meter(&self, by_tenant: &BTreeMap<String, Spans>) {
         self.meter_spans.clear();
@@ -380,4 +443,121 @@ impl Metrics {
 
 fn gauge_of(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use regex::Regex;
+    use yaml_rust2::{Yaml, YamlLoader};
+
+    use super::*;
+
+    /// Everything that is counted, counted once.
+    fn all() -> String {
+        use NotificationOutcome::*;
+        let metrics = Metrics::default();
+        for outcome in [
+            Enqueued,
+            Known,
+            Resend,
+            BadSignature,
+            Expired,
+            Malformed,
+            TooLarge,
+            Unreadable,
+            NotANotification,
+            QueueUnavailable,
+            QueueFull,
+        ] {
+            metrics.notification(Transport::Http, outcome);
+        }
+        for outcome in [
+            PullOutcome::Empty,
+            PullOutcome::Taken,
+            PullOutcome::Postponed,
+            PullOutcome::Unacknowledged,
+            PullOutcome::Refused,
+            PullOutcome::RateLimited,
+            PullOutcome::Failed,
+        ] {
+            metrics.queue_pull(outcome);
+        }
+        for outcome in [
+            BatchOutcome::Stored,
+            BatchOutcome::SetBack,
+            BatchOutcome::Split,
+            BatchOutcome::Failed,
+            BatchOutcome::LeaseLost,
+        ] {
+            metrics.batch(outcome);
+        }
+        for finding in [Finding::Whole, Finding::Short, Finding::Doubled] {
+            metrics.audited(finding);
+        }
+        metrics.notifications_missing(None);
+        metrics.meter(&BTreeMap::from([("acme".to_owned(), Spans::default())]));
+        metrics.route(Carried::Notification, "worker".to_owned());
+        metrics.route(Carried::Canary, "worker".to_owned());
+        metrics.canary(Some(Duration::ZERO), Some(Duration::ZERO));
+        metrics.queue_depth(Depth::default());
+        metrics.stored(1, 0.1);
+        metrics.delay(0.1);
+        metrics.text()
+    }
+
+    /// The alert rules, with their group's name taken away.
+    fn alerts() -> Vec<Yaml> {
+        let rules = YamlLoader::load_from_str(include_str!("../../deploy/alerts/spillway.yml")).unwrap();
+        let groups = rules[0]["groups"].as_vec().unwrap();
+        groups.iter().flat_map(|group| group["rules"].as_vec().unwrap().clone()).collect()
+    }
+
+    #[test]
+    fn every_metric_that_an_alert_names_is_exported_with_those_labels() {
+        let (text, metric) = (all(), Regex::new(r"(spillway_[a-z_]+)(\{[^}]*\})?").unwrap());
+        let label = Regex::new(r#"([a-z]+)=~?"([^"]*)""#).unwrap();
+        let mut named = BTreeSet::new();
+        for alert in alerts() {
+            let expression = alert["expr"].as_str().unwrap();
+            for found in metric.captures_iter(expression) {
+                let name = &found[1];
+                named.insert(name.to_owned());
+                let is_of =
+                    |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+                let lines: Vec<_> = text.lines().filter(is_of).collect();
+                assert!(!lines.is_empty(), "{name} of {expression} is not exported");
+                for label in found.get(2).iter().flat_map(|labels| label.captures_iter(labels.as_str())) {
+                    for value in label[2].split('|') {
+                        let wanted = format!("{}=\"{value}\"", &label[1]);
+                        assert!(lines.iter().any(|line| line.contains(&wanted)), "{name} has no {wanted}");
+                    }
+                }
+            }
+        }
+        assert!(named.len() > 10, "{named:?}");
+    }
+
+    #[test]
+    fn every_alert_says_how_bad_it_is_and_has_a_runbook_that_names_it() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut runbooks = BTreeSet::new();
+        for alert in alerts() {
+            let name = alert["alert"].as_str().unwrap();
+            assert!(["page", "ticket"].contains(&alert["labels"]["severity"].as_str().unwrap()), "{name}");
+            assert!(alert["annotations"]["summary"].as_str().is_some(), "{name}");
+            let runbook = alert["annotations"]["runbook"].as_str().unwrap();
+            let text = std::fs::read_to_string(root.join(runbook))
+                .unwrap_or_else(|error| panic!("{runbook}: {error}"));
+            assert!(text.lines().next().unwrap().contains(name), "{runbook} does not name {name}");
+            for part in ["## What it means", "## How to confirm", "## How to mend", "## What has been lost"] {
+                assert!(text.contains(part), "{runbook} has no {part}");
+            }
+            runbooks.insert(root.join(runbook));
+        }
+        for file in std::fs::read_dir(root.join("deploy/runbooks")).unwrap() {
+            assert!(runbooks.contains(&file.unwrap().path()), "a runbook without an alert");
+        }
+    }
 }

@@ -1,4 +1,5 @@
-//! Step e: from an object's bytes to rows of `otel_traces`.
+//! Step e by way of `prost`: from an object's bytes to rows of `otel_traces`. The reference for [`crate::columns`], and a way
+//! that can be chosen by configuration.
 //!
 //! The texts of values, kinds and status codes are those that the Collector's ClickHouse exporter writes, since that is
 //! what dashboards and queries expect. One differs: NaN and the infinities have their names (`NaN`, `+Inf`, `-Inf`), where
@@ -75,6 +76,11 @@ pub struct SpanRow {
     pub resource_schema_url: Shared<str>,
     pub scope_schema_url: Shared<str>,
     pub scope_attributes: Shared<Attributes>,
+}
+
+/// The columns of a span that a table with these does not have.
+pub(crate) fn missing_columns(columns: &std::collections::BTreeMap<String, String>) -> Vec<&'static str> {
+    SpanRow::COLUMN_NAMES.iter().copied().filter(|name| !columns.contains_key(*name)).collect()
 }
 
 /// An object is not what the edge writes. Trying again will not help.
@@ -179,11 +185,7 @@ struct Common<'a> {
 
 fn row(span: Span, row_no: u32, common: &Common<'_>) -> SpanRow {
     let (kind, status) = (span.kind(), span.status.unwrap_or_default());
-    let status_code = match status.code() {
-        StatusCode::Unset => "Unset",
-        StatusCode::Ok => "Ok",
-        StatusCode::Error => "Error",
-    };
+    let status_code = status_name(status.code());
     let events: Vec<Event> = span.events;
     let links: Vec<Link> = span.links;
     SpanRow {
@@ -231,11 +233,19 @@ fn parent(id: &[u8]) -> String {
 }
 
 /// Validation has refused what does not fit.
-fn nanos(unix_nano: u64) -> i64 {
+pub(crate) fn nanos(unix_nano: u64) -> i64 {
     i64::try_from(unix_nano).unwrap_or(i64::MAX)
 }
 
-fn kind_name(kind: SpanKind) -> &'static str {
+pub(crate) fn status_name(code: StatusCode) -> &'static str {
+    match code {
+        StatusCode::Unset => "Unset",
+        StatusCode::Ok => "Ok",
+        StatusCode::Error => "Error",
+    }
+}
+
+pub(crate) fn kind_name(kind: SpanKind) -> &'static str {
     match kind {
         SpanKind::Unspecified => "Unspecified",
         SpanKind::Internal => "Internal",
@@ -255,7 +265,7 @@ fn value_of(attributes: &Attributes, name: &str) -> String {
 }
 
 /// A value as the text that a map column holds.
-fn text(value: AnyValue) -> String {
+pub(crate) fn text(value: AnyValue) -> String {
     match value.value {
         None | Some(Value::StringValueStrindex(_)) => String::new(),
         Some(Value::StringValue(text)) => text,
@@ -268,7 +278,7 @@ fn text(value: AnyValue) -> String {
 }
 
 /// As JSON writes it, the Collector's way: an exponent only below 1e-6 and from 1e21 on.
-fn double_text(double: f64) -> String {
+pub(crate) fn double_text(double: f64) -> String {
     if !double.is_finite() {
         let name = if double.is_nan() { "NaN" } else { "+Inf" };
         return if double == f64::NEG_INFINITY { "-Inf".to_owned() } else { name.to_owned() };

@@ -16,14 +16,15 @@ use crate::config::Config;
 use crate::consume::Consumer;
 use crate::dead_letters::DeadLetters;
 use crate::http::{Monitor, Origin, monitor as monitor_paths, origin as origin_paths};
-use crate::insert::SpanTable;
+use crate::insert::{SchemaError, SpanTable};
 use crate::intake::Intake;
-use crate::meter::Watch;
+use crate::meter::{Arrivals, Watch};
 use crate::metrics::Metrics;
-use crate::migrate::migrate;
+use crate::migrate::{MigrateError, migrate};
 use crate::objects::{Bucket, Objects};
 use crate::queue::{Queue, QueueConfig, QueueError};
 use crate::queue_pull::QueuePull;
+use crate::route::{Canaries, Routes};
 use crate::sweep::Sweep;
 use crate::telemetry::Telemetry;
 use crate::time::backoff;
@@ -90,8 +91,8 @@ pub async fn serve(config: &Config, parts: Parts, stop: CancellationToken) -> Re
     let queue = Arc::new(open_queue(&config.queue).await?);
     let metrics = Arc::new(Metrics::default());
     let (telemetry, telemetry_task) = Telemetry::start(&config.telemetry, &metrics)?;
-    // Without a migration the schema is taken to be there.
-    let schema_ready = Arc::new(AtomicBool::new(!parts.migrate));
+    // An origin alone takes the schema to be there.
+    let schema_ready = Arc::new(AtomicBool::new(!parts.migrate && !parts.consumer));
     let shared = Shared {
         table: SpanTable::new(&config.clickhouse, config.consumer.insert_timeout()),
         objects: Objects::new(&config.s3).decompressing_to(config.consumer.max_decompressed_bytes),
@@ -106,11 +107,16 @@ pub async fn serve(config: &Config, parts: Parts, stop: CancellationToken) -> Re
         schema_ready: Arc::clone(&schema_ready),
         grace: config.sweep.grace(),
     };
-    let migration = Migration { config: config.clickhouse.clone(), done: schema_ready };
-    let migrated = tokio::spawn(migration.run(stop.clone()));
+    let schema = Schema {
+        config: config.clickhouse.clone(),
+        migrate: parts.migrate,
+        table: parts.consumer.then(|| shared.table.clone()),
+        ready: schema_ready,
+    };
+    let schema_ready = tokio::spawn(schema.prepare(stop.clone()));
     let mut tasks = JoinSet::new();
     if parts.consumer {
-        shared.start_consumer(config, migrated, &mut tasks, &stop);
+        shared.start_consumer(config, schema_ready, &mut tasks, &stop);
     }
     let paths = monitor_paths(Arc::new(monitor));
     if parts.origin {
@@ -158,7 +164,7 @@ impl Shared {
     fn start_consumer(
         &self,
         config: &Config,
-        migrated: JoinHandle<bool>,
+        schema_ready: JoinHandle<bool>,
         tasks: &mut JoinSet<()>,
         stop: &CancellationToken,
     ) {
@@ -181,7 +187,7 @@ impl Shared {
         tasks.spawn(DeadLetters::new(Arc::clone(&self.queue), bucket).run(stop.clone()));
         let (workers, stop) = (config.consumer.workers, stop.clone());
         tasks.spawn(async move {
-            if matches!(migrated.await, Ok(true)) {
+            if matches!(schema_ready.await, Ok(true)) {
                 tracing::info!(workers, "the consumer works");
                 tokio::join!(consumer.run(stop.clone()), audit.run(stop));
             }
@@ -199,9 +205,15 @@ impl Shared {
         let sweep = Sweep::new(config.sweep.clone(), Arc::clone(&queue), objects, Arc::clone(&metrics));
         tasks.spawn(sweep.run(stop.clone()));
         let grace = config.sweep.grace();
-        let watch = Watch { queue: Arc::clone(&queue), metrics: Arc::clone(&metrics), grace };
+        let (routes, canaries) = (Arc::<Routes>::default(), Arc::<Canaries>::default());
+        let arrivals = Arrivals {
+            metrics: Arc::clone(&metrics),
+            routes: Arc::clone(&routes),
+            canaries: Arc::clone(&canaries),
+        };
+        let watch = Watch::new(Arc::clone(&queue), arrivals, grace);
         tasks.spawn(watch.run(stop.clone()));
-        let intake = Arc::new(Intake { notify: config.notify.clone(), queue, telemetry });
+        let intake = Arc::new(Intake { notify: config.notify.clone(), queue, telemetry, routes, canaries });
         let pull = QueuePull::new(&config.queue_pull, &config.cloudflare, &intake, &metrics)
             .map_err(ServeError::QueuePull)?;
         if let Some(pull) = pull {
@@ -211,34 +223,51 @@ impl Shared {
     }
 }
 
-/// Brings the database to this version's schema, however long that takes.
-struct Migration {
+/// The database's schema, and what is to be done for it before the consumer begins.
+struct Schema {
     config: ClickHouseConfig,
-    done: Arc<AtomicBool>,
+    migrate: bool,
+    /// The table that the consumer writes to.
+    table: Option<SpanTable>,
+    ready: Arc<AtomicBool>,
 }
 
-impl Migration {
-    /// Returns whether the schema is there; it is not where `stop` came before.
-    async fn run(self, stop: CancellationToken) -> bool {
+/// The schema is not there, or is another one.
+#[derive(Debug, thiserror::Error)]
+enum NotReady {
+    #[error("the database cannot be migrated: {0}")]
+    Migrate(#[from] MigrateError),
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+}
+
+impl Schema {
+    /// Brings the database to this version's schema, and looks whether the table is what is written, however long that takes:
+    /// someone may be about to mend it. Returns whether all is there; it is not where `stop` came before.
+    async fn prepare(self, stop: CancellationToken) -> bool {
         let mut failures = 0;
-        while !self.done.load(Ordering::Relaxed) {
-            match migrate(&self.config).await {
-                Ok(applied) => {
-                    tracing::info!(?applied, database = self.config.database, "the schema is up to date");
-                    self.done.store(true, Ordering::Relaxed);
-                }
-                Err(error) => {
-                    let wait = backoff(failures);
-                    failures += 1;
-                    tracing::error!(%error, url = self.config.url, retry_in = ?wait, "the database cannot be migrated");
-                    tokio::select! {
-                        () = tokio::time::sleep(wait) => {}
-                        () = stop.cancelled() => return false,
-                    }
-                }
+        while let Err(error) = self.try_once().await {
+            let wait = backoff(failures);
+            failures += 1;
+            tracing::error!(%error, url = self.config.url, retry_in = ?wait, "nothing can be stored yet");
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = stop.cancelled() => return false,
             }
         }
+        self.ready.store(true, Ordering::Relaxed);
         true
+    }
+
+    async fn try_once(&self) -> Result<(), NotReady> {
+        if self.migrate {
+            let applied = migrate(&self.config).await?;
+            tracing::info!(?applied, database = self.config.database, "the schema is up to date");
+        }
+        match &self.table {
+            Some(table) => Ok(table.check().await?),
+            None => Ok(()),
+        }
     }
 }
 

@@ -6,6 +6,8 @@ use spillway_proto::UnixMillis;
 use tokio::time::{Interval, MissedTickBehavior};
 use ulid::Ulid;
 
+/// A minute, in milliseconds.
+pub(crate) const MINUTE_MS: u64 = 60_000;
 /// The wait after the first failure; it doubles with each further one.
 const BACKOFF: Duration = Duration::from_millis(500);
 /// No wait after a failure is longer.
@@ -39,6 +41,11 @@ pub(crate) fn ticks(interval: Duration) -> Interval {
 pub(crate) fn now() -> UnixMillis {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixMillis(millis(since_epoch))
+}
+
+/// The minute that `at` is in.
+pub(crate) fn minute_of(at: UnixMillis) -> UnixMillis {
+    UnixMillis(at.0 - at.0 % MINUTE_MS)
 }
 
 /// A moment as the standard library has it.

@@ -11,6 +11,7 @@ pub mod key_record;
 pub mod notification;
 pub mod object_key;
 pub mod otlp;
+pub mod probe;
 pub mod record;
 pub mod signature;
 pub mod trace_context;

@@ -17,6 +17,9 @@ use crate::ids::{ObjectId, UnixMillis};
 /// Listings of one minute can run side by side as often as this: the shard is one hex digit.
 pub const SHARDS: u8 = 16;
 
+/// No request that the edge takes holds as many spans; a name that says so is none of ours.
+pub const MAX_SPANS: u32 = 10_000_000;
+
 /// What every key begins with.
 pub const ROOT: &str = "v1/";
 
@@ -55,6 +58,9 @@ impl ObjectKey {
             object_id: id.parse().map_err(|_| InvalidObjectKey("the second part is not 32 hex digits"))?,
             spans: spans.parse().map_err(|_| InvalidObjectKey("the third part is no span count"))?,
         };
+        if key.spans > MAX_SPANS {
+            return Err(InvalidObjectKey("the third part is more than a request can hold"));
+        }
         // One object, one spelling: the ledger compares keys as text.
         if key.file_name() == name { Ok(key) } else { Err(InvalidObjectKey("the name is spelled otherwise")) }
     }

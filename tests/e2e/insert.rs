@@ -3,24 +3,34 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use bytes::Bytes;
 use clickhouse::Client;
 use local_stack::engine::{Engine, Source};
 use origin_consumer::clickhouse::ClickHouseConfig;
-use origin_consumer::insert::{self, BatchRows, Before, SpanTable, StoreError, TableError};
+use origin_consumer::columns::{SpanColumns, Unzip};
+use origin_consumer::consume::Decoder;
+use origin_consumer::insert::{
+    self, BatchRows, Before, Rows, SchemaError, SpanTable, StoreError, TableError,
+};
 use origin_consumer::migrate::migrate;
 use origin_consumer::queue::{ClaimLimits, Queue};
-use origin_consumer::rows::{SpanRow, rows_of};
-use spillway_proto::otlp::DecompressLimits;
-use spillway_proto::{ObjectKey, UnixMillis};
+use origin_consumer::rows::rows_of;
+use prost::Message;
+use spillway_proto::UnixMillis;
+use spillway_proto::notification::Notification;
+use spillway_proto::otlp::{DecompressLimits, Encoding, SpanLimits, decode, judge};
 use spillway_tests::export::Export;
 use spillway_tests::notification::{now, stored};
 use tempfile::TempDir;
 use ulid::Ulid;
 
 const SPANS: u64 = 160;
+/// Both ways to the table.
+const DECODERS: [Decoder; 2] = [Decoder::Wire, Decoder::Prost];
 
 struct Bench {
     table: SpanTable,
+    config: ClickHouseConfig,
     client: Client,
     batch: BatchRows,
     _engine: Engine,
@@ -28,7 +38,11 @@ struct Bench {
 }
 
 impl Bench {
-    async fn start() -> Result<Self> {
+    async fn start(decoder: Decoder) -> Result<Self> {
+        Self::of(decoder, &[Export::new(40), Export::new(120)]).await
+    }
+
+    async fn of(decoder: Decoder, exports: &[Export]) -> Result<Self> {
         let folder = TempDir::with_prefix("spillway-test-")?;
         let engine = Engine::start(&Source::Embedded, folder.path(), "traces").await?;
         let config = ClickHouseConfig {
@@ -37,10 +51,10 @@ impl Bench {
             ..ClickHouseConfig::default()
         };
         migrate(&config).await?;
-        let objects = [object(40)?, object(120)?].into();
-        let batch = BatchRows { batch_id: Ulid::generate(), objects };
-        let table = SpanTable::new(&config, Duration::from_secs(30));
-        Ok(Self { table, client: engine.client(), batch, _engine: engine, _folder: folder })
+        let objects = exports.iter().map(object).collect::<Result<_>>()?;
+        let batch = decoded(decoder, objects)?;
+        let (table, client) = (SpanTable::new(&config, Duration::from_secs(30)), engine.client());
+        Ok(Self { table, config, client, batch, _engine: engine, _folder: folder })
     }
 
     async fn store(&self, earlier_tries: u32) -> Result<()> {
@@ -66,91 +80,197 @@ impl Bench {
     }
 }
 
-fn object(spans: usize) -> Result<(ObjectKey, Vec<SpanRow>)> {
-    let (notification, object) = stored(&Export::new(spans).body()?, u32::try_from(spans)?)?;
-    let limits = DecompressLimits { max_bytes: 1 << 20, max_ratio: 100 };
-    let rows = rows_of(&notification, object.into(), limits)?;
-    Ok((notification.object_key, rows))
+type Object = (Notification, Bytes);
+
+fn object(export: &Export) -> Result<Object> {
+    let spans = export.request["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().map_or(0, Vec::len);
+    let (notification, object) = stored(&export.body()?, u32::try_from(spans)?)?;
+    Ok((notification, object.into()))
 }
+
+fn decoded(decoder: Decoder, objects: Vec<Object>) -> Result<BatchRows> {
+    let batch_id = Ulid::generate();
+    if decoder == Decoder::Prost {
+        let rows = |(notification, object): Object| {
+            let rows = rows_of(&notification, object, LIMITS)?;
+            anyhow::Ok((notification.object_key, rows))
+        };
+        return Ok(BatchRows::of_each(batch_id, objects.into_iter().map(rows).collect::<Result<_>>()?));
+    }
+    let (mut columns, mut of_objects) = (SpanColumns::default(), Vec::new());
+    for (notification, object) in objects {
+        let first = u32::try_from(columns.len())?;
+        columns.add_object(&notification, object, LIMITS, &mut Unzip::default())?;
+        of_objects.push((notification.object_key, first..u32::try_from(columns.len())?));
+    }
+    Ok(BatchRows { batch_id, objects: of_objects, rows: Rows::Columns(columns.into()) })
+}
+
+const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 1 << 20, max_ratio: 100 };
 
 #[tokio::test]
 async fn a_first_try_stores_every_row() -> Result<()> {
-    let bench = Bench::start().await?;
-    bench.store(0).await?;
-    bench.assert_every_row_once().await
+    for decoder in DECODERS {
+        let bench = Bench::start(decoder).await?;
+        bench.store(0).await?;
+        bench.assert_every_row_once().await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]
 async fn after_a_try_that_left_nothing_every_row_is_stored() -> Result<()> {
-    let bench = Bench::start().await?;
-    bench.store(1).await?;
-    bench.assert_every_row_once().await
+    for decoder in DECODERS {
+        let bench = Bench::start(decoder).await?;
+        bench.store(1).await?;
+        bench.assert_every_row_once().await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]
 async fn after_a_try_that_stored_all_nothing_is_doubled() -> Result<()> {
-    let bench = Bench::start().await?;
-    for earlier_tries in 0..4 {
-        bench.store(earlier_tries).await?;
+    for decoder in DECODERS {
+        let bench = Bench::start(decoder).await?;
+        for earlier_tries in 0..4 {
+            bench.store(earlier_tries).await?;
+        }
+        bench.assert_every_row_once().await?;
     }
-    bench.assert_every_row_once().await
+    Ok(())
 }
 
 #[tokio::test]
 async fn a_token_without_its_rows_is_healed() -> Result<()> {
-    let bench = Bench::start().await?;
-    bench.store(0).await?;
-    bench.execute("ALTER TABLE otel_traces DELETE WHERE 1").await?;
-    bench.store(0).await?;
-    // The failure that tokens alone would hide: the insert succeeded, and nothing is there.
-    assert_eq!(bench.count("SELECT count() FROM otel_traces").await?, 0);
-    bench.store(1).await?;
-    bench.assert_every_row_once().await
+    for decoder in DECODERS {
+        let bench = Bench::start(decoder).await?;
+        bench.store(0).await?;
+        bench.execute("ALTER TABLE otel_traces DELETE WHERE 1").await?;
+        bench.store(0).await?;
+        // The failure that tokens alone would hide: the insert succeeded, and nothing is there.
+        assert_eq!(bench.count("SELECT count() FROM otel_traces").await?, 0);
+        bench.store(1).await?;
+        bench.assert_every_row_once().await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]
 async fn a_batch_over_more_days_than_an_insert_may_touch_is_stored_also_after_a_failed_try() -> Result<()> {
-    let mut bench = Bench::start().await?;
-    let rows = bench.batch.objects.iter_mut().flat_map(|(_, rows)| rows);
-    for (day, row) in rows.enumerate() {
-        row.timestamp = 1_700_000_000_000_000_000 + day as i64 * 3 * 86_400_000_000_000;
-        row.trace_id = format!("{:032x}", day % 2);
+    for decoder in DECODERS {
+        let begun = |day: u64| UnixMillis(now().0 - day * 3 * 86_400_000);
+        let export = |first: u64| {
+            let mut export = Export::new(20);
+            let spans = &mut export.request["resourceSpans"][0]["scopeSpans"][0]["spans"];
+            for (day, span) in (first..).zip(spans.as_array_mut().into_iter().flatten()) {
+                span["startTimeUnixNano"] = begun(day).as_nanos().to_string().into();
+                span["endTimeUnixNano"] = span["startTimeUnixNano"].clone();
+            }
+            export
+        };
+        let bench = Bench::of(decoder, &(0..SPANS).step_by(20).map(export).collect::<Vec<_>>()).await?;
+        bench.store(1).await?;
+        bench.assert_every_row_once().await?;
     }
-    bench.store(1).await?;
-    bench.assert_every_row_once().await
+    Ok(())
 }
 
 #[tokio::test]
 async fn the_missing_part_of_an_object_is_filled_in() -> Result<()> {
-    let bench = Bench::start().await?;
-    bench.store(0).await?;
-    bench.execute("ALTER TABLE otel_traces DELETE WHERE RowNo % 3 = 1").await?;
-    bench.store(1).await?;
-    bench.assert_every_row_once().await
+    for decoder in DECODERS {
+        let bench = Bench::start(decoder).await?;
+        bench.store(0).await?;
+        bench.execute("ALTER TABLE otel_traces DELETE WHERE RowNo % 3 = 1").await?;
+        bench.store(1).await?;
+        bench.assert_every_row_once().await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]
 async fn the_times_of_traces_are_written_again_where_the_view_was_not_reached() -> Result<()> {
-    let bench = Bench::start().await?;
-    bench.store(0).await?;
-    bench.execute("TRUNCATE TABLE otel_traces_trace_id_ts").await?;
-    bench.store(1).await?;
-    bench.assert_every_row_once().await
+    for decoder in DECODERS {
+        let bench = Bench::start(decoder).await?;
+        bench.store(0).await?;
+        bench.execute("TRUNCATE TABLE otel_traces_trace_id_ts").await?;
+        bench.store(1).await?;
+        bench.assert_every_row_once().await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]
 async fn whoever_has_lost_the_lease_inserts_nothing() -> Result<()> {
-    let bench = Bench::start().await?;
-    let queue = Queue::in_memory(0).await?;
-    let (notification, _) = stored(&Export::new(1).body()?, 1)?;
-    queue.enqueue(notification, now()).await?;
-    let at_once = ClaimLimits { objects: 1, spans: 1, bytes: 1 << 20, lease: Duration::ZERO };
-    let batch = queue.claim(at_once, now()).await?.context("a batch")?;
-    let first_try = Before { inserts: 0, look_first: false };
-    let late = insert::store(&bench.table.under(&batch.lease), &bench.batch, first_try).await;
-    assert!(matches!(late, Err(StoreError::Sink(TableError::LeaseOver(id))) if id == batch.id), "{late:?}");
-    assert_eq!(bench.count("SELECT count() FROM otel_traces").await?, 0);
-    queue.renew(&batch, UnixMillis(now().0 + 60_000)).await?;
-    insert::store(&bench.table.under(&batch.lease), &bench.batch, first_try).await?;
-    bench.assert_every_row_once().await
+    for decoder in DECODERS {
+        let bench = Bench::start(decoder).await?;
+        let queue = Queue::in_memory(0).await?;
+        let (notification, _) = stored(&Export::new(1).body()?, 1)?;
+        queue.enqueue(notification, now()).await?;
+        let at_once = ClaimLimits { objects: 1, spans: 1, bytes: 1 << 20, lease: Duration::ZERO };
+        let batch = queue.claim(at_once, now()).await?.context("a batch")?;
+        let first_try = Before { inserts: 0, look_first: false };
+        let late = insert::store(&bench.table.under(&batch.lease), &bench.batch, first_try).await;
+        assert!(
+            matches!(late, Err(StoreError::Sink(TableError::LeaseOver(id))) if id == batch.id),
+            "{late:?}"
+        );
+        assert_eq!(bench.count("SELECT count() FROM otel_traces").await?, 0);
+        queue.renew(&batch, UnixMillis(now().0 + 60_000)).await?;
+        insert::store(&bench.table.under(&batch.lease), &bench.batch, first_try).await?;
+        bench.assert_every_row_once().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn both_ways_store_the_same_rows() -> Result<()> {
+    let bench = Bench::start(Decoder::Wire).await?;
+    let fixtures = [
+        include_str!("../fixtures/opentelemetry-proto-trace.json"),
+        include_str!("../fixtures/flare-client-php-trace.json"),
+    ];
+    let mut objects = vec![object(&Export::new(300))?];
+    for fixture in fixtures {
+        let request = decode(fixture.as_bytes(), Encoding::Json)?.encode_to_vec();
+        let verdict = judge(&request, &SpanLimits::default(), now())?;
+        anyhow::ensure!(verdict.accepted > 0);
+        let (notification, object) = stored(&request, verdict.accepted)?;
+        objects.push((notification, object.into()));
+    }
+    for (decoder, table) in DECODERS.into_iter().zip(["by_wire", "by_prost"]) {
+        bench.execute(&format!("CREATE TABLE {table} AS otel_traces")).await?;
+        let config = ClickHouseConfig { table: table.to_owned(), ..bench.config.clone() };
+        let table = SpanTable::new(&config, Duration::from_secs(30));
+        let first_try = Before { inserts: 0, look_first: false };
+        insert::store(&table, &decoded(decoder, objects.clone())?, first_try).await?;
+    }
+    let count = |table: &str, other: &str| {
+        format!("SELECT count() FROM (SELECT * FROM {table} EXCEPT SELECT * FROM {other})")
+    };
+    assert!(bench.count("SELECT count() FROM by_prost").await? > 300);
+    assert_eq!(bench.count(&count("by_wire", "by_prost")).await?, 0);
+    assert_eq!(bench.count(&count("by_prost", "by_wire")).await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_changed_table_is_an_error_with_the_columns_name() -> Result<()> {
+    let bench = Bench::start(Decoder::Wire).await?;
+    bench.table.check().await?;
+    bench.execute("ALTER TABLE otel_traces MODIFY COLUMN TraceFlags UInt32 FIRST").await?;
+    bench.execute("ALTER TABLE otel_traces ADD COLUMN Further String AFTER TraceId").await?;
+    // Neither another order nor a column more is any harm: no column is shifted.
+    bench.table.check().await?;
+    bench.store(0).await?;
+    bench.assert_every_row_once().await?;
+    assert_eq!(bench.count("SELECT count() FROM otel_traces WHERE ServiceName = 'shop'").await?, SPANS);
+    bench.execute("ALTER TABLE otel_traces MODIFY COLUMN TraceFlags String").await?;
+    let error = bench.table.check().await;
+    assert!(matches!(error, Err(SchemaError::Type { column: "TraceFlags", .. })), "{error:?}");
+    bench.execute("ALTER TABLE otel_traces DROP COLUMN TraceFlags").await?;
+    let error = bench.table.check().await;
+    assert!(matches!(error, Err(SchemaError::NoColumn { column: "TraceFlags", .. })), "{error:?}");
+    let error = bench.store(1).await.map_err(|error| error.to_string());
+    assert!(error.as_ref().is_err_and(|error| error.contains("TraceFlags")), "{error:?}");
+    Ok(())
 }

@@ -15,7 +15,7 @@ export fuzz=tests/fuzz target=${CARGO_TARGET_DIR:-target}/fuzz
 triple=x86_64-unknown-linux-gnu
 export programs=$target/$triple/release
 targets=("$@")
-[[ $# -gt 0 ]] || targets=(wire json decompress record headers object_key api_key)
+[[ $# -gt 0 ]] || targets=(wire columns json decompress record headers object_key api_key)
 
 # AddressSanitizer watches the C and the unsafe code below the parsers. Some distributions' Rust comes without it.
 sanitizer=address

@@ -15,6 +15,7 @@ on_both_stores!(
     what_was_stored_before_is_due_the_oldest_first,
     what_the_audit_has_found_whole_is_audited,
     what_the_audit_has_found_short_is_stored_again_after_a_look,
+    what_the_audit_has_found_short_again_and_again_is_dead,
     what_the_audit_has_found_doubled_is_looked_at_again_later,
     what_was_stored_again_meanwhile_stays_as_it_is,
     only_audited_objects_and_their_resends_expire,
@@ -84,6 +85,22 @@ async fn what_the_audit_has_found_short_is_stored_again_after_a_look(kind: Kind)
     assert_eq!((batch.objects[0].notification.clone(), batch.look_first), (short.clone(), true));
     ledger.ack(&batch, at(60)).await?;
     assert_eq!(due(&ledger, at(60)).await?, [short.object_key]);
+    Ok(())
+}
+
+async fn what_the_audit_has_found_short_again_and_again_is_dead(kind: Kind) -> Result<()> {
+    let ledger = Ledger::open(kind).await?;
+    let short = object("a");
+    store(&ledger, &short, NOW).await?;
+    for round in 1..4 {
+        note(&ledger, &short, Finding::Short, at(round * 100)).await?;
+        ledger.ack(&ledger.claim_at(at(round * 100)).await?, at(round * 100)).await?;
+    }
+    note(&ledger, &short, Finding::Short, at(400)).await?;
+    assert!(!ledger.has_work_at(at(1_000_000)).await?);
+    let dead = ledger.dead_object(&short.object_key).await?.context("it is dead")?;
+    assert!(dead.reason.contains("missing 4 times"), "{}", dead.reason);
+    assert_eq!(dead.notification, short);
     Ok(())
 }
 

@@ -1,13 +1,16 @@
 //! Several processes on one store, one that dies, and a store that is not ours.
 
 use std::collections::HashSet;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use futures_util::future::{join_all, try_join_all};
 use local_stack::postgres::Postgres;
 use origin_consumer::queue::{Enqueued, Queue, QueueError};
 
-use crate::objects::{LIMITS, NOW, at, object};
+use spillway_proto::UnixMillis;
+
+use crate::objects::{LIMITS, NOW, at, body, object};
 use crate::stores::{Kind, Ledger, on_both_stores};
 
 on_both_stores!(
@@ -15,6 +18,8 @@ on_both_stores!(
     of_concurrent_enqueues_of_one_request_one_is_new,
     a_failing_transaction_spoils_no_other_of_its_group,
     a_cancelled_caller_has_its_object_taken_or_not_and_the_queue_goes_on,
+    a_store_that_was_not_in_use_for_a_while_may_be_an_older_copy,
+    a_store_that_was_in_use_just_now_is_relied_on,
     a_store_of_another_version_is_refused,
     a_store_of_before_the_versions_is_refused,
 );
@@ -121,6 +126,42 @@ async fn a_cancelled_caller_has_its_object_taken_or_not_and_the_queue_goes_on(ki
         assert!(matches!(ledger.take(&object).await?, Enqueued::New | Enqueued::Known));
     }
     assert_eq!(ledger.depth().await?.pending, 50);
+    Ok(())
+}
+
+fn machine_clock() -> Result<UnixMillis> {
+    Ok(UnixMillis(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis().try_into()?))
+}
+
+/// With an object that waits, and a batch that nobody has inserted.
+async fn reopened(kind: Kind, last_used: UnixMillis) -> Result<Ledger> {
+    let ledger = Ledger::open(kind).await?;
+    ledger.take(&object("batched")).await?;
+    ledger.claim_at(NOW).await?;
+    ledger.take(&object("waiting")).await?;
+    ledger.note_use(last_used).await?;
+    ledger.restarted().await
+}
+
+async fn a_store_that_was_not_in_use_for_a_while_may_be_an_older_copy(kind: Kind) -> Result<()> {
+    let now = machine_clock()?;
+    let ledger = reopened(kind, UnixMillis(now.0 - 60_000)).await?;
+    for _ in ["batched", "waiting"] {
+        assert!(ledger.claim_at(at(40_000)).await?.look_first);
+    }
+    ledger.take(&body("received before").received(now).object()).await?;
+    assert!(ledger.claim_at(NOW).await?.look_first);
+    ledger.take(&object("received after")).await?;
+    assert!(!ledger.claim_at(NOW).await?.look_first);
+    Ok(())
+}
+
+async fn a_store_that_was_in_use_just_now_is_relied_on(kind: Kind) -> Result<()> {
+    let now = machine_clock()?;
+    let ledger = reopened(kind, now).await?;
+    for _ in ["batched", "waiting"] {
+        assert!(!ledger.claim_at(at(40_000)).await?.look_first);
+    }
     Ok(())
 }
 

@@ -1,9 +1,9 @@
 //! Objects that keep their batch from being stored, and batches that are split.
 
 use anyhow::Result;
-use origin_consumer::queue::{Batch, Depth, Fault, Setback, Spared};
+use origin_consumer::queue::{Batch, Depth, Enqueued, Fault, Setback, Spared};
 
-use crate::objects::{NOW, at, object};
+use crate::objects::{NOW, at, body, object};
 use crate::stores::{Kind, Ledger, on_both_stores};
 
 on_both_stores!(
@@ -15,6 +15,7 @@ on_both_stores!(
     halves_have_the_objects_of_the_whole_and_its_dangers,
     halves_of_a_batch_that_was_inserted_look_first,
     what_leaves_a_batch_that_looks_first_looks_first_itself,
+    a_resend_of_what_is_stored_is_left_to_it,
 );
 
 async fn batch_of(ledger: &Ledger, bodies: &[&str]) -> Result<Batch> {
@@ -29,11 +30,29 @@ fn setback(batch: &Batch, index: usize, fault: Fault) -> Setback {
     Setback { object_key, fault, reason: "not \0 right".to_owned() }
 }
 
+async fn a_resend_of_what_is_stored_is_left_to_it(kind: Kind) -> Result<()> {
+    let ledger = Ledger::open(kind).await?;
+    // The ledger has lost what it knew of this one, and hears of it last.
+    let stored = body("a").received(at(1)).object();
+    let batch = batch_of(&ledger, &["a", "b"]).await?;
+    let resend = batch.objects.iter().find(|object| object.notification.sha256 == stored.sha256).unwrap();
+    let fault = Fault::Resend { of: stored.object_key.clone() };
+    let object_key = resend.notification.object_key.clone();
+    let spared =
+        ledger.set_back(&batch, vec![Setback { object_key, fault, reason: String::new() }], 5, NOW).await?;
+    assert_eq!(spared, Spared { dead: 0, later: 0, resends: 1 });
+    assert_eq!(ledger.claim_at(NOW).await?.objects.len(), 1, "the other one");
+    assert_eq!(ledger.take(&object("a")).await?, Enqueued::Resend);
+    assert_eq!(ledger.take(&stored).await?, Enqueued::New);
+    assert_eq!(ledger.claim_at(NOW).await?.objects[0].notification, stored);
+    Ok(())
+}
+
 async fn the_others_of_a_batch_that_was_never_inserted_wait_for_another(kind: Kind) -> Result<()> {
     let ledger = Ledger::open(kind).await?;
     let batch = batch_of(&ledger, &["a", "b", "c"]).await?;
     let spared = ledger.set_back(&batch, vec![setback(&batch, 1, Fault::Fatal)], 5, NOW).await?;
-    assert_eq!(spared, Spared { dead: 1, later: 0 });
+    assert_eq!(spared, Spared { dead: 1, later: 0, resends: 0 });
     assert_eq!(ledger.depth().await?, Depth { pending: 2, batched: 0, dead: 1 });
     let next = ledger.claim_at(NOW).await?;
     assert_ne!(next.id, batch.id);
@@ -51,7 +70,7 @@ async fn the_others_of_a_batch_that_was_inserted_stay_in_it(kind: Kind) -> Resul
     let batch = ledger.claim_at(NOW).await?;
     let setbacks = vec![setback(&batch, 0, Fault::Passing), setback(&batch, 1, Fault::Poison)];
     let spared = ledger.set_back(&batch, setbacks, 1, NOW).await?;
-    assert_eq!(spared, Spared { dead: 1, later: 1 });
+    assert_eq!(spared, Spared { dead: 1, later: 1, resends: 0 });
     let again = ledger.claim_at(NOW).await?;
     assert_eq!((again.id, again.inserts, again.abandoned), (batch.id, 1, 0));
     assert_eq!(again.objects, [batch.objects[2].clone()]);
@@ -81,14 +100,14 @@ async fn poison_is_dead_after_so_many_tries_and_what_passes_is_not(kind: Kind) -
     for _ in 0..5 {
         let batch = ledger.claim_at(now).await?;
         let spared = ledger.set_back(&batch, vec![setback(&batch, 0, Fault::Passing)], 3, now).await?;
-        assert_eq!(spared, Spared { dead: 0, later: 1 });
+        assert_eq!(spared, Spared { dead: 0, later: 1, resends: 0 });
         now.0 += 60_000;
     }
     for (failures, dead) in [(0, 0), (1, 0), (2, 1)] {
         let batch = ledger.claim_at(now).await?;
         assert_eq!(batch.objects[0].failures, failures);
         let spared = ledger.set_back(&batch, vec![setback(&batch, 0, Fault::Poison)], 3, now).await?;
-        assert_eq!(spared, Spared { dead, later: 1 - dead });
+        assert_eq!(spared, Spared { dead, later: 1 - dead, resends: 0 });
         now.0 += 60_000;
     }
     assert!(!ledger.has_work_at(now).await?);

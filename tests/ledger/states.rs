@@ -144,7 +144,7 @@ impl Run {
     fn setbacks(&self, batch: &Batch, faults: &[Option<origin_consumer::queue::Fault>]) -> Vec<Setback> {
         let of = |(object, fault): (&origin_consumer::queue::Claimed, &Option<_>)| {
             let object_key = object.notification.object_key.clone();
-            fault.map(|fault| Setback { object_key, fault, reason: "broken".to_owned() })
+            fault.clone().map(|fault| Setback { object_key, fault, reason: "broken".to_owned() })
         };
         batch.objects.iter().zip(faults).filter_map(of).collect()
     }

@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: a stack of real parts for each test, and exports to send to it.
 
 pub mod bucket;
+pub mod cloudflare;
 pub mod cloudflare_queue;
 pub mod command;
 pub mod export;

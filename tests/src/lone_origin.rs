@@ -15,6 +15,7 @@ use crate::notification::now;
 
 /// What the edge would sign notifications with.
 pub const SIGNING_KEY: &str = "0123456789abcdef0123456789abcdef";
+const ARGUMENTS: [&str; 2] = ["--without-consumer", "--no-migrate"];
 /// Nobody listens there.
 const NOWHERE: &str = "http://127.0.0.1:9";
 
@@ -22,6 +23,8 @@ const NOWHERE: &str = "http://127.0.0.1:9";
 pub struct LoneOrigin {
     /// It.
     pub origin: Origin,
+    port: u16,
+    variables: BTreeMap<String, String>,
     // Dropped last, after the process that writes there.
     folder: TempDir,
 }
@@ -43,9 +46,16 @@ impl LoneOrigin {
             .chain(variables)
             .map(|(name, value)| (format!("SPILLWAY_{name}"), value.clone()))
             .collect();
-        let arguments = ["--without-consumer", "--no-migrate"];
-        let origin = Origin::start(folder.path(), free_port()?, &arguments, &variables).await?;
-        Ok(Self { origin, folder })
+        let port = free_port()?;
+        let origin = Origin::start(folder.path(), port, &ARGUMENTS, &variables).await?;
+        Ok(Self { origin, port, variables, folder })
+    }
+
+    /// Ends it, and starts it again on the same queue.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.origin.process.stop().await?;
+        self.origin = Origin::start(self.folder.path(), self.port, &ARGUMENTS, &self.variables).await?;
+        Ok(())
     }
 
     /// Its queue's file.

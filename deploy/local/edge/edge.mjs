@@ -81,6 +81,8 @@ const miniflare = new Miniflare(
     host: "127.0.0.1",
     port: config.port,
     cf: false,
+    // For crons: GET /cdn-cgi/local/scheduled calls the Worker's.
+    unsafeTriggerHandlers: true,
     resourcePersistencePath: config.persist,
     workers: [
       {

@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
 use spillway_proto::notification::{self, QueuedNotification};
-use spillway_proto::signature;
 use spillway_proto::trace_context::TRACEPARENT;
+use spillway_proto::{probe, signature};
 use worker::{AbortSignal, Env, Fetch, Request, web_sys};
 
 use super::post::Post;
 use super::{binding, fault};
 use crate::config::Destination;
-use crate::ports::{Notifier, PortError, SignedNotification};
+use crate::ports::{Notifier, PortError, ProbeAnswer, Prober, SignedNotification};
 
 const WHAT: &str = "notification";
+const PROBE: &str = "probe";
 
 pub(super) struct Notifiers<'a> {
     pub(super) env: &'a Env,
@@ -33,11 +34,14 @@ impl Notifier for Notifiers<'_> {
 
 impl Notifiers<'_> {
     async fn by_http(&self, url: &str, notification: &SignedNotification) -> Result<(), PortError> {
-        let timeout_ms = u32::try_from(self.timeout.as_millis()).unwrap_or(u32::MAX);
-        let signal = AbortSignal::from(web_sys::AbortSignal::timeout_with_u32(timeout_ms));
         let request = Fetch::Request(request(url, notification)?);
-        let response = request.send_with_signal(&signal).await.map_err(fault(WHAT))?;
+        let response = request.send_with_signal(&self.signal()).await.map_err(fault(WHAT))?;
         accepted(response.status_code())
+    }
+
+    fn signal(&self) -> AbortSignal {
+        let timeout_ms = u32::try_from(self.timeout.as_millis()).unwrap_or(u32::MAX);
+        AbortSignal::from(web_sys::AbortSignal::timeout_with_u32(timeout_ms))
     }
 
     async fn by_binding(&self, notification: &SignedNotification) -> Result<(), PortError> {
@@ -58,6 +62,20 @@ impl Notifiers<'_> {
         let message = worker::RawMessageBuilder::new(worker::js_sys::JsString::from(text).into())
             .build_with_content_type(worker::QueueContentType::Text);
         queue.send_raw(message).await.map_err(fault(WHAT))
+    }
+}
+
+impl Prober for Notifiers<'_> {
+    async fn probe(&self, url: &str, body: &[u8], signature: &str) -> Result<ProbeAnswer, PortError> {
+        let headers = [(CONTENT_TYPE.as_str(), probe::CONTENT_TYPE), (signature::HEADER, signature)];
+        let request = Post { url, headers: &headers, body }.request().map_err(fault(PROBE))?;
+        let mut response =
+            Fetch::Request(request).send_with_signal(&self.signal()).await.map_err(fault(PROBE))?;
+        let mitigated = response.headers().get("cf-mitigated").map_err(fault(PROBE))?;
+        let status = response.status_code();
+        // Only the origin's own answer is read; that of a firewall may be a page of any size.
+        let body = if status == 200 { response.bytes().await.map_err(fault(PROBE))? } else { Vec::new() };
+        Ok(ProbeAnswer { status, mitigated, body })
     }
 }
 

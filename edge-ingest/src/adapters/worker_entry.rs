@@ -7,7 +7,10 @@ use futures_util::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Response as HttpResponse};
 use serde_json::json;
 use spillway_proto::otlp::Encoding;
-use worker::{ByteStream, Context, Env, Headers, Request, Response, console_error, console_log, event};
+use worker::{
+    ByteStream, Context, Env, Headers, Request, Response, ScheduleContext, ScheduledEvent, console_error,
+    console_log, event,
+};
 
 use super::durable_object::DurableAllowances;
 use super::keys::Keys;
@@ -29,7 +32,7 @@ use crate::reject::Rejection;
 use crate::request::Head;
 use crate::store::Bucket;
 use crate::telemetry::Batch;
-use crate::{cors, operator, request, response, usage};
+use crate::{canary, cors, operator, probe, request, response, usage};
 
 thread_local! {
     /// A Worker's variables do not change while its isolate lives.
@@ -55,6 +58,37 @@ async fn fetch(mut request: Request, env: Env, ctx: Context) -> worker::Result<R
         Err(error) => refuse(&Rejection::Fault(fault("request")(error)), Encoding::Json),
     };
     to_worker(answer)
+}
+
+/// The canary; wrangler.jsonc says how often.
+#[event(scheduled)]
+async fn scheduled(_: ScheduledEvent, env: Env, _: ScheduleContext) {
+    let error = match guarded(send_canary(&env)).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(panic) => panic.to_string(),
+    };
+    console_error!("{}", json!({ "outcome": "canary", "error": error }));
+}
+
+async fn send_canary(env: &Env) -> Result<(), PortError> {
+    let (config, isolate) = (config(env)?, ISOLATE.with(Rc::clone));
+    let notifier = Notifiers { env, timeout: config.notify.link.timeout };
+    let sent = canary::run(&config, &isolate, &objects(env)?, &notifier, &WorkerRuntime).await;
+    let faults = sent.notified.iter().flat_map(|notified| &notified.faults).map(ToString::to_string);
+    let line = json!({
+        "outcome": "canary",
+        "stored": sent.rejection.is_none(),
+        "notified_by": sent.notified.as_ref().and_then(|notified| notified.by),
+        "faults": faults.collect::<Vec<_>>(),
+        "probe": sent.probed,
+    });
+    console_log!("{line}");
+    match sent.rejection {
+        Some(Rejection::Fault(fault)) => Err(fault),
+        Some(rejection) => Err(PortError { what: "canary", detail: rejection.code().to_owned() }),
+        None => Ok(()),
+    }
 }
 
 async fn serve(
@@ -86,6 +120,10 @@ async fn handle(
         Route::Usage => {
             let allowances = allowances(&env).map_err(Rejection::Fault)?;
             usage::report(head, body, &config, &allowances, &WorkerRuntime).await.map(response::json)
+        }
+        Route::Probe => {
+            let notifier = Notifiers { env: &env, timeout: config.notify.link.timeout };
+            probe::report(head, body, &config, &notifier, &WorkerRuntime).await.map(response::json)
         }
         Route::Telemetry => telemetry(body, config, env, ctx).await,
         Route::Health => Ok(response::json(br#"{"status":"ok"}"#.to_vec())),

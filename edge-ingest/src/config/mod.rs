@@ -16,6 +16,8 @@ use crate::mesh::breaker::BreakerPolicy;
 use crate::mesh::link::LinkPolicy;
 use crate::mesh::retry::RetryPolicy;
 
+const CANARY_TENANT: &str = "CANARY_TENANT";
+
 /// What the edge is told.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -36,6 +38,8 @@ pub struct Config {
     pub notify: NotifyConfig,
     /// How the edge tells of itself.
     pub telemetry: TelemetryConfig,
+    /// `CANARY_TENANT`: whose span the cron's canary is. Default: `OPERATOR_TENANT`.
+    pub canary_tenant: TenantId,
 }
 
 /// What a Worker is for.
@@ -249,6 +253,10 @@ impl Config {
                 operator: operator(&vars)?,
                 link: link(Duration::from_secs(2), 1),
             },
+            canary_tenant: match vars.text(CANARY_TENANT) {
+                Some(_) => tenant(&vars, CANARY_TENANT)?,
+                None => operator(&vars)?,
+            },
         })
     }
 }
@@ -294,9 +302,16 @@ fn notify(
 }
 
 fn operator(vars: &Variables<impl Fn(&str) -> Option<String>>) -> Result<TenantId, ConfigError> {
-    const VARIABLE: &str = "OPERATOR_TENANT";
-    let name = vars.text(VARIABLE).unwrap_or_else(|| "spillway-operator".to_owned());
-    name.parse().map_err(|_| wrong(VARIABLE, "the name of a tenant".to_owned(), &name))
+    tenant(vars, "OPERATOR_TENANT")
+}
+
+/// A tenant's name; the operator's where the variable is not there.
+fn tenant(
+    vars: &Variables<impl Fn(&str) -> Option<String>>,
+    variable: &'static str,
+) -> Result<TenantId, ConfigError> {
+    let name = vars.text(variable).unwrap_or_else(|| "spillway-operator".to_owned());
+    name.parse().map_err(|_| wrong(variable, "the name of a tenant".to_owned(), &name))
 }
 
 #[cfg(test)]
@@ -340,6 +355,7 @@ mod tests {
             ("RATE_LIMITS_ON_FAULT", "ajar"),
             ("TRACE_SAMPLE_RATIO", "2"),
             ("OPERATOR_TENANT", "a b"),
+            ("CANARY_TENANT", "a b"),
             ("ROLE", "proxy"),
         ] {
             let error = read(&[(name, value)]).unwrap_err().to_string();

@@ -14,6 +14,8 @@ pub enum Route {
     Preflight,
     /// An operator asks what a tenant has used ([`spillway_proto::usage`]).
     Usage,
+    /// An operator asks by which way notifications go ([`spillway_proto::probe`]).
+    Probe,
     /// The edge tells of itself ([`crate::operator`]).
     Telemetry,
     /// Whether the Worker runs, and its configuration can be read.
@@ -39,6 +41,12 @@ const ENTRIES: &[Entry] = &[
         path: spillway_proto::usage::PATH,
         role: Role::Ingress,
         methods: &[(Method::POST, Route::Usage)],
+        allow: "POST",
+    },
+    Entry {
+        path: spillway_proto::probe::PATH,
+        role: Role::Ingress,
+        methods: &[(Method::POST, Route::Probe)],
         allow: "POST",
     },
     Entry {

@@ -10,12 +10,13 @@ use std::time::Duration;
 use edge_ingest::allowance::object::{Buckets, Ledger};
 use edge_ingest::allowance::{Ask, Grant, Settlement};
 use edge_ingest::background::Report;
+use edge_ingest::canary::Canary;
 use edge_ingest::config::{Config, Destination};
 use edge_ingest::ingest::{Edge, Outcome};
 use edge_ingest::isolate::Isolate;
 use edge_ingest::ports::{
-    AllowanceStore, Body, KeyStore, MetricsSink, NewObject, Notifier, ObjectStore, PortError, Runtime,
-    SignedNotification,
+    AllowanceStore, Body, KeyStore, MetricsSink, NewObject, Notifier, ObjectStore, PortError, ProbeAnswer,
+    Prober, Runtime, SignedNotification,
 };
 use edge_ingest::request::Head;
 use edge_ingest::telemetry::Batch;
@@ -24,6 +25,7 @@ use pollster::block_on;
 use prost::Message;
 use spillway_proto::api_key::{ApiKey, KeyHash};
 use spillway_proto::otlp::{Encoding, answer, decode};
+use spillway_proto::probe::{ProbeReport, Route, RouteProbe};
 use spillway_proto::signature::{self, SignatureError};
 use spillway_proto::usage::Usage;
 use spillway_proto::{Sha256Digest, UnixMillis};
@@ -69,6 +71,8 @@ pub struct World {
     pub objects: RefCell<Vec<NewObject>>,
     pub notified: RefCell<Vec<(&'static str, SignedNotification)>>,
     pub told: RefCell<Vec<Batch>>,
+    /// Where probes went, and what they held.
+    pub probed: RefCell<Vec<(String, RouteProbe)>>,
     pub asks: Cell<usize>,
     pub lookups: Cell<usize>,
     pub isolate: Isolate,
@@ -125,6 +129,7 @@ impl Default for World {
             objects: RefCell::default(),
             notified: RefCell::default(),
             told: RefCell::default(),
+            probed: RefCell::default(),
             asks: Cell::new(0),
             lookups: Cell::new(0),
             isolate: Isolate::default(),
@@ -251,6 +256,23 @@ impl World {
         Ok(serde_json::from_slice(&report).unwrap())
     }
 
+    /// What an operator is told of the way to the origin, or the code of the refusal.
+    pub fn probe(&self, body: &[u8], signature: &str) -> Result<ProbeReport, &'static str> {
+        let mut head = Sent::spans(0, "application/json").head();
+        head.headers.insert(signature::HEADER, HeaderValue::from_str(signature).unwrap());
+        let mut body = Chunks { world: self, rest: vec![body.to_vec()] };
+        let config = self.config();
+        let report = block_on(edge_ingest::probe::report(&head, &mut body, &config, self, self));
+        let report = report.map_err(|rejection| rejection.code())?;
+        Ok(serde_json::from_slice(&report).unwrap())
+    }
+
+    /// What the cron does.
+    pub fn canary(&self) -> Canary {
+        let config = self.config();
+        block_on(edge_ingest::canary::run(&config, &self.isolate, self, self, self))
+    }
+
     pub fn config(&self) -> Config {
         let usual = [
             ("NOTIFY_URL", "http://origin.example/v1/traces"),
@@ -369,6 +391,24 @@ impl Notifier for World {
             Some(fault @ Fault::NotifyByHttp) if to.name() == "http" => self.fail_if(fault),
             _ => Ok(()),
         }
+    }
+}
+
+impl Prober for World {
+    async fn probe(&self, url: &str, body: &[u8], signature: &str) -> Result<ProbeAnswer, PortError> {
+        assert_eq!(signature::verify([SIGNING_KEY.as_bytes()], NOW, 1, signature, body), Ok(()));
+        self.probed.borrow_mut().push((url.to_owned(), serde_json::from_slice(body).unwrap()));
+        self.fail_if(Fault::NotifyByHttp)?;
+        let stopped = matches!(self.fault.get(), Some(Fault::Notify { .. }));
+        if stopped {
+            return Ok(ProbeAnswer {
+                status: 403,
+                mitigated: Some("challenge".to_owned()),
+                body: b"<html>".into(),
+            });
+        }
+        let route = Route { name: "worker-12345678".to_owned(), headers: [].into() };
+        Ok(ProbeAnswer { status: 200, mitigated: None, body: serde_json::to_vec(&route).unwrap() })
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use spillway_proto::otlp::DecompressLimits;
 
+use super::decode::Decoder;
 use crate::config::{ConfigError, in_range};
 use crate::queue::ClaimLimits;
 
@@ -17,6 +18,8 @@ pub struct ConsumerConfig {
     pub workers: usize,
     /// Objects that a worker fetches side by side.
     pub fetches: usize,
+    /// How objects are decoded: `wire` or, as a reference, `prost`.
+    pub decoder: Decoder,
     /// The most objects of a batch.
     pub batch_objects: u32,
     /// The most spans of a batch; one object alone may hold more.
@@ -47,6 +50,7 @@ impl Default for ConsumerConfig {
         Self {
             workers: 2,
             fetches: 8,
+            decoder: Decoder::Wire,
             batch_objects: 1_000,
             batch_spans: 100_000,
             batch_bytes: 64 << 20,

@@ -1,32 +1,36 @@
 //! The consumer: what happens to the objects that wait in the queue, step by step.
 
 mod config;
+mod decode;
 mod outage;
 mod worker;
 
 use std::collections::HashSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
+use spillway_proto::UnixMillis;
 use spillway_proto::notification::Notification;
-use spillway_proto::{ObjectKey, UnixMillis};
 use tokio::sync::RwLock;
 
 pub use config::ConsumerConfig;
+pub use decode::Decoder;
 
 use crate::failpoints;
 use crate::insert::{self, BatchRows, Before, SpanSink, SpanTable, StoreError, TableError};
 use crate::metrics::Metrics;
 use crate::objects::{ObjectError, Objects};
 use crate::queue::{Batch, Fault, Queue, QueueError, Setback};
-use crate::rows::{SpanRow, rows_of};
 use crate::telemetry::Telemetry;
 use crate::telemetry::hop::{self, StepTimes};
 use crate::time::{after, now};
+use decode::Reuse;
 use outage::Outage;
+
+/// Memory of columns is kept for the next batch if it is no more than so many times what a batch's payload may have.
+const REUSED_TIMES: u64 = 4;
 
 /// The consumer: its configuration and what it works on.
 pub struct Consumer {
@@ -37,6 +41,7 @@ pub struct Consumer {
     metrics: Arc<Metrics>,
     telemetry: Telemetry,
     outage: Outage,
+    reuse: Reuse,
     turns: RwLock<()>,
     replaces: bool,
 }
@@ -92,8 +97,8 @@ impl Consumer {
         metrics: Arc<Metrics>,
         telemetry: Telemetry,
     ) -> Self {
-        let (outage, turns, replaces) = (Outage::default(), RwLock::default(), false);
-        Self { config, queue, objects, table, metrics, telemetry, outage, turns, replaces }
+        let (outage, reuse, turns) = (Outage::default(), Reuse::default(), RwLock::default());
+        Self { config, queue, objects, table, metrics, telemetry, outage, reuse, turns, replaces: false }
     }
 
     /// One that deletes what the table holds of an object before it stores it.
@@ -113,6 +118,7 @@ impl Consumer {
         failpoints::meet("consume::deadly", |tenant| {
             batch.objects.iter().any(|object| object.notification.tenant.as_str() == tenant)
         });
+        self.leave_resends(batch).await?;
         // d
         let fetched = self.fetch_all(batch).await?;
         let fetched_at = now();
@@ -133,6 +139,7 @@ impl Consumer {
         insert::store(&table, &rows, before).await?;
         let insert_seconds = began.elapsed().as_secs_f64();
         let inserted_at = now();
+        self.reuse.give(rows, self.config.batch_bytes.saturating_mul(REUSED_TIMES));
         failpoints::pass("consume::inserted");
         // g
         self.queue.ack(batch, inserted_at).await?;
@@ -149,6 +156,27 @@ impl Consumer {
             },
         );
         Ok(())
+    }
+
+    /// An error of those that ClickHouse has by other objects: a ledger that may not know all that was stored cannot tell that
+    /// they are resends.
+    async fn leave_resends(&self, batch: &Batch) -> Result<(), BatchError> {
+        let window_ms = self.queue.resend_window_ms();
+        if !batch.look_first || batch.inserts > 0 || self.replaces || window_ms == 0 {
+            return Ok(());
+        }
+        let keys: Vec<_> =
+            batch.objects.iter().map(|object| object.notification.object_key.clone()).collect();
+        let resends = insert::resends(&self.table, &keys, window_ms).await?;
+        let setbacks = resends.into_iter().map(|(object_key, of)| Setback {
+            object_key,
+            reason: format!("a resend of {of}"),
+            fault: Fault::Resend { of },
+        });
+        match setbacks.collect::<Vec<_>>() {
+            none if none.is_empty() => Ok(()),
+            setbacks => Err(BatchError::Objects(setbacks)),
+        }
     }
 
     /// Every object of the batch that has to be inserted.
@@ -195,32 +223,14 @@ impl Consumer {
         batch: &Batch,
         fetched: Vec<(Notification, Bytes)>,
     ) -> Result<BatchRows, BatchError> {
-        let limits = self.config.decompress_limits();
-        let decoded = tokio::task::spawn_blocking(move || {
-            let decode = |(object, bytes): (Notification, _)| {
-                // No input is known that makes it panic; should there be one, it is this object that pays for it.
-                let rows = catch_unwind(AssertUnwindSafe(|| {
-                    failpoints::pass("consume::decode");
-                    rows_of(&object, bytes, limits)
-                }));
-                let rows = match rows {
-                    Ok(rows) => rows.map_err(|error| error.to_string()),
-                    Err(_) => Err("decoding it panicked".to_owned()),
-                };
-                (object.object_key, rows)
-            };
-            fetched.into_iter().map(decode).collect::<Vec<(ObjectKey, Result<Vec<SpanRow>, String>)>>()
-        });
+        let (batch_id, decoder) = (batch.id, self.config.decoder);
+        let (limits, columns) = (self.config.decompress_limits(), self.reuse.take());
+        let decoded =
+            tokio::task::spawn_blocking(move || decode::batch(batch_id, fetched, decoder, limits, columns));
         let decoded = decoded.await.map_err(|error| BatchError::Transient(format!("decoding: {error}")))?;
-        let (mut objects, mut setbacks) = (Vec::with_capacity(decoded.len()), Vec::new());
-        for (object_key, rows) in decoded {
-            match rows {
-                Ok(rows) => objects.push((object_key, rows)),
-                Err(reason) => setbacks.push(Setback { object_key, fault: Fault::Poison, reason }),
-            }
-        }
+        let (rows, setbacks) = decoded;
         self.spare(batch, setbacks).await?;
-        Ok(BatchRows { batch_id: batch.id, objects })
+        Ok(rows)
     }
 
     /// An error of those that cannot be had, unless an earlier try has stored them whole.

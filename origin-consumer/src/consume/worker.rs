@@ -120,8 +120,13 @@ impl Consumer {
     }
 
     async fn set_back(&self, batch: &Batch, setbacks: Vec<Setback>) -> BatchOutcome {
-        for Setback { object_key, reason, .. } in &setbacks {
-            tracing::error!(object = %object_key, reason, "an object cannot be stored");
+        for Setback { object_key, fault, reason } in &setbacks {
+            match fault {
+                Fault::Resend { of } => {
+                    tracing::info!(object = %object_key, %of, "an exporter's resend of what is stored")
+                }
+                _ => tracing::error!(object = %object_key, reason, "an object cannot be stored"),
+            }
         }
         match self.queue.set_back(batch, setbacks, self.config.poison_tries, now()).await {
             Ok(spared) => {

@@ -28,8 +28,9 @@ pub(super) async fn alive() -> &'static str {
 /// 200 as long as notifications can be taken. ClickHouse and its schema are reported, and do not count: while they are not
 /// there the queue fills, and nobody is turned away.
 pub(super) async fn ready(State(monitor): State<Arc<Monitor>>) -> Response {
+    // A full disk is seen by whoever writes.
     let (queue, clickhouse) = tokio::join!(
-        tokio::time::timeout(CHECK_TIMEOUT, monitor.queue.depth()),
+        tokio::time::timeout(CHECK_TIMEOUT, monitor.queue.note_use(now())),
         tokio::time::timeout(CHECK_TIMEOUT, monitor.table.ping()),
     );
     let queue_ok = matches!(queue, Ok(Ok(_)));

@@ -3,17 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::Json;
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::State;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use spillway_proto::notification::{CONTENT_TYPE as NOTIFICATION, MAX_BYTES};
+use spillway_proto::probe::{self, ProbeKind, Route, RouteProbe};
 use spillway_proto::signature;
 
 use super::{Origin, refuse};
 use crate::intake::Signed;
 use crate::metrics::{NotificationOutcome, Transport};
+use crate::route::{self, Carried};
 use crate::time::now;
 
 /// How long a notification may take to arrive; it fits one packet.
@@ -21,25 +24,72 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Takes one notification: 202 once it is durable.
 pub(super) async fn take(State(origin): State<Arc<Origin>>, headers: HeaderMap, body: Body) -> Response {
+    if content_type(&headers) == probe::CONTENT_TYPE {
+        return answer_probe(&origin, &headers, body).await;
+    }
     let outcome = read_and_take(&origin, &headers, body).await;
     origin.metrics.notification(Transport::Http, outcome);
+    use NotificationOutcome::*;
+    if matches!(outcome, Enqueued | Known | Resend | QueueUnavailable | QueueFull) {
+        note_route(&origin, Carried::Notification, &route::of(&headers));
+    }
     answer(outcome)
 }
 
+/// Answers a probe with the way that it came.
+async fn answer_probe(origin: &Origin, headers: &HeaderMap, body: Body) -> Response {
+    let signature = header(headers, signature::HEADER);
+    let max_age_seconds = origin.intake.notify.max_age_seconds;
+    let believed = match read(body, probe::MAX_BYTES).await {
+        Ok(body) => {
+            origin.intake.believe::<RouteProbe>(Signed { body: &body, signature, max_age_seconds }, now())
+        }
+        Err(outcome) => Err(outcome),
+    };
+    let probe = match believed {
+        Ok(probe) => probe,
+        Err(outcome) => return answer(outcome),
+    };
+    let route = route::of(headers);
+    if probe.kind == ProbeKind::Canary {
+        note_route(origin, Carried::Canary, &route);
+        origin.intake.canaries.heard(probe);
+    }
+    Json(route).into_response()
+}
+
+/// Only what was signed counts: nobody else can make up routes.
+fn note_route(origin: &Origin, carried: Carried, route: &Route) {
+    let name = origin.intake.routes.note(carried, route, now());
+    origin.metrics.route(carried, name);
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn content_type(headers: &HeaderMap) -> &str {
+    header(headers, CONTENT_TYPE.as_str()).split(';').next().unwrap_or_default().trim()
+}
+
+async fn read(body: Body, max_bytes: usize) -> Result<Bytes, NotificationOutcome> {
+    match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, max_bytes)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(error)) if is_length_limit(&error) => Err(NotificationOutcome::TooLarge),
+        Ok(Err(_)) | Err(_) => Err(NotificationOutcome::Unreadable),
+    }
+}
+
 async fn read_and_take(origin: &Origin, headers: &HeaderMap, body: Body) -> NotificationOutcome {
-    use NotificationOutcome::*;
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let content_type = header(CONTENT_TYPE.as_str()).split(';').next().unwrap_or_default();
-    if content_type.trim() != NOTIFICATION {
-        return NotANotification;
+    if content_type(headers) != NOTIFICATION {
+        return NotificationOutcome::NotANotification;
     }
     let began = now();
-    let body = match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_BYTES)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(error)) if is_length_limit(&error) => return TooLarge,
-        Ok(Err(_)) | Err(_) => return Unreadable,
+    let body = match read(body, MAX_BYTES).await {
+        Ok(body) => body,
+        Err(outcome) => return outcome,
     };
-    let signature = header(signature::HEADER);
+    let signature = header(headers, signature::HEADER);
     let max_age_seconds = origin.intake.notify.max_age_seconds;
     origin.intake.take(Signed { body: &body, signature, max_age_seconds }, began).await
 }

@@ -1,6 +1,7 @@
 //! `otel_traces` in ClickHouse, over HTTP.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clickhouse::error::Error;
@@ -10,14 +11,17 @@ use spillway_proto::{ObjectKey, UnixMillis};
 use tokio::time::Instant;
 use ulid::Ulid;
 
-use super::{BatchRows, Insert, SpanSink};
+use super::native::{frames, statement};
+use super::rows::{BatchRows, Rows};
+use super::schema::{self, SchemaError};
+use super::{Insert, SpanSink};
 use crate::clickhouse::ClickHouseConfig;
+use crate::columns::SpanColumns;
 use crate::queue::Lease;
 use crate::rows::SpanRow;
-use crate::time::now;
+use crate::time::{MINUTE_MS, now};
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
-const MINUTE_MS: u64 = 60_000;
 /// How long the server may be silent while it takes rows, and after the last one.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long it may take to answer a question.
@@ -43,6 +47,9 @@ pub enum TableError {
         /// Than this.
         at_most: Duration,
     },
+    /// The thread that writes a block ended without it.
+    #[error("the writer of a block ended before it")]
+    Writer,
     /// Whoever holds the batch by now may have stored it under other tokens.
     #[error("the lease on batch {0} was over before its rows were sent")]
     LeaseOver(Ulid),
@@ -58,6 +65,7 @@ const OF_THE_ROWS: [(u32, &str); 5] = [
     (469, "VIOLATED_CONSTRAINT"),
 ];
 const MEMORY_LIMIT_EXCEEDED: u32 = 241;
+const UNKNOWN_DATABASE: u32 = 81;
 
 impl TableError {
     /// Whether the rows themselves are what the server refuses.
@@ -68,6 +76,11 @@ impl TableError {
     /// Whether fewer rows at once may be taken.
     pub fn is_of_their_number(&self) -> bool {
         self.code() == Some(MEMORY_LIMIT_EXCEEDED)
+    }
+
+    /// Whether there is no such database.
+    pub fn is_of_the_database(&self) -> bool {
+        self.code() == Some(UNKNOWN_DATABASE)
     }
 
     fn code(&self) -> Option<u32> {
@@ -149,6 +162,11 @@ impl SpanTable {
         in_time("the deletion", self.end_timeout, delete.execute()).await
     }
 
+    /// An error unless the table has every column that is written, of its type.
+    pub async fn check(&self) -> Result<(), SchemaError> {
+        schema::check(&self.table, &self.columns().await?)
+    }
+
     /// The table's columns, by name.
     pub async fn columns(&self) -> Result<BTreeMap<String, String>, TableError> {
         let sql = "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = ?";
@@ -156,9 +174,31 @@ impl SpanTable {
         Ok(in_time("the list of columns", QUERY_TIMEOUT, query).await?.into_iter().collect())
     }
 
-    /// Objects of the table that hold the same requests as `keys` under other keys, and were received less than
-    /// `window_ms` before or after them.
-    pub async fn resends_of(&self, keys: &[ObjectKey], window_ms: u64) -> Result<Vec<ObjectKey>, TableError> {
+    /// How many rows there are of a trace.
+    pub async fn spans_of(&self, trace_id: &str) -> Result<u64, TableError> {
+        let sql = format!("SELECT count() FROM {} WHERE TraceId = ?", self.table);
+        in_time(
+            "a look for a trace",
+            QUERY_TIMEOUT,
+            self.client.query(&sql).bind(trace_id).fetch_one::<u64>(),
+        )
+        .await
+    }
+
+    /// Whether the table has the projection of this name. A user who may not see `system.projections` is told of none.
+    pub async fn has_projection(&self, name: &str) -> Result<bool, TableError> {
+        let sql = "SELECT count() FROM system.projections WHERE database = currentDatabase() AND table = ? AND name = ?";
+        let query = self.client.query(sql).bind(&self.table).bind(name).fetch_one::<u64>();
+        Ok(in_time("the list of projections", QUERY_TIMEOUT, query).await? > 0)
+    }
+
+    /// Objects of the table that hold the requests of `keys`, and were received less than `window_ms` before the first or
+    /// after the last of them, or somewhat more.
+    pub(super) async fn by_request(
+        &self,
+        keys: &[ObjectKey],
+        window_ms: u64,
+    ) -> Result<Vec<ObjectKey>, TableError> {
         let times = || keys.iter().map(|key| key.received_at().0);
         let (Some(first), Some(last)) = (times().min(), times().max()) else { return Ok(Vec::new()) };
         let first = ObjectKey::folder_of(UnixMillis(first.saturating_sub(window_ms)));
@@ -171,8 +211,44 @@ impl SpanTable {
             self.table
         );
         let query = self.client.query(&sql).bind(first).bind(behind).bind(&ids).fetch_all::<String>();
-        let found = in_time("a look for resends", QUERY_TIMEOUT, query).await?;
+        let found = in_time("a look for requests", QUERY_TIMEOUT, query).await?;
         Ok(found.into_iter().filter_map(|key| key.parse().ok()).collect())
+    }
+
+    async fn insert_columns(
+        &self,
+        client: Client,
+        columns: &Arc<SpanColumns>,
+        spans: Vec<u32>,
+    ) -> Result<(), TableError> {
+        let mut into =
+            statement(client, &self.table).with_timeouts(Some(SEND_TIMEOUT), Some(self.end_timeout));
+        let mut frames = frames(Arc::clone(columns), spans);
+        let mut next = frames.next().await?;
+        self.check_lease()?;
+        while let Some(frame) = next {
+            next = frames.next().await?;
+            if next.is_none() {
+                // Before what makes the insert whole.
+                self.check_lease()?;
+            }
+            into.send(frame).await?;
+        }
+        Ok(into.end().await?)
+    }
+
+    async fn insert_each(&self, client: &Client, rows: &[SpanRow], which: &[u32]) -> Result<(), TableError> {
+        // It asks for the columns first.
+        let into =
+            in_time("the list of columns", QUERY_TIMEOUT, client.insert::<SpanRow>(&self.table)).await?;
+        let mut into = into.with_timeouts(Some(SEND_TIMEOUT), Some(self.end_timeout));
+        // Before the first row, with which a large insert begins, and before the last, with which a small one does.
+        self.check_lease()?;
+        for row in which {
+            into.write(&rows[*row as usize]).await?;
+        }
+        self.check_lease()?;
+        Ok(into.end().await?)
     }
 
     fn trace_times(&self) -> String {
@@ -195,17 +271,10 @@ impl SpanSink for SpanTable {
             .clone()
             .with_setting("insert_deduplication_token", insert.token)
             .with_setting("query_id", insert.query_id);
-        // It asks for the columns first.
-        let into =
-            in_time("the list of columns", QUERY_TIMEOUT, client.insert::<SpanRow>(&self.table)).await?;
-        let mut into = into.with_timeouts(Some(SEND_TIMEOUT), Some(self.end_timeout));
-        // Before the first row, with which a large insert begins, and before the last, with which a small one does.
-        self.check_lease()?;
-        for row in insert.rows {
-            into.write(row).await?;
+        match &insert.batch.rows {
+            Rows::Columns(columns) => self.insert_columns(client, columns, insert.rows).await,
+            Rows::Each(rows) => self.insert_each(&client, rows, &insert.rows).await,
         }
-        self.check_lease()?;
-        Ok(into.end().await?)
     }
 
     async fn end_inserts(&self, query_ids: &str) -> Result<(), TableError> {
@@ -274,10 +343,10 @@ impl SpanSink for SpanTable {
         if !self.has_trace_times().await? {
             return Ok(());
         }
-        let mut times: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
-        for row in batch.rows() {
-            let second = u32::try_from(row.timestamp / NANOS_PER_SECOND).unwrap_or(u32::MAX);
-            let (start, end) = times.entry(&row.trace_id).or_insert((second, second));
+        let mut times: BTreeMap<String, (u32, u32)> = BTreeMap::new();
+        for row in batch.all() {
+            let second = u32::try_from(batch.rows.timestamp(row) / NANOS_PER_SECOND).unwrap_or(u32::MAX);
+            let (start, end) = times.entry(batch.rows.trace_id(row)).or_insert((second, second));
             (*start, *end) = ((*start).min(second), (*end).max(second));
         }
         // Any number of days at once: what is written twice here counts once.
@@ -286,8 +355,8 @@ impl SpanSink for SpanTable {
         let insert = client.insert::<TraceTime<'_>>(&table);
         let insert = in_time("the list of columns", QUERY_TIMEOUT, insert).await?;
         let mut insert = insert.with_timeouts(Some(SEND_TIMEOUT), Some(self.end_timeout));
-        for (trace_id, (start, end)) in times {
-            insert.write(&TraceTime { trace_id, start, end }).await?;
+        for (trace_id, (start, end)) in &times {
+            insert.write(&TraceTime { trace_id, start: *start, end: *end }).await?;
         }
         Ok(insert.end().await?)
     }

@@ -6,39 +6,24 @@
 //! inserts what is missing.
 
 mod clickhouse;
+mod native;
+mod rows;
+mod schema;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use spillway_proto::ObjectKey;
-use ulid::Ulid;
 
 pub use clickhouse::{SpanTable, TableError};
+pub use rows::{BatchRows, Rows};
+pub use schema::SchemaError;
 
 use crate::failpoints;
-use crate::rows::SpanRow;
 
-/// Tokens for rows that are missing under all before them. Each is used up by a crash of the server within milliseconds.
-const HEALING_TOKENS: u32 = 8;
+/// Tokens for rows that are missing under all before them. Each is used up by a crash of the server within milliseconds, so that
+/// all of them are only where a table does not keep what it is given.
+const HEALING_TOKENS: u32 = 32;
 const NANOS_PER_DAY: i64 = 86_400_000_000_000;
-
-/// The rows of a batch.
-pub struct BatchRows {
-    /// The batch's id; the deduplication tokens begin with it.
-    pub batch_id: Ulid,
-    /// The objects of the manifest, with their rows.
-    pub objects: Vec<(ObjectKey, Vec<SpanRow>)>,
-}
-
-impl BatchRows {
-    fn keys(&self) -> Vec<ObjectKey> {
-        self.objects.iter().map(|(key, _)| key.clone()).collect()
-    }
-
-    /// All rows.
-    pub fn rows(&self) -> impl Iterator<Item = &SpanRow> {
-        self.objects.iter().flat_map(|(_, rows)| rows)
-    }
-}
 
 /// What may be in the table of a batch before this try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +40,10 @@ pub struct Insert<'r> {
     pub token: String,
     /// By which it can be ended.
     pub query_id: String,
-    /// Its rows; one at least.
-    pub rows: Vec<&'r SpanRow>,
+    /// The batch that its rows are of.
+    pub batch: &'r BatchRows,
+    /// Their places in it; one at least.
+    pub rows: Vec<u32>,
 }
 
 /// Where rows go.
@@ -104,7 +91,7 @@ pub async fn store<S: SpanSink>(
     let try_no = before.inserts + 1;
     let is_fresh = before == Before { inserts: 0, look_first: false };
     if is_fresh || failpoints::is_on("insert::trust_tokens") {
-        return Ok(insert(sink, batch, batch.rows().collect(), try_no, None).await?);
+        return Ok(insert(sink, batch, batch.all(), try_no, None).await?);
     }
     // A client that went away does not stop its insert.
     sink.end_inserts(&format!("{}.a", batch.batch_id)).await?;
@@ -136,38 +123,58 @@ pub async fn complete<S: SpanSink>(sink: &S, keys: &[ObjectKey]) -> Result<HashS
     Ok(keys.iter().filter(|key| counts.get(key) == Some(&u64::from(key.spans()))).cloned().collect())
 }
 
+/// Those of `keys` that the table has nothing of, while it has their request by another object, received less than `window_ms`
+/// before or after; each with that one.
+pub async fn resends(
+    table: &SpanTable,
+    keys: &[ObjectKey],
+    window_ms: u64,
+) -> Result<Vec<(ObjectKey, ObjectKey)>, TableError> {
+    let there = table.counts(keys).await?;
+    let absent: Vec<_> = keys.iter().filter(|key| !there.contains_key(key)).cloned().collect();
+    let others = table.by_request(&absent, window_ms).await?;
+    let holder_of = |key: &ObjectKey| {
+        let holds = |other: &&ObjectKey| {
+            other.object_id() == key.object_id()
+                && other.received_at().0.abs_diff(key.received_at().0) <= window_ms
+        };
+        others.iter().find(holds).cloned()
+    };
+    Ok(absent.into_iter().filter_map(|key| holder_of(&key).map(|holder| (key, holder))).collect())
+}
+
 async fn insert<S: SpanSink>(
     sink: &S,
     batch: &BatchRows,
-    rows: Vec<&SpanRow>,
+    rows: Vec<u32>,
     try_no: u32,
     healing: Option<u32>,
 ) -> Result<(), S::Error> {
-    let mut by_day: BTreeMap<i64, Vec<&SpanRow>> = BTreeMap::new();
+    let mut by_day: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
     for row in rows {
-        by_day.entry(row.timestamp.div_euclid(NANOS_PER_DAY)).or_default().push(row);
+        by_day.entry(batch.rows.timestamp(row).div_euclid(NANOS_PER_DAY)).or_default().push(row);
     }
     let (id, healing) = (batch.batch_id, healing.map_or_else(String::new, |healing| format!(".h{healing}")));
     for (day, rows) in by_day {
         let token = format!("{id}.{day}{healing}");
         let query_id = format!("{id}.a{try_no}.{day}{healing}");
-        sink.insert(Insert { token, query_id, rows }).await?;
+        sink.insert(Insert { token, query_id, batch, rows }).await?;
         failpoints::pass("insert::day_inserted");
     }
     Ok(())
 }
 
 /// The rows of the batch that are not visible.
-async fn missing<'b, S: SpanSink>(sink: &S, batch: &'b BatchRows) -> Result<Vec<&'b SpanRow>, S::Error> {
+async fn missing<S: SpanSink>(sink: &S, batch: &BatchRows) -> Result<Vec<u32>, S::Error> {
     let counts = sink.counts(&batch.keys()).await?;
     let mut missing = Vec::new();
     for (key, rows) in &batch.objects {
         match counts.get(key).copied().unwrap_or(0) {
-            0 => missing.extend(rows),
+            0 => missing.extend(rows.clone()),
             stored if stored == rows.len() as u64 => {}
             _ => {
                 let stored = sink.row_numbers(key).await?;
-                missing.extend(rows.iter().filter(|row| !stored.contains(&row.row_no)));
+                missing.extend(rows.clone().filter(|row| !stored.contains(&batch.rows.row_no(*row))));
             }
         }
     }

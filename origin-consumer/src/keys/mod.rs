@@ -22,6 +22,7 @@ use spillway_proto::{KeyId, TenantId};
 pub use arguments::KeysArgs;
 pub use record::RecordError;
 pub use store::{State, StoreError};
+pub(crate) use usage::ask_edge;
 pub use usage::{EdgeConfig, UsageError};
 
 use arguments::KeysCommand;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_TYPE;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use spillway_proto::signature;
 use spillway_proto::usage::{CONTENT_TYPE as USAGE, PATH, UsageReport, UsageRequest};
 
@@ -21,22 +22,32 @@ const MAX_ANSWER_BYTES: usize = 4 << 20;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EdgeConfig {
-    /// Where exporters send, without the path. Required by `keys show-usage`.
+    /// Where exporters send, without the path. Required by `keys show-usage`, and by the doctor's probe.
     pub url: String,
     /// For one request, in seconds.
     pub timeout_seconds: u64,
+    /// The API key with which `doctor` sends its probe.
+    pub api_key: SecretString,
+    /// How long the doctor waits for its probe to arrive in ClickHouse, in seconds.
+    pub probe_timeout_seconds: u64,
 }
 
 impl Default for EdgeConfig {
     fn default() -> Self {
-        Self { url: String::new(), timeout_seconds: 10 }
+        Self {
+            url: String::new(),
+            timeout_seconds: 10,
+            api_key: SecretString::default(),
+            probe_timeout_seconds: 60,
+        }
     }
 }
 
 impl EdgeConfig {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         is_url("edge.url", &self.url)?;
-        in_range("edge.timeout_seconds", self.timeout_seconds, 1..=120)
+        in_range("edge.timeout_seconds", self.timeout_seconds, 1..=120)?;
+        in_range("edge.probe_timeout_seconds", self.probe_timeout_seconds, 1..=600)
     }
 }
 
@@ -62,7 +73,7 @@ pub enum UsageError {
         source: ApiError,
     },
     /// Its answer is not a report.
-    #[error("what the edge at {url} answers is no report of usage: {source}")]
+    #[error("what the edge at {url} answers is not what it should be: {source}")]
     Unreadable {
         /// Whom it was asked of.
         url: String,
@@ -81,14 +92,25 @@ fn hint(status: &StatusCode) -> &'static str {
     }
 }
 
-/// Asks the edge, signing with the first key, and with the next where it does not believe that: one may be replacing the
-/// other.
+/// Asks the edge for a tenant's usage.
 pub async fn ask(
     config: &EdgeConfig,
     signing_keys: &[SecretString],
     request: &UsageRequest,
 ) -> Result<UsageReport, UsageError> {
-    let url = format!("{}{PATH}", config.url.trim_end_matches('/'));
+    ask_edge(config, signing_keys, PATH, USAGE, request).await
+}
+
+/// Asks the edge something, signing with the first key, and with the next where it does not believe that: one may be
+/// replacing the other.
+pub(crate) async fn ask_edge<T: DeserializeOwned>(
+    config: &EdgeConfig,
+    signing_keys: &[SecretString],
+    path: &str,
+    content_type: &str,
+    request: &impl Serialize,
+) -> Result<T, UsageError> {
+    let url = format!("{}{path}", config.url.trim_end_matches('/'));
     let unreadable = |source| UsageError::Unreadable { url: url.clone(), source };
     let no_answer = |source| UsageError::NoAnswer { url: url.clone(), source };
     let client =
@@ -98,7 +120,7 @@ pub async fn ask(
     let mut key = keys.next().unwrap_or_default();
     loop {
         let signed = || {
-            let request = client.post(&url).header(CONTENT_TYPE, USAGE);
+            let request = client.post(&url).header(CONTENT_TYPE, content_type);
             request.header(signature::HEADER, signature::sign(key, now(), &body)).body(body.clone())
         };
         let response = retry::send(signed).await.map_err(|error| no_answer(error.into()))?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Alert, Range, Report, Spans};
 use crate::output;
 use crate::queue::{Queue, QueueError};
+use crate::route::RouteChange;
 use crate::time::now;
 
 /// Show what became of the spans that the edge has accepted, by minute and tenant
@@ -91,6 +92,9 @@ fn shown(report: &Report, only_total: bool) -> String {
         text += &format!(
             "\nALERT {name} ({code}): {not_notified} of {objects} objects without a notification since {since}\n{meaning}\n"
         );
+    }
+    if let Some(RouteChange { name, at, meaning }) = &report.route_changed {
+        text += &format!("\nALERT {name}: at {at}, {meaning}\n");
     }
     text
 }

@@ -13,10 +13,11 @@ use spillway_proto::UnixMillis;
 
 pub use cause::Cause;
 pub use command::{MeterArgs, MeterError, run};
-pub use watch::Watch;
+pub use watch::{Arrivals, Watch};
 
-use crate::queue::{MinuteCounts, Missing, Queue, QueueError};
-use crate::time::{after, before};
+use crate::queue::{KnownRoute, MinuteCounts, Missing, Queue, QueueError};
+use crate::route::{RouteChange, latest_change};
+use crate::time::{after, before, minute_of};
 
 /// The alert looks back so far.
 const ALERT_WINDOW: Duration = Duration::from_secs(300);
@@ -104,6 +105,10 @@ pub struct Report {
     pub total: Spans,
     /// Notifications are failing, where they are.
     pub alert: Option<Alert>,
+    /// Notifications come by another way than before, where that is news.
+    pub route_changed: Option<RouteChange>,
+    /// The ways that notifications and canaries have come, the last ones first.
+    pub routes: Vec<KnownRoute>,
     /// The minutes in which something was received, in their order.
     pub minutes: Vec<Minute>,
 }
@@ -116,7 +121,7 @@ impl Report {
         grace: Duration,
         now: UnixMillis,
     ) -> Result<Self, QueueError> {
-        let end = UnixMillis(now.0 - now.0 % 60_000 + 60_000);
+        let end = after(minute_of(now), MINUTE);
         let counts = queue.minutes(before(end, MINUTE * range.minutes), end).await?;
         let alert = Alert::read(queue, grace, now).await?;
         let mut by_minute: BTreeMap<UnixMillis, BTreeMap<String, MinuteCounts>> = BTreeMap::new();
@@ -134,7 +139,9 @@ impl Report {
             Minute { minute: minute.date().to_rfc3339(), total: sum.into(), tenants: tenants.collect() }
         });
         let minutes = minutes.collect();
-        Ok(Self { at: now.date().to_rfc3339(), total: total.into(), alert, minutes })
+        let (route_changed, routes) = (latest_change(queue, now).await?, queue.routes().await?);
+        let at = now.date().to_rfc3339();
+        Ok(Self { at, total: total.into(), alert, route_changed, routes, minutes })
     }
 }
 

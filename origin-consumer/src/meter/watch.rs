@@ -8,63 +8,73 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Alert, Cause};
 use crate::metrics::Metrics;
-use crate::panics::caught;
-use crate::queue::{IntakeCount, Queue, QueueError};
-use crate::time::{now, ticks};
+use crate::queue::{IntakeCount, Queue, QueueError, RouteStep};
+use crate::rounds::{Rounds, repeat};
+use crate::route::{Canaries, Routes, latest_change};
+use crate::time::now;
 
 const INTERVAL: Duration = Duration::from_secs(5);
 
+/// What has reached this origin.
+pub struct Arrivals {
+    /// Which notifications, and where the alert is shown.
+    pub metrics: Arc<Metrics>,
+    /// By which ways they have come.
+    pub routes: Arc<Routes>,
+    /// The edge's canaries.
+    pub canaries: Arc<Canaries>,
+}
+
 /// The watch; each origin has one.
 pub struct Watch {
-    /// The ledger.
-    pub queue: Arc<Queue>,
-    /// Which notifications have reached this origin, and where the alert is shown.
-    pub metrics: Arc<Metrics>,
-    /// How long a notification may take (`sweep.grace_seconds`).
-    pub grace: Duration,
+    queue: Arc<Queue>,
+    arrivals: Arrivals,
+    grace: Duration,
+    said: Option<Cause>,
 }
 
 impl Watch {
-    /// Watches until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
-        let mut said = None;
-        let mut ticks = ticks(INTERVAL);
-        let forever = async {
-            loop {
-                ticks.tick().await;
-                if let Some(Err(error)) = caught("a round of the loss meter", self.round(&mut said)).await {
-                    tracing::warn!(%error, "the loss meter cannot be read");
-                }
-            }
-        };
-        stop.run_until_cancelled(forever).await;
+    /// A watch over what `queue` knows. `grace` is how long a notification may take (`sweep.grace_seconds`).
+    pub fn new(queue: Arc<Queue>, arrivals: Arrivals, grace: Duration) -> Self {
+        Self { queue, arrivals, grace, said: None }
     }
 
-    async fn round(&self, said: &mut Option<Cause>) -> Result<(), QueueError> {
-        let now = now();
-        self.note_arrivals(now).await?;
-        let alert = Alert::read(&self.queue, self.grace, now).await?;
-        self.metrics.notifications_missing(alert.as_ref());
-        let cause = alert.as_ref().map(|alert| alert.cause);
-        match &alert {
-            Some(alert) if cause != *said => tracing::error!(
-                objects = alert.objects,
-                not_notified = alert.not_notified,
-                since = alert.since,
-                cause = ?alert.cause,
-                "notifications are missing: {}",
-                alert.meaning
-            ),
-            None if said.is_some() => tracing::info!("notifications arrive again"),
-            _ => {}
+    /// Watches until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        repeat(&mut self, INTERVAL, &stop).await;
+    }
+
+    /// Whether notifications come by another way than before. What is not noted because the ledger fails comes again with the
+    /// next ones.
+    async fn note_routes(&self, now: UnixMillis) -> Result<(), QueueError> {
+        let seen = self.arrivals.routes.take();
+        if !seen.is_empty() {
+            let steps = self.queue.note_routes(seen, now).await?;
+            self.arrivals.metrics.route_changes(steps.len());
+            for RouteStep { carried, from, to } in steps {
+                tracing::error!(
+                    carried,
+                    from,
+                    to,
+                    "spillway_route_changed: notifications come by another way than before"
+                );
+            }
         }
-        *said = cause;
+        self.arrivals.metrics.route_changed(latest_change(&self.queue, now).await?.is_some());
+        Ok(())
+    }
+
+    async fn note_canaries(&self, now: UnixMillis) -> Result<(), QueueError> {
+        self.arrivals.canaries.settle(&self.queue).await?;
+        let (sent, stored) = self.queue.canary().await?;
+        let age = |at: UnixMillis| Duration::from_millis(now.0.saturating_sub(at.0));
+        self.arrivals.metrics.canary(sent.map(age), stored.map(age));
         Ok(())
     }
 
     /// For the other processes that ask for the cause.
     async fn note_arrivals(&self, now: UnixMillis) -> Result<(), QueueError> {
-        let unnoted = self.metrics.take_unnoted();
+        let unnoted = self.arrivals.metrics.take_unnoted();
         if unnoted.is_empty() {
             return Ok(());
         }
@@ -74,8 +84,38 @@ impl Watch {
         };
         let noted = self.queue.count_intake(now, unnoted.iter().map(count).collect()).await;
         if noted.is_err() {
-            self.metrics.give_back_unnoted(unnoted);
+            self.arrivals.metrics.give_back_unnoted(unnoted);
         }
         noted
+    }
+}
+
+impl Rounds for Watch {
+    const WHAT: &'static str = "a round of the loss meter";
+    type Error = QueueError;
+
+    async fn round(&mut self) -> Result<(), QueueError> {
+        let now = now();
+        self.queue.note_use(now).await?;
+        self.note_arrivals(now).await?;
+        self.note_routes(now).await?;
+        self.note_canaries(now).await?;
+        let alert = Alert::read(&self.queue, self.grace, now).await?;
+        self.arrivals.metrics.notifications_missing(alert.as_ref());
+        let cause = alert.as_ref().map(|alert| alert.cause);
+        match &alert {
+            Some(alert) if cause != self.said => tracing::error!(
+                objects = alert.objects,
+                not_notified = alert.not_notified,
+                since = alert.since,
+                cause = ?alert.cause,
+                "notifications are missing: {}",
+                alert.meaning
+            ),
+            None if self.said.is_some() => tracing::info!("notifications arrive again"),
+            _ => {}
+        }
+        self.said = cause;
+        Ok(())
     }
 }

@@ -212,8 +212,7 @@ mod tests {
     use super::super::Objects;
     use super::super::samples::object;
     use super::*;
-
-    const MINUTE: u64 = 60_000;
+    use crate::time::MINUTE_MS as MINUTE;
 
     fn objects() -> Vec<(ObjectKey, Vec<u8>)> {
         let times = [0, 1, 2, 3, MINUTE, MINUTE + 1, 60 * MINUTE, 24 * 60 * MINUTE];

@@ -5,12 +5,16 @@ use std::time::Duration;
 
 use spillway_proto::{ObjectKey, UnixMillis};
 
+use super::dead::bury;
 use super::session::{Row, Session, Value, in_powers, placeholders, values};
 use super::{Queue, QueueError};
 use crate::time::{after, before};
 
 /// By then every process has read since when the ledger is whole.
 const OTHERS_READ_IT: Duration = Duration::from_secs(3600);
+
+/// An object whose spans the audit has missed so often is dead: the table does not keep them.
+const SHORTS: u64 = 4;
 
 /// An object that is due for the audit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +30,7 @@ pub struct Audited {
 pub enum Finding {
     /// Every span is there once.
     Whole,
-    /// Spans are missing: the object waits to be stored again.
+    /// Spans are missing: the object waits to be stored again. Where that has not helped several times, it is dead.
     Short,
     /// Spans are there more than once: somebody has to look.
     Doubled,
@@ -77,7 +81,7 @@ impl Queue {
                     }
                     Finding::Short => (
                         "state = 'pending', batch_id = NULL, look_first = 1, not_before_ms = $1,
-                         reason = 'the audit found spans missing'",
+                         shorts = shorts + 1, reason = 'the audit found spans missing'",
                         now,
                     ),
                     Finding::Doubled => {
@@ -85,9 +89,17 @@ impl Queue {
                     }
                 };
                 let sql = format!(
-                    "UPDATE objects SET {set} WHERE object_key = $2 AND state = 'stored' AND ended_at_ms <= $3"
+                    "UPDATE objects SET {set} WHERE object_key = $2 AND state = 'stored' AND ended_at_ms <= $3
+                     RETURNING shorts"
                 );
-                session.execute(&sql, values![value.0, key.to_string(), until.0])?;
+                let noted = session.query_one(&sql, values![value.0, key.to_string(), until.0])?;
+                let shorts = noted.map_or(Ok(0), |row| row.number(0))?;
+                if *finding == Finding::Short && shorts >= SHORTS {
+                    let reason = format!(
+                        "the audit found spans missing {shorts} times: does a TTL or a deletion remove them?"
+                    );
+                    bury(session, key, &reason, now)?;
+                }
             }
             Ok(())
         };

@@ -5,8 +5,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::QueueError;
 use super::session::Session;
@@ -16,6 +18,8 @@ use crate::failpoints;
 const CAPACITY: usize = 4096;
 /// Transactions that share a commit.
 const GROUP: usize = 512;
+/// Whoever has waited so long is told so: a database that stands still says nothing by itself.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A connection to a database.
 pub(super) trait Connection: Send {
@@ -79,15 +83,19 @@ impl Executor {
         Ok(Self(sender))
     }
 
-    /// Runs `work` in a transaction; returns once that is durable.
+    /// Runs `work` in a transaction; returns once that is durable, or nothing is known of it for too long.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl FnMut(&mut dyn Session) -> Result<T, QueueError> + Send + 'static,
     ) -> Result<T, QueueError> {
         let (caller, answer) = oneshot::channel();
         let job = Box::new(Work { work, done: None, caller });
-        self.0.send(job).await.map_err(|_| QueueError::Closed)?;
-        answer.await.map_err(|_| QueueError::Closed)?
+        let answered = timeout(PATIENCE, async {
+            self.0.send(job).await.map_err(|_| QueueError::Closed)?;
+            answer.await.map_err(|_| QueueError::Closed)?
+        });
+        let late = |_| QueueError::Store(format!("no answer within {PATIENCE:?}"));
+        answered.await.map_err(late)?
     }
 }
 

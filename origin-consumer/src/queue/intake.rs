@@ -10,11 +10,12 @@ use spillway_proto::notification::Notification;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::config::QueueConfig;
-use super::session::{Session, Value, in_powers, placeholders, rows_of_placeholders};
+use super::session::{Session, Value, in_powers, rows_of, rows_of_placeholders};
 use super::store::Store;
 use super::{QueueError, session};
 use crate::failpoints;
 use crate::panics::caught;
+use crate::time::minute_of;
 
 /// Notifications that share a statement at most.
 const GROUP: usize = 512;
@@ -22,7 +23,6 @@ const GROUP: usize = 512;
 const CAPACITY: usize = 4096;
 /// For so long, what was counted of the waiting objects is relied on.
 const COUNT_AGE: Duration = Duration::from_secs(1);
-const MINUTE_MS: u64 = 60_000;
 
 /// What became of an object that was brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,7 +214,7 @@ pub(super) fn enqueue(
 ) -> Result<Vec<Enqueued>, QueueError> {
     let keys: Vec<String> =
         arrivals.iter().map(|arrival| arrival.notification.object_key.to_string()).collect();
-    let known = known(session, &keys)?;
+    let known: HashSet<String> = rows_of(session, "0", &keys, "")?.into_keys().collect();
     if rules.source == Source::Notified {
         note_notified(session, arrivals, &known)?;
     }
@@ -236,21 +236,6 @@ pub(super) fn enqueue(
             _ => Enqueued::Resend,
         })
         .collect())
-}
-
-/// Those of `keys` that the ledger has.
-pub(super) fn known(session: &mut dyn Session, keys: &[String]) -> Result<HashSet<String>, QueueError> {
-    let mut known = HashSet::new();
-    for keys in in_powers(keys) {
-        let list = placeholders(1, keys.len());
-        let values: Vec<Value> = keys.iter().map(|key| key.as_str().into()).collect();
-        for row in
-            session.query(&format!("SELECT object_key FROM objects WHERE object_key IN {list}"), &values)?
-        {
-            known.insert(row.text(0)?.to_owned());
-        }
-    }
-    Ok(known)
 }
 
 /// What the sweep had found before its notification came was not missed, only late.
@@ -409,9 +394,4 @@ fn columns(
 
 pub(super) fn as_json(notification: &Notification) -> Result<String, QueueError> {
     serde_json::to_string(notification).map_err(|error| QueueError::Unreadable(error.to_string()))
-}
-
-/// The minute that `at` is in.
-pub(super) fn minute_of(at: UnixMillis) -> UnixMillis {
-    UnixMillis(at.0 - at.0 % MINUTE_MS)
 }

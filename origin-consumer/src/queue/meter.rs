@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use spillway_proto::UnixMillis;
 
-use super::intake::minute_of;
 use super::session::{Session, values};
 use super::{Queue, QueueError};
+use crate::time::minute_of;
 
 /// Objects by state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -143,7 +143,7 @@ impl Queue {
     /// How many of the objects that were received from `from` to before `to` came without a notification.
     pub async fn missing(&self, from: UnixMillis, to: UnixMillis) -> Result<Missing, QueueError> {
         // Of what came before, another ledger may know how.
-        let from = from.max(self.store.whole_since());
+        let from = from.max(self.store.made_at());
         let read = move |session: &mut dyn Session| {
             let sql = "SELECT count(*),
                               CAST(coalesce(sum(CASE WHEN source = 'swept' AND notified_at_ms IS NULL

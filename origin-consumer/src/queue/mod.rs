@@ -13,6 +13,7 @@ mod intake;
 mod lease;
 mod meter;
 mod postgres;
+mod routes;
 mod session;
 mod sqlite;
 mod standing;
@@ -34,6 +35,7 @@ pub use dead::{DeadFilter, DeadObject};
 pub use intake::{Enqueued, Source};
 pub use lease::Lease;
 pub use meter::{Depth, IntakeCount, MinuteCounts, Missing};
+pub use routes::{KnownRoute, RouteCount, RouteStep, TracedObject};
 pub use standing::Standing;
 pub use sweeps::{Listed, SweepMinute};
 
@@ -113,6 +115,11 @@ impl Queue {
     pub async fn in_memory(resend_window_seconds: u64) -> Result<Self, QueueError> {
         let config = QueueConfig::in_memory(resend_window_seconds);
         Self::open(&config).await
+    }
+
+    /// An exporter's resend is received within this time after the request, in milliseconds; 0: nothing is taken for one.
+    pub(crate) fn resend_window_ms(&self) -> u64 {
+        self.intake.resend_window_ms()
     }
 
     /// Returns when an object came in through this process, or after `at_most`.

@@ -24,6 +24,7 @@ CREATE TABLE objects (
     enqueued_at_ms     BIGINT NOT NULL,
     ended_at_ms        BIGINT,
     batch_id           TEXT,
+    shorts             BIGINT NOT NULL DEFAULT 0, -- times that the audit has found spans of it missing
     reason             TEXT,              -- why it is dead, or what the audit has found
     copied             BIGINT NOT NULL DEFAULT 0  -- 1: dead, and its copy lies under dlq/
 );
@@ -93,6 +94,17 @@ CREATE TABLE intake_minutes (
     PRIMARY KEY (minute_ms, outcome)
 );
 
+-- The ways that notifications, and the canary's probes, have come to this origin, as far as their headers tell.
+CREATE TABLE notification_routes (
+    carried       TEXT NOT NULL,          -- notification or canary
+    route         TEXT NOT NULL,
+    headers       TEXT NOT NULL,          -- JSON: what the headers tell; no address
+    first_at_ms   BIGINT NOT NULL,
+    last_at_ms    BIGINT NOT NULL,
+    notifications BIGINT NOT NULL,
+    PRIMARY KEY (carried, route)
+);
+
 -- Work that one process does at a time.
 CREATE TABLE chores (
     chore           TEXT PRIMARY KEY,
@@ -100,7 +112,8 @@ CREATE TABLE chores (
     leased_until_ms BIGINT NOT NULL
 );
 
--- Single numbers: the schema's version, from when on the ledger is whole, how far the sweep has come.
+-- Single numbers: the schema's version, when the ledger was made, from when on it is whole, when it was last in use, how far
+-- the sweep has come, when the route changed and the last canary came.
 CREATE TABLE marks (
     mark  TEXT PRIMARY KEY,
     value BIGINT NOT NULL

@@ -1,5 +1,7 @@
 //! What the statements see of a database: text in, rows out. SQLite and PostgreSQL understand the same ones.
 
+use std::collections::HashMap;
+
 use super::QueueError;
 
 /// A value of a column or of a parameter. There are no others in the schema.
@@ -86,9 +88,13 @@ impl Row {
 
     /// A text in a form of ours.
     pub(super) fn parsed<T: std::str::FromStr>(&self, column: usize) -> Result<T, QueueError> {
-        let text = self.text(column)?;
-        text.parse().map_err(|_| unreadable(column, text))
+        parsed(self.text(column)?)
     }
+}
+
+/// A text in a form of ours.
+pub(super) fn parsed<T: std::str::FromStr>(text: &str) -> Result<T, QueueError> {
+    text.parse().map_err(|_| QueueError::Unreadable(text.to_owned()))
 }
 
 fn unreadable(column: usize, found: &str) -> QueueError {
@@ -117,6 +123,28 @@ pub(super) trait Session {
     fn query_one(&mut self, sql: &str, values: &[Value]) -> Result<Option<Row>, QueueError> {
         Ok(self.query(sql, values)?.into_iter().next())
     }
+}
+
+/// What `columns` hold of those of the objects that the ledger has. `suffix` ends the statement.
+pub(super) fn rows_of<K: AsRef<str>>(
+    session: &mut dyn Session,
+    columns: &str,
+    keys: impl IntoIterator<Item = K>,
+    suffix: &str,
+) -> Result<HashMap<String, Row>, QueueError> {
+    let keys: Vec<K> = keys.into_iter().collect();
+    let mut found = HashMap::with_capacity(keys.len());
+    for keys in in_powers(&keys) {
+        let list = placeholders(1, keys.len());
+        let sql = format!("SELECT {columns}, object_key FROM objects WHERE object_key IN {list}{suffix}");
+        let values: Vec<Value> = keys.iter().map(|key| key.as_ref().into()).collect();
+        for Row(mut row) in session.query(&sql, &values)? {
+            if let Some(Value::Text(key)) = row.pop() {
+                found.insert(key, Row(row));
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// `($1, $2), ($3, $4)`, for `rows` rows of `columns` columns.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use spillway_proto::ObjectKey;
 
-use super::session::{Session, Value, in_powers, placeholders};
+use super::session::{Session, parsed, rows_of};
 use super::{Queue, QueueError};
 
 /// What is known of an object.
@@ -24,20 +24,13 @@ impl Queue {
         let keys: Vec<String> = keys.iter().map(ObjectKey::to_string).collect();
         let read = move |session: &mut dyn Session| {
             let mut standings = HashMap::new();
-            for keys in in_powers(&keys) {
-                let list = placeholders(1, keys.len());
-                let sql = format!(
-                    "SELECT object_key, state, reason, failures FROM objects WHERE object_key IN {list}"
-                );
-                let values: Vec<Value> = keys.iter().map(|key| key.as_str().into()).collect();
-                for row in session.query(&sql, &values)? {
-                    let standing = Standing {
-                        state: row.text(1)?.to_owned(),
-                        reason: row.optional_text(2)?.map(str::to_owned),
-                        failures: u32::try_from(row.number(3)?).unwrap_or(u32::MAX),
-                    };
-                    standings.insert(row.parsed(0)?, standing);
-                }
+            for (key, row) in rows_of(session, "state, reason, failures", &keys, "")? {
+                let standing = Standing {
+                    state: row.text(0)?.to_owned(),
+                    reason: row.optional_text(1)?.map(str::to_owned),
+                    failures: u32::try_from(row.number(2)?).unwrap_or(u32::MAX),
+                };
+                standings.insert(parsed(&key)?, standing);
             }
             Ok(standings)
         };

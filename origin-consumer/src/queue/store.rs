@@ -3,27 +3,44 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use spillway_proto::UnixMillis;
 
-use super::QueueError;
 use super::config::{Place, QueueConfig};
 use super::executor::{Connection, Executor};
 use super::postgres::Postgres;
 use super::session::{Session, values};
 use super::sqlite::Sqlite;
+use super::{Queue, QueueError};
+use crate::time::after;
 
 const SCHEMA: &str = include_str!("schema.sql");
 /// The version of the schema; every change of it is a new one.
-pub(super) const SCHEMA_VERSION: u64 = 2;
+pub(super) const SCHEMA_VERSION: u64 = 3;
 const VERSION: &str = "schema_version";
 const WHOLE_SINCE: &str = "whole_since_ms";
+const MADE_AT: &str = "made_at_ms";
+const IN_USE_AT: &str = "in_use_at_ms";
+/// A ledger that nobody has used for so long may be an older copy of itself, put back.
+const UNUSED: Duration = Duration::from_secs(30);
+/// The edge's clock may be ahead of ours by so much.
+const CLOCKS_APART: Duration = Duration::from_secs(5);
+
+impl Queue {
+    /// Says that the ledger is in use. Whoever opens one that has not been for a while cannot tell it from an older copy of
+    /// itself, and relies on nothing that it does not say.
+    pub async fn note_use(&self, now: UnixMillis) -> Result<(), QueueError> {
+        self.store.writer.run(move |session| set_mark(session, IN_USE_AT, now.0)).await
+    }
+}
 
 #[derive(Clone)]
 pub(super) struct Store {
     pub(super) writer: Executor,
     pub(super) reader: Executor,
     whole_since_ms: Arc<AtomicU64>,
+    made_at: UnixMillis,
 }
 
 impl Store {
@@ -36,8 +53,14 @@ impl Store {
             }
             Place::Postgres(url) => postgres(url, config.connections)?,
         };
-        let whole_since = writer.run(move |session| make_tables(session, now)).await?;
-        Ok(Self { writer, reader, whole_since_ms: Arc::new(AtomicU64::new(whole_since)) })
+        let (made_at, whole_since) = writer.run(move |session| make_tables(session, now)).await?;
+        let whole_since_ms = Arc::new(AtomicU64::new(whole_since));
+        Ok(Self { writer, reader, whole_since_ms, made_at: UnixMillis(made_at) })
+    }
+
+    /// When this ledger was made.
+    pub(super) fn made_at(&self) -> UnixMillis {
+        self.made_at
     }
 
     /// Objects that were received before may have been stored without this ledger telling: it was made later, or has
@@ -80,22 +103,39 @@ fn postgres(url: &str, connections: usize) -> Result<(Executor, Executor), Queue
     Ok((Executor::start("queue-writer", writers)?, Executor::start("queue-reader", [connection()?])?))
 }
 
-/// Makes the tables where there are none, and refuses those of another version. Returns since when the ledger is whole.
-fn make_tables(session: &mut dyn Session, now: UnixMillis) -> Result<u64, QueueError> {
+/// Makes the tables where there are none, and refuses those of another version. Returns when the ledger was made, and
+/// since when it is whole: anew where it was not in use, and then what waits in it may be stored already.
+fn make_tables(session: &mut dyn Session, now: UnixMillis) -> Result<(u64, u64), QueueError> {
+    let whole = after(now, CLOCKS_APART);
     if session.has_table("marks")? {
         let found = mark(session, VERSION)?.unwrap_or_default();
         if found != SCHEMA_VERSION {
             return Err(QueueError::Version { found });
         }
-        return Ok(mark(session, WHOLE_SINCE)?.unwrap_or(now.0));
+        let in_use_at = mark(session, IN_USE_AT)?.unwrap_or_default();
+        set_mark(session, IN_USE_AT, now.0)?;
+        if now.0.abs_diff(in_use_at) > UNUSED.as_millis() as u64 {
+            session.execute(
+                "UPDATE objects SET look_first = 1 WHERE state = 'pending' AND look_first = 0",
+                &[],
+            )?;
+            session
+                .execute("UPDATE batches SET look_first = 1 WHERE state = 'open' AND look_first = 0", &[])?;
+            let since = mark(session, WHOLE_SINCE)?.unwrap_or_default();
+            set_mark(session, WHOLE_SINCE, since.max(whole.0))?;
+        }
+        let made_at = mark(session, MADE_AT)?.unwrap_or(now.0);
+        return Ok((made_at, mark(session, WHOLE_SINCE)?.unwrap_or(whole.0)));
     }
     if session.has_table("objects")? {
         return Err(QueueError::Version { found: 1 });
     }
     session.make_tables(SCHEMA)?;
     set_mark(session, VERSION, SCHEMA_VERSION)?;
-    set_mark(session, WHOLE_SINCE, now.0)?;
-    Ok(now.0)
+    set_mark(session, MADE_AT, now.0)?;
+    set_mark(session, IN_USE_AT, now.0)?;
+    set_mark(session, WHOLE_SINCE, whole.0)?;
+    Ok((now.0, whole.0))
 }
 
 pub(super) fn mark(session: &mut dyn Session, mark: &str) -> Result<Option<u64>, QueueError> {

@@ -6,12 +6,11 @@ use std::time::Duration;
 use spillway_proto::{ObjectKey, UnixMillis};
 use ulid::Ulid;
 
-use super::session::{Session, Value, in_powers, placeholders, rows_of_placeholders, values};
+use super::session::{Session, Value, in_powers, rows_of, rows_of_placeholders, values};
 use super::store::{mark, set_mark};
 use super::{Queue, QueueError, too_far};
-use crate::time::after;
+use crate::time::{MINUTE_MS, after, before, minute_of};
 
-const MINUTE_MS: u64 = 60_000;
 const SWEPT_UNTIL: &str = "minutes_until_ms";
 
 /// A minute of the bucket, and the right to list it.
@@ -34,6 +33,12 @@ pub struct Listed {
 }
 
 impl Queue {
+    /// Up to when a sweep has taken minutes in hand: it does so with each look. Nothing where there was none.
+    pub async fn sweep_reaches(&self) -> Result<Option<UnixMillis>, QueueError> {
+        let until = self.store.reader.run(|session| mark(session, SWEPT_UNTIL)).await?;
+        Ok(until.map(UnixMillis))
+    }
+
     /// Makes the minutes up to the one that `now` is in due for their first pass, `first_after` their end. The first time,
     /// from `lookback` before `now` on. Where the clock has gone back, minutes that were made in its future are made again.
     pub async fn open_minutes(
@@ -42,15 +47,11 @@ impl Queue {
         lookback: Duration,
         first_after: Duration,
     ) -> Result<(), QueueError> {
-        let lookback_ms = u64::try_from(lookback.as_millis()).unwrap_or(u64::MAX);
         let write = move |session: &mut dyn Session| {
-            let until = now.0 - now.0 % MINUTE_MS + MINUTE_MS;
+            let until = minute_of(now).0 + MINUTE_MS;
             let from = match mark(session, SWEPT_UNTIL)? {
                 Some(from) if from <= until => from,
-                _ => {
-                    let from = now.0.saturating_sub(lookback_ms);
-                    from - from % MINUTE_MS
-                }
+                _ => minute_of(before(now, lookback)).0,
             };
             if from == until {
                 return Ok(());
@@ -125,18 +126,11 @@ impl Queue {
     /// The tenants of those of `keys` that the ledger knows; the others are missing in it.
     pub async fn tenants_of(&self, keys: Vec<ObjectKey>) -> Result<HashMap<ObjectKey, String>, QueueError> {
         let read = move |session: &mut dyn Session| {
-            let by_text: HashMap<String, &ObjectKey> =
-                keys.iter().map(|key| (key.to_string(), key)).collect();
-            let texts: Vec<_> = by_text.keys().collect();
-            let mut tenants = HashMap::with_capacity(keys.len());
-            for texts in in_powers(&texts) {
-                let list = placeholders(1, texts.len());
-                let sql = format!("SELECT object_key, tenant FROM objects WHERE object_key IN {list}");
-                let values: Vec<Value> = texts.iter().map(|text| text.as_str().into()).collect();
-                for row in session.query(&sql, &values)? {
-                    if let Some(key) = by_text.get(row.text(0)?) {
-                        tenants.insert((*key).clone(), row.text(1)?.to_owned());
-                    }
+            let mut rows = rows_of(session, "tenant", keys.iter().map(ObjectKey::to_string), "")?;
+            let mut tenants = HashMap::with_capacity(rows.len());
+            for key in &keys {
+                if let Some(row) = rows.remove(&key.to_string()) {
+                    tenants.insert(key.clone(), row.text(0)?.to_owned());
                 }
             }
             Ok(tenants)

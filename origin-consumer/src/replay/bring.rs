@@ -10,7 +10,7 @@ use spillway_proto::notification::Notification;
 use tokio_util::sync::CancellationToken;
 
 use crate::consume::Consumer;
-use crate::insert::{SpanTable, TableError};
+use crate::insert::{self, SpanTable, TableError};
 use crate::metrics::BatchOutcome;
 use crate::objects::{Bucket, ObjectError, Objects};
 use crate::queue::{ClaimLimits, Queue, QueueError, Standing};
@@ -248,15 +248,8 @@ impl Bring {
     async fn leave_resends(&self, left: &mut Left) -> Result<(), RoundError> {
         let Some(Resends { table, window_ms }) = &self.resends else { return Ok(()) };
         let keys: Vec<_> = left.objects.keys().cloned().collect();
-        let there: BTreeSet<_> = table.resends_of(&keys, *window_ms).await?.into_iter().collect();
-        for key in keys.iter().filter(|key| !there.contains(key)) {
-            let is_resend = there.iter().any(|other| {
-                let apart = other.received_at().0.abs_diff(key.received_at().0);
-                other.object_id() == key.object_id() && apart <= *window_ms
-            });
-            if is_resend {
-                left.end(key, Fate::Resend);
-            }
+        for (resend, _) in insert::resends(table, &keys, *window_ms).await? {
+            left.end(&resend, Fate::Resend);
         }
         Ok(())
     }
@@ -290,6 +283,10 @@ impl Bring {
 /// What the ledger says of an object whose batch was not stored.
 fn note(left: &mut Left, key: ObjectKey, standing: Standing) {
     let Standing { state, reason, failures } = standing;
+    if state == "duplicate" {
+        left.end(&key, Fate::Resend);
+        return;
+    }
     let is_dead = matches!(state.as_str(), "dead" | "discarded");
     let Some(reason) = reason.filter(|_| is_dead || state == "pending") else { return };
     let tries = left.set_back.get(&key).map_or(0, |setback| setback.tries) + 1;

@@ -16,6 +16,9 @@ pub struct Rate {
     pub of: Unit,
 }
 
+/// No object waits for longer, whatever its name says of its spans.
+const LONGEST_WAIT_SECONDS: u32 = 60;
+
 /// What a rate counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
@@ -61,7 +64,7 @@ impl Throttle {
     pub async fn admit(&self, spans: u32) {
         let Some(Limited { rate, limiter }) = &self.0 else { return };
         let mut waiting = match rate.of {
-            Unit::Spans => spans,
+            Unit::Spans => spans.min(rate.per_second.get().saturating_mul(LONGEST_WAIT_SECONDS)),
             Unit::Objects => 1,
         };
         // An object may hold more than a second's worth.

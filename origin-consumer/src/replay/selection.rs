@@ -10,13 +10,12 @@ use spillway_proto::{ObjectKey, TenantId, UnixMillis};
 
 use super::range::TimeRange;
 use crate::objects::{ObjectError, Objects};
-use crate::time::backoff;
+use crate::time::{MINUTE_MS, backoff};
 
 /// How many keys are asked for at once; S3 gives out no more.
 const PAGE_KEYS: usize = 1_000;
 /// How often a call is tried again, after what the S3 client itself has tried: for a minute and a half.
 const RETRIES: u32 = 8;
-const MINUTE_MILLIS: u64 = 60_000;
 
 /// What a replay is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,7 +142,7 @@ impl Walk {
         // Within a minute the order is that of the shards, so whole minutes are listed.
         let (first, last) =
             (ObjectKey::folder_of(range.from), ObjectKey::folder_of(UnixMillis(range.until.0 - 1)));
-        let end = ObjectKey::folder_of(UnixMillis((range.until.0 - 1).saturating_add(MINUTE_MILLIS)));
+        let end = ObjectKey::folder_of(UnixMillis((range.until.0 - 1).saturating_add(MINUTE_MS)));
         let common = common_prefix(&first, &last);
         let prefix = match () {
             () if prefix.starts_with(common) => prefix,
@@ -237,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_walk_is_as_narrow_as_its_range_and_prefix() {
-        const HOUR: u64 = 60 * MINUTE_MILLIS;
+        const HOUR: u64 = 60 * MINUTE_MS;
         let walk = |range, prefix: &str| Walk::new(range, prefix, None);
         let is = |prefix: &str, after: &str, end: &str| {
             Some(Walk { prefix: prefix.to_owned(), after: after.to_owned(), end: end.to_owned() })
@@ -327,14 +326,14 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
         fn every_key_of_the_range_behind_the_mark_is_found_once(
-            times in proptest::collection::btree_set(0u64..20 * MINUTE_MILLIS, 1..40),
-            bounds in (0u64..20 * MINUTE_MILLIS, 0u64..20 * MINUTE_MILLIS),
+            times in proptest::collection::btree_set(0u64..20 * MINUTE_MS, 1..40),
+            bounds in (0u64..20 * MINUTE_MS, 0u64..20 * MINUTE_MS),
             minute in proptest::option::of(0u64..20), done in proptest::option::of(0usize..40),
         ) {
             let stored = stored(times);
             let (from, until) = (bounds.0.min(bounds.1), bounds.0.max(bounds.1));
             let prefix = minute.map_or(String::new(), |minute| {
-                ObjectKey::folder_of(UnixMillis(DAY.0 + minute * MINUTE_MILLIS))
+                ObjectKey::folder_of(UnixMillis(DAY.0 + minute * MINUTE_MS))
             });
             let done = done.and_then(|at| stored.keys.get(at)).map(|(key, _)| key);
             let selection = received(from, until, &prefix, &[]);

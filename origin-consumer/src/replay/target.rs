@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use clickhouse::Row;
-
 use super::arguments::ReplayArgs;
 use crate::clickhouse::ClickHouseConfig;
 use crate::config::ConfigError;
 use crate::insert::{SpanTable, TableError};
-use crate::rows::SpanRow;
+use crate::rows::missing_columns;
 
 /// A table, which may be the one that the consumers write to.
 pub(super) struct Target {
@@ -74,15 +72,17 @@ impl Target {
 
     /// An error unless the table has every column of a span.
     pub(super) async fn check(&self, table: &SpanTable) -> Result<(), TargetError> {
-        self.fits(&table.columns().await?)
+        match table.columns().await {
+            Err(error) if error.is_of_the_database() => Err(TargetError::NoTable(self.name())),
+            columns => self.fits(&columns?),
+        }
     }
 
     fn fits(&self, columns: &BTreeMap<String, String>) -> Result<(), TargetError> {
         if columns.is_empty() {
             return Err(TargetError::NoTable(self.name()));
         }
-        let missing: Vec<_> =
-            SpanRow::COLUMN_NAMES.iter().filter(|name| !columns.contains_key(**name)).collect();
+        let missing = missing_columns(columns);
         match missing.as_slice() {
             [] => Ok(()),
             [column, ..] => Err(TargetError::NoColumn { table: self.name(), column, missing: missing.len() }),
@@ -92,7 +92,10 @@ impl Target {
 
 #[cfg(test)]
 mod tests {
+    use clickhouse::Row;
+
     use super::*;
+    use crate::rows::SpanRow;
 
     #[test]
     fn a_table_without_a_column_is_refused_by_its_name() {

@@ -1,13 +1,21 @@
 //! One pass over an `ExportTraceServiceRequest` on the wire: is it well formed, and which of its spans are valid? No message
-//! is built and nothing is copied. The edge answers by it, and the consumer drops by it.
+//! is built and nothing is copied. The edge answers by it, the consumer drops by it, and what it meets it tells a
+//! [`Visitor`], which the consumer makes its columns by.
 //!
 //! Takes what `prost` takes, and counts what `prost` would have decoded: of a field that is there twice the last one holds,
 //! and messages are merged, <https://protobuf.dev/programming-guides/encoding/#last-one-wins>.
 
+mod attribute;
+
+#[cfg(test)]
+pub(super) use attribute::SCALAR_BYTES;
+use attribute::{Attributes, attribute};
+
 use super::limits::SpanLimits;
 use super::rules::{Rules, SpanFacts};
 use super::verdict::{SpanPath, Verdict};
-use super::wire::{Message, Read, WireError, WireType};
+use super::visit::{EventFields, LinkFields, Owner, ScopeFields, SpanFields, Visitor};
+use super::wire::{Message, Read, WireError};
 use crate::ids::UnixMillis;
 
 /// Judges the spans of `request`, which was received at `received_at`, by `limits`.
@@ -16,7 +24,7 @@ pub fn judge(
     limits: &SpanLimits,
     received_at: UnixMillis,
 ) -> Result<Verdict, Box<WireError>> {
-    judge_each(request, limits, received_at, |_| {})
+    judge_and_visit(request, limits, received_at, &mut Unseen)
 }
 
 /// As [`judge`]; `each` is told in their order which spans are valid.
@@ -26,21 +34,45 @@ pub(super) fn judge_each(
     received_at: UnixMillis,
     each: impl FnMut(bool),
 ) -> Read<Verdict> {
+    judge_and_visit(request, limits, received_at, &mut Each(each))
+}
+
+/// As [`judge`](judge()); all that is met is told `visitor`, in the order that [`Visitor`] says. What was told before an
+/// error is worth nothing.
+pub fn judge_and_visit<'a>(
+    request: &'a [u8],
+    limits: &SpanLimits,
+    received_at: UnixMillis,
+    visitor: &mut impl Visitor<'a>,
+) -> Result<Verdict, Box<WireError>> {
     let rules = Rules::new(*limits, received_at);
-    let mut pass = Pass { rules, verdict: Verdict::default(), path: SpanPath::default(), each };
+    let mut pass = Pass { rules, verdict: Verdict::default(), path: SpanPath::default(), visitor };
     pass.request(Message::new(request))?;
     Ok(pass.verdict)
 }
 
-struct Pass<F> {
+/// Where the verdict is all that is asked for.
+struct Unseen;
+
+impl Visitor<'_> for Unseen {}
+
+struct Each<F>(F);
+
+impl<F: FnMut(bool)> Visitor<'_> for Each<F> {
+    fn span(&mut self, _: &SpanFields<'_>, is_valid: bool) {
+        (self.0)(is_valid);
+    }
+}
+
+struct Pass<'v, V> {
     rules: Rules,
     verdict: Verdict,
     path: SpanPath,
-    each: F,
+    visitor: &'v mut V,
 }
 
-impl<F: FnMut(bool)> Pass<F> {
-    fn request(&mut self, mut request: Message) -> Read<()> {
+impl<'a, V: Visitor<'a>> Pass<'_, V> {
+    fn request(&mut self, mut request: Message<'a>) -> Read<()> {
         let mut index = 0;
         while let Some((field, wire_type)) = request.key()? {
             match field {
@@ -58,8 +90,10 @@ impl<F: FnMut(bool)> Pass<F> {
         Ok(())
     }
 
-    fn resource_spans(&mut self, mut message: Message) -> Read<()> {
-        let shared = shared_of(message, "resource", resource)?;
+    fn resource_spans(&mut self, mut message: Message<'a>) -> Read<()> {
+        let (shared, SharedFacts { schema_url, .. }) =
+            shared_of(message, "resource", resource, self.visitor)?;
+        self.visitor.resource(schema_url);
         let mut index = 0;
         while let Some((field, wire_type)) = message.key()? {
             match field {
@@ -77,17 +111,21 @@ impl<F: FnMut(bool)> Pass<F> {
         Ok(())
     }
 
-    fn scope_spans(&mut self, mut message: Message, of_resource: Shared) -> Read<()> {
-        let shared = of_resource.and(shared_of(message, "scope", scope)?);
+    fn scope_spans(&mut self, mut message: Message<'a>, of_resource: Shared) -> Read<()> {
+        let (of_scope, SharedFacts { name, version, schema_url, .. }) =
+            shared_of(message, "scope", scope, self.visitor)?;
+        let shared = of_resource.and(of_scope);
+        self.visitor.scope(ScopeFields { name, version, schema_url });
         while let Some((field, wire_type)) = message.key()? {
             match field {
                 2 => {
                     let inner = message.message(wire_type);
-                    let mut facts =
-                        inner.and_then(span).map_err(|error| error.within("spans", Some(self.path.span)))?;
+                    let (mut facts, fields) = inner
+                        .and_then(|inner| span(inner, self.visitor))
+                        .map_err(|error| error.within("spans", Some(self.path.span)))?;
                     facts.share(&shared);
                     let judgement = self.rules.judge(&facts);
-                    (self.each)(judgement.is_ok());
+                    self.visitor.span(&fields, judgement.is_ok());
                     self.verdict.count(judgement, self.path);
                     self.path.span += 1;
                 }
@@ -120,44 +158,51 @@ impl Shared {
 
 /// Everything of a `ResourceSpans` but its scopes, or of a `ScopeSpans` but its spans: those may stand before it. Both have
 /// what is shared, called `name`, as field 1, and the schema URL as field 3.
-fn shared_of(
-    mut message: Message,
+fn shared_of<'a, V: Visitor<'a>>(
+    mut message: Message<'a>,
     name: &'static str,
-    read: fn(Message, &mut SharedFacts) -> Read<()>,
-) -> Read<Shared> {
-    let (mut facts, mut schema_url, mut bytes) = (SharedFacts::default(), 0, 0usize);
+    read: fn(Message<'a>, &mut SharedFacts<'a>, &mut V) -> Read<()>,
+    visitor: &mut V,
+) -> Read<(Shared, SharedFacts<'a>)> {
+    let (mut facts, mut bytes) = (SharedFacts::default(), 0usize);
     while let Some((field, wire_type)) = message.key()? {
         match field {
             1 => {
                 let inner = message.message(wire_type).map_err(|error| error.within(name, None))?;
                 bytes = bytes.saturating_add(inner.len());
-                read(inner, &mut facts).map_err(|error| error.within(name, None))?;
+                read(inner, &mut facts, visitor).map_err(|error| error.within(name, None))?;
             }
-            3 => schema_url = message.text(wire_type, "schema_url")?.len(),
+            3 => facts.schema_url = message.text(wire_type, "schema_url")?,
             _ => message.skip(field, wire_type)?,
         }
     }
-    let SharedFacts { attributes, name, version } = facts;
-    Ok(Shared {
-        bytes: bytes.saturating_add(schema_url),
-        longest_name: attributes.longest_key.max(name).max(version),
+    let SharedFacts { attributes, name, version, schema_url } = &facts;
+    let shared = Shared {
+        bytes: bytes.saturating_add(schema_url.len()),
+        longest_name: attributes.longest_key.max(name.len()).max(version.len()),
         most_attributes: attributes.count,
-        largest_value: attributes.largest_value.max(schema_url),
-    })
+        largest_value: attributes.largest_value.max(schema_url.len()),
+    };
+    Ok((shared, facts))
 }
 
-/// What is gathered of a resource, which has attributes only, or of a scope.
+/// What is gathered of a resource, which has attributes and a schema URL only, or of a scope.
 #[derive(Default)]
-struct SharedFacts {
+struct SharedFacts<'a> {
     attributes: Attributes,
-    name: usize,
-    version: usize,
+    name: &'a [u8],
+    version: &'a [u8],
+    schema_url: &'a [u8],
 }
 
-fn resource(mut message: Message, facts: &mut SharedFacts) -> Read<()> {
+fn resource<'a>(
+    mut message: Message<'a>,
+    facts: &mut SharedFacts<'a>,
+    visitor: &mut impl Visitor<'a>,
+) -> Read<()> {
     while let Some((field, wire_type)) = message.key()? {
         match field {
-            1 => facts.attributes.add(attribute(&mut message, wire_type)?),
+            1 => attribute(&mut message, wire_type, &mut facts.attributes, Owner::Resource, visitor)?,
             2 => drop(message.varint(wire_type)?),
             3 => {
                 entity_ref(message.message(wire_type)?).map_err(|error| error.within("entity_refs", None))?
@@ -181,34 +226,21 @@ fn entity_ref(mut message: Message) -> Read<()> {
     Ok(())
 }
 
-fn scope(mut message: Message, facts: &mut SharedFacts) -> Read<()> {
+fn scope<'a>(
+    mut message: Message<'a>,
+    facts: &mut SharedFacts<'a>,
+    visitor: &mut impl Visitor<'a>,
+) -> Read<()> {
     while let Some((field, wire_type)) = message.key()? {
         match field {
-            1 => facts.name = message.text(wire_type, "name")?.len(),
-            2 => facts.version = message.text(wire_type, "version")?.len(),
-            3 => facts.attributes.add(attribute(&mut message, wire_type)?),
+            1 => facts.name = message.text(wire_type, "name")?,
+            2 => facts.version = message.text(wire_type, "version")?,
+            3 => attribute(&mut message, wire_type, &mut facts.attributes, Owner::Scope, visitor)?,
             4 => drop(message.varint(wire_type)?),
             _ => message.skip(field, wire_type)?,
         }
     }
     Ok(())
-}
-
-/// The attributes of one span, event, link, resource or scope.
-#[derive(Default)]
-struct Attributes {
-    count: usize,
-    longest_key: usize,
-    largest_value: usize,
-}
-
-impl Attributes {
-    #[inline]
-    fn add(&mut self, (key, value): (usize, usize)) {
-        self.count += 1;
-        self.longest_key = self.longest_key.max(key);
-        self.largest_value = self.largest_value.max(value);
-    }
 }
 
 impl SpanFacts<'_> {
@@ -226,178 +258,95 @@ impl SpanFacts<'_> {
     }
 }
 
-fn span(mut message: Message<'_>) -> Read<SpanFacts<'_>> {
-    let mut facts = SpanFacts::default();
-    let (mut name, mut trace_state, mut status_message) = (0, 0, 0);
+fn span<'a>(
+    mut message: Message<'a>,
+    visitor: &mut impl Visitor<'a>,
+) -> Read<(SpanFacts<'a>, SpanFields<'a>)> {
+    let (mut facts, mut fields) = (SpanFacts::default(), SpanFields::default());
     let mut attributes = Attributes::default();
     while let Some((field, wire_type)) = message.key()? {
         match field {
-            1 => facts.trace_id = message.bytes(wire_type)?,
-            2 => facts.span_id = message.bytes(wire_type)?,
-            3 => trace_state = message.text(wire_type, "trace_state")?.len(),
-            4 => facts.parent_span_id = message.bytes(wire_type)?,
-            5 => name = message.text(wire_type, "name")?.len(),
-            7 => facts.start = message.fixed64(wire_type)?,
-            8 => facts.end = message.fixed64(wire_type)?,
-            9 => attributes.add(attribute(&mut message, wire_type)?),
+            1 => fields.trace_id = message.bytes(wire_type)?,
+            2 => fields.span_id = message.bytes(wire_type)?,
+            3 => fields.trace_state = message.text(wire_type, "trace_state")?,
+            4 => fields.parent_span_id = message.bytes(wire_type)?,
+            5 => fields.name = message.text(wire_type, "name")?,
+            6 => fields.kind = message.varint(wire_type)? as i32,
+            7 => fields.start_unix_nano = message.fixed64(wire_type)?,
+            8 => fields.end_unix_nano = message.fixed64(wire_type)?,
+            9 => attribute(&mut message, wire_type, &mut attributes, Owner::Span, visitor)?,
+            10 => fields.dropped_attributes = message.varint(wire_type)? as u32,
             11 => {
-                event(message.message(wire_type)?, &mut facts)
+                event(message.message(wire_type)?, &mut facts, visitor)
                     .map_err(|error| error.within("events", Some(facts.events as u32)))?;
                 facts.events += 1;
             }
+            12 => fields.dropped_events = message.varint(wire_type)? as u32,
             13 => {
-                link(message.message(wire_type)?, &mut facts)
+                link(message.message(wire_type)?, &mut facts, visitor)
                     .map_err(|error| error.within("links", Some(facts.links as u32)))?;
                 facts.links += 1;
             }
-            15 => status(message.message(wire_type)?, &mut status_message)
+            14 => fields.dropped_links = message.varint(wire_type)? as u32,
+            15 => status(message.message(wire_type)?, &mut fields)
                 .map_err(|error| error.within("status", None))?,
-            6 | 10 | 12 | 14 => drop(message.varint(wire_type)?),
-            16 => drop(message.fixed32(wire_type)?),
+            16 => fields.flags = message.fixed32(wire_type)?,
             _ => message.skip(field, wire_type)?,
         }
     }
     facts.include(&attributes);
-    facts.longest_name = facts.longest_name.max(name);
-    facts.largest_value = facts.largest_value.max(trace_state).max(status_message);
-    Ok(facts)
+    facts.longest_name = facts.longest_name.max(fields.name.len());
+    facts.largest_value = facts.largest_value.max(fields.trace_state.len()).max(fields.status_message.len());
+    facts.trace_id = fields.trace_id;
+    facts.span_id = fields.span_id;
+    facts.parent_span_id = fields.parent_span_id;
+    (facts.start, facts.end) = (fields.start_unix_nano, fields.end_unix_nano);
+    Ok((facts, fields))
 }
 
-fn event(mut message: Message, facts: &mut SpanFacts) -> Read<()> {
-    let (mut time, mut name, mut attributes) = (0, 0, Attributes::default());
+fn event<'a>(mut message: Message<'a>, facts: &mut SpanFacts, visitor: &mut impl Visitor<'a>) -> Read<()> {
+    let (mut fields, mut attributes) = (EventFields::default(), Attributes::default());
     while let Some((field, wire_type)) = message.key()? {
         match field {
-            1 => time = message.fixed64(wire_type)?,
-            2 => name = message.text(wire_type, "name")?.len(),
-            3 => attributes.add(attribute(&mut message, wire_type)?),
+            1 => fields.time_unix_nano = message.fixed64(wire_type)?,
+            2 => fields.name = message.text(wire_type, "name")?,
+            3 => attribute(&mut message, wire_type, &mut attributes, Owner::Event, visitor)?,
             4 => drop(message.varint(wire_type)?),
             _ => message.skip(field, wire_type)?,
         }
     }
     facts.include(&attributes);
-    facts.latest_event = facts.latest_event.max(time);
-    facts.longest_name = facts.longest_name.max(name);
+    facts.latest_event = facts.latest_event.max(fields.time_unix_nano);
+    facts.longest_name = facts.longest_name.max(fields.name.len());
+    visitor.event(&fields);
     Ok(())
 }
 
-fn link(mut message: Message, facts: &mut SpanFacts) -> Read<()> {
-    let (mut trace_id, mut span_id, mut trace_state) = (0, 0, 0);
-    let mut attributes = Attributes::default();
+fn link<'a>(mut message: Message<'a>, facts: &mut SpanFacts, visitor: &mut impl Visitor<'a>) -> Read<()> {
+    let (mut fields, mut attributes) = (LinkFields::default(), Attributes::default());
     while let Some((field, wire_type)) = message.key()? {
         match field {
-            1 => trace_id = message.bytes(wire_type)?.len(),
-            2 => span_id = message.bytes(wire_type)?.len(),
-            3 => trace_state = message.text(wire_type, "trace_state")?.len(),
-            4 => attributes.add(attribute(&mut message, wire_type)?),
+            1 => fields.trace_id = message.bytes(wire_type)?,
+            2 => fields.span_id = message.bytes(wire_type)?,
+            3 => fields.trace_state = message.text(wire_type, "trace_state")?,
+            4 => attribute(&mut message, wire_type, &mut attributes, Owner::Link, visitor)?,
             5 => drop(message.varint(wire_type)?),
             6 => drop(message.fixed32(wire_type)?),
             _ => message.skip(field, wire_type)?,
         }
     }
     facts.include(&attributes);
-    facts.bad_link |= !matches!(trace_id, 0 | 16) || !matches!(span_id, 0 | 8);
-    facts.largest_value = facts.largest_value.max(trace_state);
+    facts.bad_link |= !matches!(fields.trace_id.len(), 0 | 16) || !matches!(fields.span_id.len(), 0 | 8);
+    facts.largest_value = facts.largest_value.max(fields.trace_state.len());
+    visitor.link(&fields);
     Ok(())
 }
 
-fn status(mut message: Message, status_message: &mut usize) -> Read<()> {
+fn status<'a>(mut message: Message<'a>, fields: &mut SpanFields<'a>) -> Read<()> {
     while let Some((field, wire_type)) = message.key()? {
         match field {
-            2 => *status_message = message.text(wire_type, "message")?.len(),
-            3 => drop(message.varint(wire_type)?),
-            _ => message.skip(field, wire_type)?,
-        }
-    }
-    Ok(())
-}
-
-/// The sizes of an attribute's key and value.
-#[inline]
-fn attribute(parent: &mut Message, wire_type: WireType) -> Read<(usize, usize)> {
-    let sizes = parent.message(wire_type).and_then(key_value);
-    sizes.map_err(|error| error.within("attributes", None))
-}
-
-fn key_value(mut message: Message) -> Read<(usize, usize)> {
-    let (mut key, mut value) = (0, Value::default());
-    while let Some((field, wire_type)) = message.key()? {
-        match field {
-            1 => key = message.text(wire_type, "key")?.len(),
-            2 => any_value(message.message(wire_type)?, &mut value)?,
-            3 => drop(message.varint(wire_type)?),
-            _ => message.skip(field, wire_type)?,
-        }
-    }
-    Ok((key, value.bytes))
-}
-
-/// Which of its kinds a value is, as its field's number, and how many bytes it counts.
-struct Value {
-    kind: u32,
-    bytes: usize,
-}
-
-/// What a value that is neither text, bytes, list nor map counts.
-pub(super) const SCALAR_BYTES: usize = 8;
-
-impl Default for Value {
-    fn default() -> Self {
-        Self { kind: 0, bytes: SCALAR_BYTES }
-    }
-}
-
-impl Value {
-    /// Lists and maps that come twice are merged, all else is replaced.
-    fn begin(&mut self, kind: u32) -> &mut usize {
-        if self.kind != kind {
-            *self = Self { kind, bytes: 0 };
-        }
-        &mut self.bytes
-    }
-}
-
-fn any_value(mut message: Message, value: &mut Value) -> Read<()> {
-    while let Some((field, wire_type)) = message.key()? {
-        match field {
-            1 => *value = Value { kind: field, bytes: message.text(wire_type, "string_value")?.len() },
-            7 => *value = Value { kind: field, bytes: message.bytes(wire_type)?.len() },
-            2 | 3 | 8 => {
-                message.varint(wire_type)?;
-                *value = Value { kind: field, bytes: SCALAR_BYTES };
-            }
-            4 => {
-                message.fixed64(wire_type)?;
-                *value = Value { kind: field, bytes: SCALAR_BYTES };
-            }
-            5 => list(message.message(wire_type)?, value.begin(field))?,
-            6 => map(message.message(wire_type)?, value.begin(field))?,
-            _ => message.skip(field, wire_type)?,
-        }
-    }
-    Ok(())
-}
-
-fn list(mut message: Message, bytes: &mut usize) -> Read<()> {
-    while let Some((field, wire_type)) = message.key()? {
-        match field {
-            1 => {
-                let mut value = Value::default();
-                any_value(message.message(wire_type)?, &mut value)?;
-                *bytes = bytes.saturating_add(value.bytes);
-            }
-            _ => message.skip(field, wire_type)?,
-        }
-    }
-    Ok(())
-}
-
-fn map(mut message: Message, bytes: &mut usize) -> Read<()> {
-    while let Some((field, wire_type)) = message.key()? {
-        match field {
-            1 => {
-                let (key, value) = message.message(wire_type).and_then(key_value)?;
-                *bytes = bytes.saturating_add(key).saturating_add(value);
-            }
+            2 => fields.status_message = message.text(wire_type, "message")?,
+            3 => fields.status_code = message.varint(wire_type)? as i32,
             _ => message.skip(field, wire_type)?,
         }
     }

@@ -9,11 +9,12 @@ mod judge;
 mod limits;
 mod rules;
 mod verdict;
+pub mod visit;
 mod wire;
 
 pub use compression::{Compression, DecompressError, DecompressLimits, decompress};
 pub use decode::{DecodeError, Encoding, decode, decode_valid};
-pub use judge::judge;
+pub use judge::{judge, judge_and_visit};
 pub use limits::SpanLimits;
 pub use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest,

@@ -1,14 +1,14 @@
 //! The rounds.
 
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use futures_util::future::try_join_all;
 use local_stack::postgres::Postgres;
 use origin_consumer::queue::{ClaimLimits, Enqueued, Queue, QueueConfig};
 use serde::Serialize;
+use spillway_bench::cpu;
 use spillway_proto::UnixMillis;
 use spillway_proto::notification::Notification;
 use tempfile::TempDir;
@@ -45,21 +45,16 @@ pub struct Figures {
 
 impl Figures {
     async fn add(&mut self, objects: usize, work: impl Future<Output = Result<Duration>>) -> Result<()> {
-        let before = cpu_us()?;
+        let before = cpu_us();
         let took = work.await?;
         self.per_second.push(objects as f64 / took.as_secs_f64());
-        self.cpu_us.push((cpu_us()? - before) / objects as f64);
+        self.cpu_us.push((cpu_us() - before) / objects as f64);
         Ok(())
     }
 }
 
-/// `utime` and `stime` of this process.
-fn cpu_us() -> Result<f64> {
-    let stat = fs::read_to_string("/proc/self/stat")?;
-    let (_, fields) = stat.rsplit_once(')').context("/proc/self/stat has no name in it")?;
-    let ticks: u64 =
-        fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-    Ok(ticks as f64 * 1e6 / rustix::param::clock_ticks_per_second() as f64)
+fn cpu_us() -> f64 {
+    cpu::of_this_process().as_secs_f64() * 1e6
 }
 
 /// Measures both stores in turns.

@@ -1,10 +1,10 @@
 //! The table, and what goes into the file.
 
 use std::fmt;
-use std::fs;
 
 use anyhow::Result;
 use serde::Serialize;
+use spillway_bench::cpu;
 
 use crate::measure::{Figures, Plan, StoreResult};
 
@@ -21,15 +21,9 @@ pub struct Report {
 impl Report {
     /// Adds to the results what they depend on.
     pub fn new(plan: Plan, short: bool, stores: Vec<StoreResult>) -> Result<Self> {
-        let processor = processor().unwrap_or_else(|| "unknown".to_owned());
+        let processor = cpu::name().unwrap_or_else(|| "unknown".to_owned());
         Ok(Self { short, plan, processor, cores: std::thread::available_parallelism()?.get(), stores })
     }
-}
-
-fn processor() -> Option<String> {
-    let about = fs::read_to_string("/proc/cpuinfo").ok()?;
-    let line = about.lines().find(|line| line.starts_with("model name"))?;
-    Some(line.split_once(':')?.1.trim().to_owned())
 }
 
 impl fmt::Display for Report {

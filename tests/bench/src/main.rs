@@ -6,7 +6,6 @@
 
 mod load;
 mod measure;
-mod payloads;
 mod report;
 mod workerd;
 

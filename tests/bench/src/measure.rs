@@ -7,9 +7,9 @@ use anyhow::Result;
 use local_stack::http::client;
 use reqwest::Client;
 use serde::Serialize;
+use spillway_bench::payloads::{self, Payload};
 
 use crate::load::{self, Request, Sent};
-use crate::payloads::{self, Payload};
 use crate::workerd::Workerd;
 
 /// The time that the work after the last answer may take, such as its notification.

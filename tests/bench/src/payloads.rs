@@ -1,7 +1,7 @@
-//! What exporters send: requests of realistic spans, the same ones from the same seed.
+//! What exporters send: requests of realistic spans and of tiny ones, the same from the same seed.
 //!
 //! Realistic: about 750 bytes a span, with 18 attributes of its own, 18 of its resource, which 100 spans share, and an
-//! event at every third.
+//! event at every third. Tiny: about 160 bytes a span, with one attribute, which is the shape behind most published figures.
 
 use std::io::Write;
 use std::time::SystemTime;
@@ -66,7 +66,8 @@ fn bodies(spans: usize, gzip: bool) -> Result<Vec<Bytes>> {
         .collect()
 }
 
-fn gzipped(bytes: &[u8]) -> Result<Vec<u8>> {
+/// `bytes` as an exporter compresses them.
+pub fn gzipped(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes)?;
     Ok(encoder.finish()?)
@@ -89,19 +90,62 @@ const AGENTS: [&str; 3] =
     ["okhttp/4.12.0", "python-requests/2.32.3", "Mozilla/5.0 (X11; Linux x86_64) Firefox/145.0"];
 
 /// Makes requests.
-struct Generator {
+pub struct Generator {
     chance: SplitMix64,
     now: u64,
 }
 
 impl Generator {
-    fn new(seed: u64) -> Self {
+    /// One whose requests depend on the seed, but for the times of their spans, which lie in the last ten seconds.
+    pub fn new(seed: u64) -> Self {
         // The times alone are of today: the edge may refuse spans of another age. They take the same bytes always.
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self { chance: SplitMix64(seed), now: u64::try_from(now.as_nanos()).unwrap_or_default() }
+        Self::at(seed, u64::try_from(now.as_nanos()).unwrap_or_default())
     }
 
-    fn request(&mut self, spans: usize) -> ExportTraceServiceRequest {
+    /// One whose spans lie in the ten seconds before `now`, in nanoseconds since the Unix epoch.
+    pub fn at(seed: u64, now: u64) -> Self {
+        Self { chance: SplitMix64(seed), now }
+    }
+
+    /// A number below `end`.
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.chance.below(end)
+    }
+
+    /// So many tiny spans.
+    pub fn tiny_request(&mut self, spans: usize) -> ExportTraceServiceRequest {
+        let trace_id: [u8; 16] = self.chance.bytes();
+        let service = self.chance.one_of(&SERVICES);
+        let resource = Resource { attributes: vec![text("service.name", service)], ..Resource::default() };
+        let spans = (0..spans).map(|_| self.tiny_span(&trace_id)).collect();
+        let scope = InstrumentationScope { name: "tiny".to_owned(), ..InstrumentationScope::default() };
+        let scope_spans = vec![ScopeSpans { scope: Some(scope), spans, ..ScopeSpans::default() }];
+        let of_resource = ResourceSpans { resource: Some(resource), scope_spans, ..ResourceSpans::default() };
+        ExportTraceServiceRequest { resource_spans: vec![of_resource] }
+    }
+
+    fn tiny_span(&mut self, trace_id: &[u8]) -> Span {
+        let route = self.chance.one_of(&ROUTES);
+        let start = self.now - self.chance.below(10_000_000_000);
+        Span {
+            trace_id: trace_id.to_vec(),
+            span_id: self.chance.bytes::<8>().to_vec(),
+            parent_span_id: self.chance.bytes::<8>().to_vec(),
+            name: route.to_owned(),
+            kind: 2,
+            start_time_unix_nano: start,
+            end_time_unix_nano: start + self.chance.below(200_000_000),
+            attributes: vec![text(
+                "url.full",
+                format!("https://api.shop.example{route}?page={}", self.chance.below(100)),
+            )],
+            ..Span::default()
+        }
+    }
+
+    /// So many realistic spans.
+    pub fn request(&mut self, spans: usize) -> ExportTraceServiceRequest {
         let resources = spans.div_ceil(SPANS_PER_RESOURCE);
         let resource_spans = (0..resources)
             .map(|n| self.resource_spans(SPANS_PER_RESOURCE.min(spans - n * SPANS_PER_RESOURCE)))
@@ -295,6 +339,12 @@ mod tests {
                 assert!((700..800).contains(&per_span), "{per_span} bytes a span");
             }
         }
+    }
+
+    #[test]
+    fn tiny_spans_are_tiny() {
+        let per_span = Generator::new(SEED).tiny_request(300).encode_to_vec().len() / 300;
+        assert!((150..170).contains(&per_span), "{per_span} bytes a span");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use local_stack::tools::edge_build;
 use serde::Serialize;
+use spillway_bench::cpu;
 
 use crate::measure::{CallResult, Plan, Spread, WorkerResult};
 use crate::workerd;
@@ -48,7 +49,7 @@ impl Report {
             turn_ms: plan.turn.as_millis(),
             concurrency: plan.concurrency,
             machine: Machine {
-                processor: processor().unwrap_or_else(|| "unknown".to_owned()),
+                processor: cpu::name().unwrap_or_else(|| "unknown".to_owned()),
                 cores: std::thread::available_parallelism()?.get(),
                 workerd: workerd::version()?,
             },
@@ -57,12 +58,6 @@ impl Report {
             calls,
         })
     }
-}
-
-fn processor() -> Option<String> {
-    let about = fs::read_to_string("/proc/cpuinfo").ok()?;
-    let line = about.lines().find(|line| line.starts_with("model name"))?;
-    Some(line.split_once(':')?.1.trim().to_owned())
 }
 
 fn wasm_size() -> Result<Size> {

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use local_stack::ports::free_port;
 use local_stack::process::Process;
 use local_stack::tools::{checkout, exported};
+use spillway_bench::cpu;
 use tokio::net::TcpStream;
 
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -47,9 +48,7 @@ impl Workerd {
 
     /// The CPU time that the process has used, user and system.
     pub fn cpu(&self) -> Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        let ticks = cpu_ticks(&stat).context("unreadable /proc/PID/stat")?;
-        Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+        cpu::of_process(self.process.id())
     }
 
     /// An error if the Workers logged one: what fails after the answer is not seen in answers.
@@ -62,14 +61,6 @@ impl Workerd {
     }
 }
 
-/// `utime` and `stime`, fields 14 and 15; the second one is a name in brackets that may hold anything.
-fn cpu_ticks(stat: &str) -> Option<u64> {
-    let (_, after_name) = stat.rsplit_once(") ")?;
-    let mut fields = after_name.split(' ').skip(11);
-    let mut number = || fields.next()?.parse::<u64>().ok();
-    Some(number()? + number()?)
-}
-
 fn address() -> Result<SocketAddr> {
     Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?)))
 }
@@ -78,15 +69,4 @@ fn address() -> Result<SocketAddr> {
 pub fn version() -> Result<String> {
     let output = Command::new(exported("SPILLWAY_WORKERD")?).arg("--version").output()?;
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_with_brackets_does_not_move_the_fields() {
-        let stat = "12 (a) b (c) S 1 12 12 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 9 0 1000";
-        assert_eq!(cpu_ticks(stat), Some(300));
-    }
 }

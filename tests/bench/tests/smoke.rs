@@ -34,3 +34,41 @@ fn a_short_run_measures_both_stores() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_short_run_measures_every_table_and_asks_every_question() -> Result<()> {
+    let folder = TempDir::new()?;
+    let file = folder.path().join("figures.json");
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_bench-schema"));
+    let run = bench.arg("--short").arg("--json").arg(&file).arg("--folder").arg(folder.path()).output()?;
+    ensure!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let figures: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
+    assert_eq!(figures["costs"].as_array().map(Vec::len), Some(9));
+    let questions = figures["questions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    assert_eq!(questions.len(), 5);
+    for question in questions {
+        assert!(question["shipped"]["read_rows"].as_u64() > Some(0), "{question}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_short_run_takes_spans_through_both_ways() -> Result<()> {
+    let folder = TempDir::new()?;
+    let file = folder.path().join("figures.json");
+    let run = Command::new(env!("CARGO_BIN_EXE_bench-consumer"))
+        .arg("--short")
+        .arg("--json")
+        .arg(&file)
+        .output()?;
+    ensure!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let figures: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
+    let rows = figures["figures"].as_array().cloned().unwrap_or_default();
+    let of_both = rows.iter().filter(|row| {
+        row["by_wire"].as_array().map(Vec::len) == Some(1)
+            && row["by_prost"].as_array().map(Vec::len) == Some(1)
+    });
+    // Of each shape: gunzip, decoding, the insert, the whole consumer, and ClickHouse twice.
+    assert_eq!(of_both.count(), 2 * 6);
+    Ok(())
+}

@@ -3,9 +3,13 @@
 use std::fs;
 
 use anyhow::Result;
+use spillway_proto::UnixMillis;
+use spillway_proto::notification::{CONTENT_TYPE, Notification};
+use spillway_proto::signature::{HEADER, sign};
 use spillway_tests::bucket::Bucket;
 use spillway_tests::export::Export;
 use spillway_tests::metrics::await_metric;
+use spillway_tests::notification::{now, stored_at};
 use spillway_tests::replay::{replay, replay_until_abort, replay_with};
 use spillway_tests::stack::{ARRIVAL, TestStack};
 
@@ -177,4 +181,45 @@ async fn a_ledger_that_was_lost_is_filled_again_and_nothing_is_doubled() -> Resu
     replay(&stack, "--from 1h").await?.ended(0)?;
     assert_once(&stack, "otel_traces", all).await?;
     stack.stop_now().await
+}
+
+/// A request of one span, received before the ledger was lost, and once more after that.
+#[tokio::test]
+async fn a_resend_of_what_a_lost_ledger_knew_is_not_stored_besides_it() -> Result<()> {
+    let mut stack = TestStack::start().await?;
+    let payload = Export::new(3).body()?;
+    let minute_ago = UnixMillis(now().0 - 60_000);
+    let bucket = Bucket::of(&stack);
+    let (first, object) = stored_at(&payload, 3, minute_ago)?;
+    bucket.put(&first.object_key.to_string(), object).await?;
+    notify(&stack, &first).await?;
+    stack.await_count("SELECT count() FROM otel_traces", 3, ARRIVAL).await?;
+    let (resend, object) = stored_at(&payload, 3, now())?;
+    bucket.put(&resend.object_key.to_string(), object).await?;
+
+    stack.origin.process.kill().await?;
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(stack.folder().join(format!("queue.sqlite{suffix}")));
+    }
+    // Nobody but the notification tells of anything.
+    stack.set_origin_var("SPILLWAY_SWEEP__GRACE_SECONDS", "3600");
+    stack.set_origin_var("SPILLWAY_SWEEP__LOOKBACK_SECONDS", "0");
+    stack.restart_origin(&[]).await?;
+    notify(&stack, &resend).await?;
+    await_metric(&stack.origin.url, "spillway_batches_total{outcome=\"set_back\"} 1\n").await?;
+    stack.set_origin_var("SPILLWAY_SWEEP__GRACE_SECONDS", "0");
+    stack.set_origin_var("SPILLWAY_SWEEP__INTERVAL_SECONDS", "1");
+    stack.restart_origin(&[]).await?;
+    await_metric(&stack.origin.url, "spillway_spans_stored_total 3\n").await?;
+    assert_once(&stack, "otel_traces", 3).await?;
+    stack.stop_now().await
+}
+
+async fn notify(stack: &TestStack, notification: &Notification) -> Result<()> {
+    let body = serde_json::to_string(notification)?;
+    let signed = sign(stack.signing_key.as_bytes(), now(), body.as_bytes());
+    let request = local_stack::http::client().post(format!("{}/v1/traces", stack.origin.url));
+    let request = request.header("content-type", CONTENT_TYPE).header(HEADER, signed);
+    assert_eq!(request.body(body).send().await?.status(), 202);
+    Ok(())
 }

@@ -1,10 +1,12 @@
-//! What must hold of each parser of the contract, whatever bytes come: one function a parser, which panics where it does
+//! What must hold of each parser of the contract, and of the consumer's two ways to rows, whatever bytes come: one function a parser, which panics where it does
 //! not. `libfuzzer/` searches for such bytes; `tests/corpus.rs` replays those that are known.
 
 pub mod api_key;
+pub mod columns;
 pub mod decompress;
 pub mod headers;
 pub mod json;
+pub mod native;
 pub mod object_key;
 pub mod record;
 pub mod wire;
@@ -13,8 +15,9 @@ pub mod wire;
 pub type Check = fn(&[u8]);
 
 /// All checks, by the names of their fuzz targets and of their folders in `corpus/`.
-pub const TARGETS: [(&str, Check); 7] = [
+pub const TARGETS: [(&str, Check); 8] = [
     ("api_key", api_key::check),
+    ("columns", columns::check),
     ("decompress", decompress::check),
     ("headers", headers::check),
     ("json", json::check),

@@ -187,8 +187,8 @@ impl SpanSink for Client<'_> {
             _ => insert.token,
         };
         let rows = insert.rows.iter().map(|row| {
-            let key = row.object_key.parse().unwrap_or_else(|_| panic!("a key: {}", row.object_key));
-            (key, row.row_no)
+            let (key, row_no) = insert.batch.origin(*row).expect("a row of the batch");
+            (key.clone(), row_no)
         });
         world.tell(|| format!("sends {token} of {}", insert.query_id));
         let number = world.server.borrow_mut().begin(insert.query_id, token, rows.collect());

@@ -313,7 +313,7 @@ impl World {
             };
             (key.clone(), (0..key.spans()).map(row).collect())
         });
-        BatchRows { batch_id: batch.id, objects: objects.collect() }
+        BatchRows::of_each(batch.id, objects.collect())
     }
 
     pub fn found(&self, found: &[(Finding, ObjectKey)]) {

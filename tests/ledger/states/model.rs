@@ -11,6 +11,9 @@ use spillway_proto::{ObjectId, ObjectKey, UnixMillis};
 
 use super::steps::{Step, TRIES, WINDOW, Work};
 
+/// As the ledger has it: found short so often, an object is dead.
+const SHORTS: u32 = 4;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Pending,
@@ -39,6 +42,7 @@ struct Object {
     look_first: bool,
     replayed: bool,
     ended_at: u64,
+    shorts: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +98,7 @@ impl Model {
             look_first: replayed,
             replayed,
             ended_at: 0,
+            shorts: 0,
         };
         self.objects.insert(key, object);
         if is_first { Enqueued::New } else { Enqueued::Resend }
@@ -232,7 +237,7 @@ impl Model {
             let is_dead = match setback.fault {
                 Fault::Fatal => true,
                 Fault::Poison => object.failures >= TRIES,
-                Fault::Passing => false,
+                Fault::Passing | Fault::Resend { .. } => false,
             };
             object.batch = None;
             object.look_first |= may_be_there && !is_dead;
@@ -380,6 +385,12 @@ impl Model {
             Finding::Short => {
                 (object.state, object.batch) = (State::Pending, None);
                 (object.not_before, object.look_first) = (now.0, true);
+                object.shorts += 1;
+                if object.shorts >= SHORTS {
+                    object.state = State::Dead;
+                    object.failures += 1;
+                    self.bury(&key.to_string());
+                }
             }
             Finding::Doubled => object.ended_at = now.0 + again.as_millis() as u64,
         }

@@ -1,0 +1,207 @@
+//! From the bytes of an object to columns.
+
+use bytes::Bytes;
+use spillway_proto::notification::Notification;
+use spillway_proto::otlp::trace::v1::span::SpanKind;
+use spillway_proto::otlp::trace::v1::status::StatusCode;
+use spillway_proto::otlp::visit::{EventFields, LinkFields, Owner, ScopeFields, SpanFields, Value, Visitor};
+use spillway_proto::otlp::{DecodeError, DecompressLimits, WireError, judge_and_visit};
+use spillway_proto::record::{ObjectRecord, records_of};
+
+use super::unzip::Unzip;
+use super::value::put_value;
+use super::{Mark, Scope, SpanColumns};
+use crate::rows::{RowsError, kind_name, nanos, status_name};
+
+impl SpanColumns {
+    /// Adds the valid spans of an object. After an error, there are none of it.
+    pub fn add_object(
+        &mut self,
+        notification: &Notification,
+        object: Bytes,
+        limits: DecompressLimits,
+        unzip: &mut Unzip,
+    ) -> Result<(), RowsError> {
+        let mark = self.mark();
+        // A panic is caught above, and must leave no half of an object either.
+        let mut adding = Adding { columns: self, mark, is_whole: false };
+        adding.columns.add_records(notification, object, limits, unzip, mark)?;
+        adding.is_whole = true;
+        Ok(())
+    }
+
+    fn add_records(
+        &mut self,
+        notification: &Notification,
+        object: Bytes,
+        limits: DecompressLimits,
+        unzip: &mut Unzip,
+        mark: Mark,
+    ) -> Result<(), RowsError> {
+        let key = &notification.object_key;
+        self.objects.push(key.to_string().as_bytes());
+        for record in records_of(object)? {
+            if record.tenant != notification.tenant {
+                return Err(RowsError::Tenant);
+            }
+            let payload = unzip.payload(&record.payload, record.compression, limits)?;
+            self.add_request(&payload, &record, mark).map_err(DecodeError::from)?;
+        }
+        let found = self.len() - mark.spans;
+        if found == key.spans() as usize {
+            Ok(())
+        } else {
+            Err(RowsError::Count { expected: key.spans(), found })
+        }
+    }
+
+    fn add_request(
+        &mut self,
+        request: &[u8],
+        record: &ObjectRecord,
+        mark: Mark,
+    ) -> Result<(), Box<WireError>> {
+        let project = record.project.as_ref().map_or("", |project| project.as_str());
+        let of_record = Scope {
+            object: place(self.objects.len() - 1),
+            tenant: self.dictionaries.tenants.number(record.tenant.as_str().as_bytes()),
+            project: self.dictionaries.projects.number(project.as_bytes()),
+            received_at: record.received_at.0.try_into().unwrap_or(i64::MAX),
+            resource: 0,
+            service: 0,
+            resource_schema_url: 0,
+            schema_url: 0,
+        };
+        let first_span = mark.spans;
+        let mut reader = Reader { columns: self, first_span, scope: of_record, service: None };
+        judge_and_visit(request, &record.span_limits, record.received_at, &mut reader)?;
+        Ok(())
+    }
+}
+
+/// Places and numbers are below the number of spans and attributes of a batch, which memory bounds.
+fn place(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
+
+/// Takes back what was added of an object, unless it is whole.
+struct Adding<'c> {
+    columns: &'c mut SpanColumns,
+    mark: Mark,
+    is_whole: bool,
+}
+
+impl Drop for Adding<'_> {
+    fn drop(&mut self) {
+        if !self.is_whole {
+            self.columns.truncate(self.mark);
+        }
+    }
+}
+
+/// Adds what the pass over a request tells.
+struct Reader<'c> {
+    columns: &'c mut SpanColumns,
+    /// The first span of the object.
+    first_span: usize,
+    /// The scope that the pass is in, as far as it is known.
+    scope: Scope,
+    /// Of the resource that is next.
+    service: Option<u32>,
+}
+
+impl<'a> Visitor<'a> for Reader<'_> {
+    #[inline]
+    fn attribute(&mut self, owner: Owner, key: &'a [u8], value: Value<'a>) {
+        let columns = &mut *self.columns;
+        let maps = match owner {
+            Owner::Span => &mut columns.attributes,
+            Owner::Event => &mut columns.events.attributes,
+            Owner::Link => &mut columns.links.attributes,
+            Owner::Scope => &mut columns.scope_attributes,
+            Owner::Resource => {
+                if key == b"service.name" && self.service.is_none() {
+                    self.service = Some(columns.dictionaries.services.number(&text_of(value)));
+                }
+                &mut columns.resource_attributes
+            }
+        };
+        put_value(maps.pair(columns.dictionaries.keys.number(key)), value);
+    }
+
+    fn resource(&mut self, schema_url: &'a [u8]) {
+        let columns = &mut *self.columns;
+        let dictionaries = &mut columns.dictionaries;
+        let service = self.service.take();
+        self.scope.service = service.unwrap_or_else(|| dictionaries.services.number(b""));
+        self.scope.resource_schema_url = dictionaries.resource_schema_urls.number(schema_url);
+        self.scope.resource = place(columns.resource_attributes.len());
+        columns.resource_attributes.end();
+    }
+
+    fn scope(&mut self, scope: ScopeFields<'a>) {
+        let columns = &mut *self.columns;
+        self.scope.schema_url = columns.dictionaries.scope_schema_urls.number(scope.schema_url);
+        columns.scope_names.push(scope.name);
+        columns.scope_versions.push(scope.version);
+        columns.scope_attributes.end();
+        columns.scopes.push(self.scope);
+    }
+
+    fn event(&mut self, event: &EventFields<'a>) {
+        let columns = &mut *self.columns;
+        columns.events.timestamp.push(nanos(event.time_unix_nano));
+        columns.events.name.push(columns.dictionaries.event_names.number(event.name));
+        columns.events.attributes.end();
+    }
+
+    fn link(&mut self, link: &LinkFields<'a>) {
+        let links = &mut self.columns.links;
+        links.trace_id.push(hex::encode(link.trace_id).as_bytes());
+        links.span_id.push(hex::encode(link.span_id).as_bytes());
+        links.trace_state.push(link.trace_state);
+        links.attributes.end();
+    }
+
+    fn span(&mut self, span: &SpanFields<'a>, is_valid: bool) {
+        let columns = &mut *self.columns;
+        if !is_valid {
+            columns.drop_open_span();
+            return;
+        }
+        let kind = SpanKind::try_from(span.kind).unwrap_or_default();
+        let status = StatusCode::try_from(span.status_code).unwrap_or_default();
+        columns.row_no.push(place(columns.row_no.len() - self.first_span));
+        columns.scope.push(place(columns.scopes.len() - 1));
+        columns.timestamp.push(nanos(span.start_unix_nano));
+        // A clock that ran backwards must not become a duration of centuries.
+        columns.duration.push(span.end_unix_nano.saturating_sub(span.start_unix_nano));
+        columns.trace_id.push(id(span.trace_id));
+        columns.span_id.push(id(span.span_id));
+        columns.parent_span_id.push(id(span.parent_span_id));
+        columns.trace_state.push(span.trace_state);
+        columns.name.push(columns.dictionaries.names.number(span.name));
+        columns.kind.push(columns.dictionaries.kinds.number(kind_name(kind).as_bytes()));
+        columns.status_code.push(columns.dictionaries.status_codes.number(status_name(status).as_bytes()));
+        columns.status_message.push(span.status_message);
+        columns.flags.push(span.flags);
+        columns.dropped_attributes.push(span.dropped_attributes);
+        columns.dropped_events.push(span.dropped_events);
+        columns.dropped_links.push(span.dropped_links);
+        columns.attributes.end();
+        columns.event_ends.push(columns.events.timestamp.len());
+        columns.link_ends.push(columns.links.trace_id.len());
+    }
+}
+
+/// Validation has refused ids of another length; a parent may have none, which is the same as zeros.
+fn id<const BYTES: usize>(bytes: &[u8]) -> [u8; BYTES] {
+    bytes.try_into().unwrap_or([0; BYTES])
+}
+
+fn text_of(value: Value<'_>) -> Vec<u8> {
+    let mut written = Vec::new();
+    put_value(&mut written, value);
+    let length_bytes = written.iter().take_while(|byte| **byte >= 0x80).count() + 1;
+    written.split_off(length_bytes)
+}

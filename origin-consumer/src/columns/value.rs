@@ -1,0 +1,77 @@
+//! The text of a value, as [`crate::rows`] has it, where a column's values stand.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use prost::Message;
+use spillway_proto::otlp::common::v1::KeyValue;
+use spillway_proto::otlp::visit::Value;
+
+use crate::native::put_text;
+use crate::rows;
+
+/// Below this, and not below a 100,000th, numbers are written without an exponent by everyone.
+const WITHOUT_EXPONENT: std::ops::Range<f64> = 1e-5..1e15;
+
+/// Appends the text of `value` to `out`, with its length before it.
+#[inline]
+pub(super) fn put_value(out: &mut Vec<u8>, value: Value<'_>) {
+    match value {
+        Value::None => put_text(out, b""),
+        Value::Text(text) => put_text(out, text),
+        Value::Bool(true) => put_text(out, b"true"),
+        Value::Bool(false) => put_text(out, b"false"),
+        Value::Int(int) => put_text(out, itoa::Buffer::new().format(int).as_bytes()),
+        Value::Double(double) => put_double(out, double),
+        Value::Bytes(bytes) => put_text(out, BASE64.encode(bytes).as_bytes()),
+        Value::Nested(pair) => put_nested(out, pair),
+    }
+}
+
+fn put_double(out: &mut Vec<u8>, double: f64) {
+    if WITHOUT_EXPONENT.contains(&double.abs()) {
+        let mut buffer = zmij::Buffer::new();
+        let text = buffer.format_finite(double);
+        put_text(out, text.strip_suffix(".0").unwrap_or(text).as_bytes());
+    } else {
+        put_text(out, rows::double_text(double).as_bytes());
+    }
+}
+
+/// Lists and maps are rare, and become JSON: the reference makes it.
+#[cold]
+fn put_nested(out: &mut Vec<u8>, pair: &[u8]) {
+    let value = KeyValue::decode(pair).ok().and_then(|pair| pair.value);
+    put_text(out, value.map_or_else(String::new, rows::text).as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(double: f64) -> String {
+        let mut out = Vec::new();
+        put_double(&mut out, double);
+        String::from_utf8(out.split_off(1)).unwrap()
+    }
+
+    #[test]
+    fn doubles_at_the_edges_have_the_references_texts() {
+        let edges = [0.0, -0.0, 1.0, -1.0, 0.1, 1e-5, 9.999e-6, 1e-6, 1e15, 1e16, 1e20, 1e21, f64::MAX];
+        for double in edges.into_iter().chain([f64::NAN, f64::INFINITY, f64::MIN_POSITIVE, 123_456.75]) {
+            for double in [double, -double, double.next_up(), double.next_down()] {
+                assert_eq!(written(double), rows::double_text(double));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn doubles_have_the_references_texts(bits: u64, small in -1e9..1e9, cents: i32) {
+            for double in [f64::from_bits(bits), small, f64::from(cents) / 100.0, f64::from(cents)] {
+                prop_assert_eq!(written(double), rows::double_text(double));
+            }
+        }
+    }
+}

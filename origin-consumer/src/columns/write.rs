@@ -1,0 +1,198 @@
+//! From columns to a Native block of the table.
+
+use std::ops::Range;
+
+use super::{Scope, SpanColumns};
+use crate::native::{Block, Dictionary, Gone};
+
+/// About how many bytes of a block are handed on at once: they are compressed while they are in the processor's cache.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// A column of the table that is written.
+pub struct Column {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type, as the server spells it.
+    pub column_type: &'static str,
+    write: Write,
+}
+
+/// Writes a column of the spans that are named, in that order.
+type Write = fn(&SpanColumns, &[u32], &mut Block<'_>) -> Result<(), Gone>;
+
+const fn column(name: &'static str, column_type: &'static str, write: Write) -> Column {
+    Column { name, column_type, write }
+}
+
+const TEXT: &str = "String";
+const NAME: &str = "LowCardinality(String)";
+const MAP: &str = "Map(LowCardinality(String), String)";
+
+/// All of them, in the order in which they are written.
+pub static COLUMNS: [Column; 34] = [
+    column("Timestamp", "DateTime64(9)", |of, spans, block| {
+        block.numbers(each(spans).map(|span| of.timestamp[span].to_le_bytes()))
+    }),
+    column("TraceId", TEXT, |of, spans, block| block.hex(each(spans).map(|span| of.trace_id[span]))),
+    column("SpanId", TEXT, |of, spans, block| block.hex(each(spans).map(|span| of.span_id[span]))),
+    column("ParentSpanId", TEXT, |of, spans, block| {
+        block.hex(each(spans).map(|span| of.parent_span_id[span]))
+    }),
+    column("TraceState", TEXT, |of, spans, block| block.texts(&of.trace_state, each(spans))),
+    column("SpanName", NAME, |of, spans, block| {
+        names(block, &of.dictionaries.names, each(spans).map(|span| of.name[span]))
+    }),
+    column("SpanKind", NAME, |of, spans, block| {
+        names(block, &of.dictionaries.kinds, each(spans).map(|span| of.kind[span]))
+    }),
+    column("ServiceName", NAME, |of, spans, block| {
+        names(block, &of.dictionaries.services, scopes(of, spans).map(|scope| scope.service))
+    }),
+    column("ResourceAttributes", MAP, |of, spans, block| {
+        block.low_cardinality_prefix();
+        let resources = scopes(of, spans).map(|scope| scope.resource as usize);
+        block.maps(&of.dictionaries.keys, &of.resource_attributes, resources)
+    }),
+    column("ScopeName", TEXT, |of, spans, block| {
+        block.texts(&of.scope_names, each(spans).map(|span| of.scope[span] as usize))
+    }),
+    column("ScopeVersion", TEXT, |of, spans, block| {
+        block.texts(&of.scope_versions, each(spans).map(|span| of.scope[span] as usize))
+    }),
+    column("SpanAttributes", MAP, |of, spans, block| {
+        block.low_cardinality_prefix();
+        block.maps(&of.dictionaries.keys, &of.attributes, each(spans))
+    }),
+    column("Duration", "UInt64", |of, spans, block| {
+        block.numbers(each(spans).map(|span| of.duration[span].to_le_bytes()))
+    }),
+    column("StatusCode", NAME, |of, spans, block| {
+        names(block, &of.dictionaries.status_codes, each(spans).map(|span| of.status_code[span]))
+    }),
+    column("StatusMessage", TEXT, |of, spans, block| block.texts(&of.status_message, each(spans))),
+    column("Events.Timestamp", "Array(DateTime64(9))", |of, spans, block| {
+        block.offsets(each(spans).map(|span| of.events_of(span).len()))?;
+        block.numbers(events(of, spans).map(|event| of.events.timestamp[event].to_le_bytes()))
+    }),
+    column("Events.Name", "Array(LowCardinality(String))", |of, spans, block| {
+        block.low_cardinality_prefix();
+        block.offsets(each(spans).map(|span| of.events_of(span).len()))?;
+        let numbers = events(of, spans).map(|event| of.events.name[event]);
+        block.low_cardinality(&of.dictionaries.event_names, numbers)
+    }),
+    column("Events.Attributes", "Array(Map(LowCardinality(String), String))", |of, spans, block| {
+        block.low_cardinality_prefix();
+        block.offsets(each(spans).map(|span| of.events_of(span).len()))?;
+        block.maps(&of.dictionaries.keys, &of.events.attributes, events(of, spans))
+    }),
+    column("Links.TraceId", "Array(String)", |of, spans, block| {
+        block.offsets(each(spans).map(|span| of.links_of(span).len()))?;
+        block.texts(&of.links.trace_id, links(of, spans))
+    }),
+    column("Links.SpanId", "Array(String)", |of, spans, block| {
+        block.offsets(each(spans).map(|span| of.links_of(span).len()))?;
+        block.texts(&of.links.span_id, links(of, spans))
+    }),
+    column("Links.TraceState", "Array(String)", |of, spans, block| {
+        block.offsets(each(spans).map(|span| of.links_of(span).len()))?;
+        block.texts(&of.links.trace_state, links(of, spans))
+    }),
+    column("Links.Attributes", "Array(Map(LowCardinality(String), String))", |of, spans, block| {
+        block.low_cardinality_prefix();
+        block.offsets(each(spans).map(|span| of.links_of(span).len()))?;
+        block.maps(&of.dictionaries.keys, &of.links.attributes, links(of, spans))
+    }),
+    column("TenantId", NAME, |of, spans, block| {
+        names(block, &of.dictionaries.tenants, scopes(of, spans).map(|scope| scope.tenant))
+    }),
+    column("ProjectId", NAME, |of, spans, block| {
+        names(block, &of.dictionaries.projects, scopes(of, spans).map(|scope| scope.project))
+    }),
+    column("ObjectKey", TEXT, |of, spans, block| {
+        block.texts(&of.objects, scopes(of, spans).map(|scope| scope.object as usize))
+    }),
+    column("RowNo", "UInt32", |of, spans, block| numbers(block, &of.row_no, spans)),
+    column("ReceivedAt", "DateTime64(3)", |of, spans, block| {
+        block.numbers(scopes(of, spans).map(|scope| scope.received_at.to_le_bytes()))
+    }),
+    column("TraceFlags", "UInt32", |of, spans, block| numbers(block, &of.flags, spans)),
+    column("DroppedAttributesCount", "UInt32", |of, spans, block| {
+        numbers(block, &of.dropped_attributes, spans)
+    }),
+    column("DroppedEventsCount", "UInt32", |of, spans, block| numbers(block, &of.dropped_events, spans)),
+    column("DroppedLinksCount", "UInt32", |of, spans, block| numbers(block, &of.dropped_links, spans)),
+    column("ResourceSchemaUrl", NAME, |of, spans, block| {
+        let urls = scopes(of, spans).map(|scope| scope.resource_schema_url);
+        names(block, &of.dictionaries.resource_schema_urls, urls)
+    }),
+    column("ScopeSchemaUrl", NAME, |of, spans, block| {
+        let urls = scopes(of, spans).map(|scope| scope.schema_url);
+        names(block, &of.dictionaries.scope_schema_urls, urls)
+    }),
+    column("ScopeAttributes", MAP, |of, spans, block| {
+        block.low_cardinality_prefix();
+        let scopes = each(spans).map(|span| of.scope[span] as usize);
+        block.maps(&of.dictionaries.keys, &of.scope_attributes, scopes)
+    }),
+];
+
+impl SpanColumns {
+    /// Writes a block of `spans`, in the order of the table's sorting key; `take` is handed its bytes.
+    pub fn write(&self, spans: &[u32], take: &mut dyn FnMut(&[u8]) -> Result<(), Gone>) -> Result<(), Gone> {
+        let sorted = self.sorted(spans);
+        let mut block = Block::new(COLUMNS.len(), sorted.len(), PIECE_BYTES, take);
+        for Column { name, column_type, write } in &COLUMNS {
+            block.column(name, column_type);
+            write(self, &sorted, &mut block)?;
+        }
+        block.finish()
+    }
+
+    #[inline]
+    fn events_of(&self, span: usize) -> Range<usize> {
+        within(&self.event_ends, span)
+    }
+
+    #[inline]
+    fn links_of(&self, span: usize) -> Range<usize> {
+        within(&self.link_ends, span)
+    }
+}
+
+#[inline]
+fn within(ends: &[usize], span: usize) -> Range<usize> {
+    span.checked_sub(1).map_or(0, |before| ends[before])..ends[span]
+}
+
+#[inline]
+fn each(spans: &[u32]) -> impl Iterator<Item = usize> + Clone {
+    spans.iter().map(|span| *span as usize)
+}
+
+#[inline]
+fn scopes<'c>(of: &'c SpanColumns, spans: &'c [u32]) -> impl Iterator<Item = &'c Scope> + Clone {
+    each(spans).map(|span| &of.scopes[of.scope[span] as usize])
+}
+
+#[inline]
+fn events(of: &SpanColumns, spans: &[u32]) -> impl Iterator<Item = usize> + Clone {
+    each(spans).flat_map(|span| of.events_of(span))
+}
+
+#[inline]
+fn links(of: &SpanColumns, spans: &[u32]) -> impl Iterator<Item = usize> + Clone {
+    each(spans).flat_map(|span| of.links_of(span))
+}
+
+fn numbers(block: &mut Block<'_>, column: &[u32], spans: &[u32]) -> Result<(), Gone> {
+    block.numbers(each(spans).map(|span| column[span].to_le_bytes()))
+}
+
+fn names(
+    block: &mut Block<'_>,
+    dictionary: &Dictionary,
+    numbers: impl Iterator<Item = u32> + Clone,
+) -> Result<(), Gone> {
+    block.low_cardinality_prefix();
+    block.low_cardinality(dictionary, numbers)
+}

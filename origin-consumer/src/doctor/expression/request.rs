@@ -1,0 +1,145 @@
+//! A request that the firewall may meet, as far as it is known here: the Worker's notification, and what is like it but for
+//! one thing.
+
+use std::collections::BTreeMap;
+
+use spillway_proto::{notification, signature, trace_context};
+
+use super::value::Value;
+
+/// What the edge or the platform may add to the headers of a Worker's request.
+const PERHAPS: [&str; 12] = [
+    "accept",
+    "accept-encoding",
+    "cdn-loop",
+    "cf-connecting-ip",
+    "cf-ew-via",
+    "cf-ipcountry",
+    "cf-ray",
+    "cf-visitor",
+    "connection",
+    "content-length",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+];
+
+/// A request's fields. One that is not among them is unknown.
+#[derive(Debug, Clone)]
+pub struct Request {
+    scheme: String,
+    host: String,
+    path: String,
+    query: String,
+    fields: BTreeMap<String, Value>,
+}
+
+impl Request {
+    /// A notification to `url`, as the Worker of `zone` sends it.
+    pub fn notification(url: &reqwest::Url, zone: &str) -> Self {
+        let query = url.query().unwrap_or_default();
+        let mut request = Self {
+            scheme: url.scheme().to_owned(),
+            host: url.host_str().unwrap_or_default().to_owned(),
+            path: url.path().to_owned(),
+            query: query.to_owned(),
+            fields: BTreeMap::new(),
+        };
+        let text = Value::text;
+        for (name, value) in [
+            ("http.request.method", text("POST")),
+            ("ssl", Value::Bool(url.scheme() == "https")),
+            ("cf.zone.name", text(zone)),
+            ("http.request.headers", headers(url)),
+            ("http.request.headers.names", header_names()),
+            ("http.request.headers.truncated", Value::Bool(false)),
+            ("http.request.body.mime", text(notification::CONTENT_TYPE)),
+            // A Worker's requests have none of these, unless it sets them.
+            ("http.user_agent", text("")),
+            ("http.referer", text("")),
+            ("http.cookie", text("")),
+            ("http.request.cookies", Value::Map(BTreeMap::new())),
+            ("http.request.accepted_languages", Value::List(Vec::new())),
+        ] {
+            request.fields.insert(name.to_owned(), value);
+        }
+        let port = url.port_or_known_default().map_or(Value::Unknown, |port| Value::Number(port.into()));
+        request.fields.insert("cf.edge.server_port".to_owned(), port);
+        if query.is_empty() {
+            request.fields.insert("http.request.uri.args".to_owned(), Value::Map(BTreeMap::new()));
+            for name in ["http.request.uri.args.names", "http.request.uri.args.values"] {
+                request.fields.insert(name.to_owned(), Value::List(Vec::new()));
+            }
+        }
+        request.from_worker_of(zone).addressed()
+    }
+
+    /// The same, from a Worker of another zone; from nobody's Worker where it is empty.
+    #[must_use]
+    pub fn from_worker_of(self, zone: &str) -> Self {
+        self.with("cf.worker.upstream_zone", Value::text(zone))
+    }
+
+    /// The same, to another host.
+    #[must_use]
+    pub fn to_host(mut self, host: &str) -> Self {
+        host.clone_into(&mut self.host);
+        self.addressed()
+    }
+
+    /// The same, to another path.
+    #[must_use]
+    pub fn to_path(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.path);
+        self.addressed()
+    }
+
+    /// With all fields that are made of its address.
+    fn addressed(self) -> Self {
+        let (host, path, query) = (self.host.clone(), self.path.clone(), self.query.clone());
+        let uri = if query.is_empty() { path.clone() } else { format!("{path}?{query}") };
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension).to_lowercase();
+        let full_uri = format!("{}://{host}{uri}", self.scheme);
+        self.with("http.host", Value::Text(host))
+            .with("http.request.uri.path", Value::Text(path))
+            .with("http.request.uri.path.extension", Value::Text(extension))
+            .with("http.request.uri.query", Value::Text(query))
+            .with("http.request.uri", Value::Text(uri))
+            .with("http.request.full_uri", Value::Text(full_uri))
+    }
+
+    /// The same, with something else in a field.
+    #[must_use]
+    pub fn with(mut self, field: &str, value: Value) -> Self {
+        self.fields.insert(field.to_owned(), value);
+        self
+    }
+
+    /// What the field holds. The raw fields hold the same: nothing in the path wants to be normalized.
+    pub fn field(&self, name: &str) -> Value {
+        let name = name.strip_prefix("raw.").unwrap_or(name);
+        self.fields.get(name).cloned().unwrap_or(Value::Unknown)
+    }
+
+    /// Of `fields`, those whose content is not known.
+    pub fn unknown_of<'a>(&self, fields: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+        fields.into_iter().filter(|field| self.field(field) == Value::Unknown).collect()
+    }
+}
+
+fn headers(url: &reqwest::Url) -> Value {
+    let one = |text: &str| Value::List(vec![Value::text(text)]);
+    let mut headers: BTreeMap<_, _> =
+        PERHAPS.map(|name| (name.to_owned(), Value::List(vec![Value::Unknown]).perhaps())).into();
+    headers.insert("host".to_owned(), one(url.host_str().unwrap_or_default()));
+    headers.insert("content-type".to_owned(), one(notification::CONTENT_TYPE));
+    for name in [signature::HEADER, trace_context::TRACEPARENT] {
+        headers.insert(name.to_owned(), Value::List(vec![Value::Unknown]));
+    }
+    Value::Map(headers)
+}
+
+fn header_names() -> Value {
+    let sent = ["host", "content-type", signature::HEADER, trace_context::TRACEPARENT].map(Value::text);
+    Value::List(sent.into_iter().chain(PERHAPS.map(|name| Value::text(name).perhaps())).collect())
+}

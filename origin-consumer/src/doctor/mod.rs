@@ -1,0 +1,20 @@
+//! `origin-consumer doctor`: looks at a deployment from outside and inside, and says what is wrong, why it matters and
+//! what to do.
+//!
+//! What is asked of Cloudflare ([`api`]) is judged by functions without I/O, one file a subject: [`skip_rule`], [`phases`],
+//! [`worker`], [`lifecycle`]. Rules are not compared as texts, but evaluated ([`expression`]).
+
+pub mod api;
+mod command;
+mod deployment;
+pub mod expression;
+mod finding;
+mod inside;
+pub mod lifecycle;
+mod live;
+pub mod phases;
+pub mod skip_rule;
+pub mod worker;
+
+pub use command::{DoctorArgs, DoctorError, run};
+pub use finding::{Finding, Level};

@@ -1,0 +1,112 @@
+use proptest::prelude::*;
+
+use super::super::api::{ActionParameters, Rule};
+use super::super::finding::{Finding, Level};
+use super::{Notifications, walk};
+
+const OURS: &str = "http.host eq \"ingest.example.com\" and http.request.uri.path eq \"/v1/traces\" and \
+                    cf.worker.upstream_zone eq \"example.com\"";
+
+fn notifications() -> Notifications {
+    let url = "https://ingest.example.com/v1/traces".parse().unwrap();
+    Notifications { url, zone: "example.com".to_owned() }
+}
+
+fn rule(action: &str, expression: &str) -> Rule {
+    let (action, expression) = (action.to_owned(), expression.to_owned());
+    Rule { action, expression, enabled: true, ..Rule::default() }
+}
+
+fn skip(expression: &str) -> Rule {
+    let action_parameters =
+        ActionParameters { ruleset: Some("current".to_owned()), ..ActionParameters::default() };
+    Rule { action_parameters, ..rule("skip", expression) }
+}
+
+fn codes(rules: &[Rule]) -> Vec<&'static str> {
+    let findings = walk(rules, &notifications()).findings;
+    findings.iter().filter(|finding| finding.level != Level::Ok).map(|finding| finding.code).collect()
+}
+
+#[test]
+fn for_whom_a_rule_was_written_is_told_by_the_fewest_differences() {
+    for (expression, code) in [
+        ("cf.worker.upstream_zone eq \"example.org\"", "skip_rule_for_another_zone"),
+        (
+            "ends_with(cf.worker.upstream_zone, \".org\") and http.host eq \"ingest.example.com\"",
+            "skip_rule_for_another_zone",
+        ),
+        ("cf.worker.upstream_zone ne \"example.com\"", "skip_rule_for_another_zone"),
+        ("not cf.worker.upstream_zone in {\"example.com\" \"example.net\"}", "skip_rule_for_another_zone"),
+        (
+            "cf.worker.upstream_zone eq \"example.com\" and http.host wildcard \"*.example.org\"",
+            "skip_rule_for_another_host",
+        ),
+        (
+            "cf.worker.upstream_zone eq \"example.com\" and http.request.uri.path eq \"/v1/traces/\"",
+            "skip_rule_for_another_path",
+        ),
+        ("cf.worker.upstream_zone eq \"example.com\" and not ssl", "skip_rule_never_matches"),
+        ("http.request.headers[\"CF-Worker\"][0] eq \"example.com\"", "skip_rule_matches_cf_worker_header"),
+        (
+            "any(lower(http.request.headers.names[*])[*] eq \"cf-worker\")",
+            "skip_rule_matches_cf_worker_header",
+        ),
+        ("http.host eq \"www.example.org\" and http.request.uri.path eq \"/health\"", "skip_rule_missing"),
+    ] {
+        assert_eq!(codes(&[skip(expression)]), [code], "{expression}");
+    }
+}
+
+#[test]
+fn two_skip_rules_share_the_work() {
+    let mut phases = skip(OURS);
+    phases.action_parameters =
+        ActionParameters { phases: vec!["http_ratelimit".to_owned()], ..ActionParameters::default() };
+    let walk = walk(&[phases, skip(OURS)], &notifications());
+    assert!(walk.cover.rest && walk.cover.phases.contains("http_ratelimit"), "{walk:?}");
+    assert_eq!(
+        walk.findings.iter().map(|finding| finding.level).max(),
+        Some(Level::Ok),
+        "{:?}",
+        walk.findings
+    );
+}
+
+/// A rule, and whether it can stop a notification.
+fn any_rule() -> impl Strategy<Value = (Rule, bool)> {
+    let expressions = prop_oneof![
+        Just(("http.request.uri.path eq \"/login\"", false)),
+        Just(("http.host ne \"ingest.example.com\" and cf.threat_score gt 5", false)),
+        Just(("http.request.method eq \"GET\"", false)),
+        Just(("ip.src.country ne \"NL\"", true)),
+        Just(("starts_with(http.request.uri.path, \"/v1\")", true)),
+        Just(("cf.client.bot or http.user_agent eq \"\"", true)),
+        Just(("this cannot be read", true)),
+    ];
+    let actions = prop_oneof![Just("block"), Just("managed_challenge"), Just("execute"), Just("log")];
+    (expressions, actions, any::<bool>()).prop_map(|((expression, stops), action, enabled)| {
+        let rule = Rule { enabled, ..rule(action, expression) };
+        (rule, stops && enabled && action != "log")
+    })
+}
+
+proptest! {
+    #[test]
+    fn every_rule_before_that_may_stop_a_notification_is_named_and_no_other(
+        before in prop::collection::vec(any_rule(), 0..6),
+        after in prop::collection::vec(any_rule(), 0..3),
+    ) {
+        let mut rules: Vec<Rule> = before.iter().map(|(rule, _)| rule.clone()).collect();
+        rules.push(skip(OURS));
+        rules.extend(after.into_iter().map(|(rule, _)| rule));
+        let named: Vec<Finding> = walk(&rules, &notifications()).findings;
+        let stops: Vec<_> = before.iter().enumerate().filter(|(_, (_, stops))| *stops).map(|(index, _)| index + 1).collect();
+        let named: Vec<_> = named.into_iter().filter(|finding| finding.code == "rule_before_skip_rule").collect();
+        prop_assert_eq!(named.len(), stops.len());
+        for (finding, position) in named.iter().zip(stops) {
+            let begins = format!("rule {position} (");
+            prop_assert!(finding.what.starts_with(&begins), "{:?}", finding);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The rows of a batch, in either of the forms that decoding gives.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use spillway_proto::ObjectKey;
+use ulid::Ulid;
+
+use crate::columns::SpanColumns;
+use crate::rows::SpanRow;
+
+/// The rows of a batch.
+pub struct BatchRows {
+    /// The batch's id; the deduplication tokens begin with it.
+    pub batch_id: Ulid,
+    /// The objects of the manifest, and which of the rows are theirs.
+    pub objects: Vec<(ObjectKey, Range<u32>)>,
+    /// The rows; a row is known by its place, from 0.
+    pub rows: Rows,
+}
+
+/// Rows, as they were decoded.
+pub enum Rows {
+    /// Columns, on the hot path. They are shared with the thread that writes them.
+    Columns(Arc<SpanColumns>),
+    /// Row by row, as `prost` has decoded them.
+    Each(Vec<SpanRow>),
+}
+
+impl BatchRows {
+    /// Of rows, by their objects.
+    pub fn of_each(batch_id: Ulid, decoded: Vec<(ObjectKey, Vec<SpanRow>)>) -> Self {
+        let mut objects = Vec::with_capacity(decoded.len());
+        let mut rows = Vec::with_capacity(decoded.iter().map(|(_, rows)| rows.len()).sum());
+        for (key, of_object) in decoded {
+            let first = place(rows.len());
+            rows.extend(of_object);
+            objects.push((key, first..place(rows.len())));
+        }
+        Self { batch_id, objects, rows: Rows::Each(rows) }
+    }
+
+    /// The keys of its objects.
+    pub(crate) fn keys(&self) -> Vec<ObjectKey> {
+        self.objects.iter().map(|(key, _)| key.clone()).collect()
+    }
+
+    pub(super) fn all(&self) -> Vec<u32> {
+        self.objects.iter().flat_map(|(_, rows)| rows.clone()).collect()
+    }
+
+    /// The object of a row, and its number there.
+    pub fn origin(&self, row: u32) -> Option<(&ObjectKey, u32)> {
+        let object = self.objects.iter().find(|(_, rows)| rows.contains(&row));
+        object.map(|(key, _)| (key, self.rows.row_no(row)))
+    }
+}
+
+/// A batch has not so many rows; the memory for them would not be there.
+fn place(rows: usize) -> u32 {
+    u32::try_from(rows).unwrap_or(u32::MAX)
+}
+
+impl Rows {
+    /// The number of a row in its object.
+    pub(super) fn row_no(&self, row: u32) -> u32 {
+        match self {
+            Self::Columns(columns) => columns.row_no(row as usize),
+            Self::Each(rows) => rows[row as usize].row_no,
+        }
+    }
+
+    /// When the span began, in nanoseconds since the Unix epoch.
+    pub(super) fn timestamp(&self, row: u32) -> i64 {
+        match self {
+            Self::Columns(columns) => columns.timestamp(row as usize),
+            Self::Each(rows) => rows[row as usize].timestamp,
+        }
+    }
+
+    /// The id of its trace, in hex.
+    pub(super) fn trace_id(&self, row: u32) -> String {
+        match self {
+            Self::Columns(columns) => hex::encode(columns.trace_id(row as usize)),
+            Self::Each(rows) => rows[row as usize].trace_id.clone(),
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! A block as it is written.
+//!
+//! The numbers of columns and of rows, then of each column its name, its type and its data. Without a version of the
+//! protocol, as over HTTP, there is nothing else. All numbers are little-endian.
+
+use super::texts::put_number;
+use super::{Dictionary, Maps, Texts, put_text};
+
+/// What takes the bytes has gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("nobody takes the block any more")]
+pub struct Gone;
+
+/// Takes bytes of a block, in their order; whether it takes more.
+pub type Take<'t> = dyn FnMut(&[u8]) -> Result<(), Gone> + 't;
+
+/// A block that is being written. Its bytes are handed on whenever there are so many.
+pub struct Block<'t> {
+    bytes: Vec<u8>,
+    piece_bytes: usize,
+    take: &'t mut Take<'t>,
+}
+
+/// How the dictionaries of a column are written: `SharedDictionariesWithAdditionalKeys`.
+const DICTIONARY_VERSION: u64 = 1;
+/// A dictionary stands before the numbers, and is the only one.
+const HAS_ADDITIONAL_KEYS: u64 = 1 << 9 | 1 << 10;
+
+impl<'t> Block<'t> {
+    /// Begins a block, of which `take` is handed pieces of about `piece_bytes`.
+    pub fn new(columns: usize, rows: usize, piece_bytes: usize, take: &'t mut Take<'t>) -> Self {
+        let mut bytes = Vec::with_capacity(piece_bytes + piece_bytes / 4);
+        put_number(&mut bytes, columns);
+        put_number(&mut bytes, rows);
+        Self { bytes, piece_bytes, take }
+    }
+
+    /// Begins a column.
+    pub fn column(&mut self, name: &str, column_type: &str) {
+        put_text(&mut self.bytes, name.as_bytes());
+        put_text(&mut self.bytes, column_type.as_bytes());
+    }
+
+    /// Hands on what is left.
+    pub fn finish(mut self) -> Result<(), Gone> {
+        self.hand_on()
+    }
+
+    fn hand_on(&mut self) -> Result<(), Gone> {
+        if !self.bytes.is_empty() {
+            (self.take)(&self.bytes)?;
+            self.bytes.clear();
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Gone> {
+        self.bytes.extend_from_slice(bytes);
+        if self.bytes.len() >= self.piece_bytes { self.hand_on() } else { Ok(()) }
+    }
+
+    /// Numbers of any type.
+    pub fn numbers<const BYTES: usize>(
+        &mut self,
+        numbers: impl Iterator<Item = [u8; BYTES]>,
+    ) -> Result<(), Gone> {
+        for number in numbers {
+            self.put(&number)?;
+        }
+        Ok(())
+    }
+
+    /// `String`: those of `texts` that are named, in that order.
+    pub fn texts(&mut self, texts: &Texts, which: impl Iterator<Item = usize>) -> Result<(), Gone> {
+        for index in which {
+            self.put(texts.written(index))?;
+        }
+        Ok(())
+    }
+
+    /// `String`: ids in lower-case hex, and no text for those that are all zero.
+    pub fn hex<const BYTES: usize>(&mut self, ids: impl Iterator<Item = [u8; BYTES]>) -> Result<(), Gone> {
+        for id in ids {
+            if id == [0; BYTES] {
+                self.put(&[0])?;
+                continue;
+            }
+            self.bytes.push(2 * BYTES as u8);
+            for byte in id {
+                self.bytes.extend_from_slice(&HEX[usize::from(byte)]);
+            }
+            self.put(&[])?;
+        }
+        Ok(())
+    }
+
+    /// What stands at the beginning of a column that has `LowCardinality` anywhere in it.
+    pub fn low_cardinality_prefix(&mut self) {
+        self.bytes.extend_from_slice(&DICTIONARY_VERSION.to_le_bytes());
+    }
+
+    /// `LowCardinality(String)`: the texts that are there, and the number of each row's. No rows have no dictionary.
+    pub fn low_cardinality(
+        &mut self,
+        dictionary: &Dictionary,
+        numbers: impl Iterator<Item = u32> + Clone,
+    ) -> Result<(), Gone> {
+        let (mut used, mut rows) = (Renumbered::new(dictionary), 0);
+        for number in numbers.clone() {
+            used.add(number);
+            rows += 1;
+        }
+        if rows == 0 {
+            return Ok(());
+        }
+        let width = self.dictionary(dictionary, &used, rows)?;
+        let places = numbers.map(|number| used.places[number as usize]);
+        match width {
+            Width::One => self.numbers(places.map(|place| [place as u8])),
+            Width::Two => self.numbers(places.map(|place| (place as u16).to_le_bytes())),
+            Width::Four => self.numbers(places.map(u32::to_le_bytes)),
+        }
+    }
+
+    fn dictionary(&mut self, dictionary: &Dictionary, used: &Renumbered, rows: usize) -> Result<Width, Gone> {
+        let width = match used.texts.len() {
+            0..=0x100 => Width::One,
+            0x101..=0x1_0000 => Width::Two,
+            _ => Width::Four,
+        };
+        self.bytes.extend_from_slice(&(width as u64 | HAS_ADDITIONAL_KEYS).to_le_bytes());
+        self.bytes.extend_from_slice(&(used.texts.len() as u64).to_le_bytes());
+        for number in &used.texts {
+            put_text(&mut self.bytes, dictionary.text(*number));
+            self.put(&[])?;
+        }
+        self.bytes.extend_from_slice(&(rows as u64).to_le_bytes());
+        Ok(width)
+    }
+
+    /// The offsets of an `Array` or a `Map`: where the elements of each row end. Returns how many there are.
+    pub fn offsets(&mut self, lengths: impl Iterator<Item = usize>) -> Result<(), Gone> {
+        let mut end = 0u64;
+        for length in lengths {
+            end += length as u64;
+            self.put(&end.to_le_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// `Map(LowCardinality(String), String)`, without its prefix: those of `maps` that are named, in that order. One that is
+    /// named often is numbered once.
+    pub fn maps(
+        &mut self,
+        keys: &Dictionary,
+        maps: &Maps,
+        which: impl Iterator<Item = usize> + Clone,
+    ) -> Result<(), Gone> {
+        self.offsets(which.clone().map(|map| maps.pairs(map).len()))?;
+        let (mut used, mut seen) = (Renumbered::new(keys), vec![false; maps.len()]);
+        let mut pairs = 0;
+        for map in which.clone() {
+            let range = maps.pairs(map);
+            pairs += range.len();
+            if !std::mem::replace(&mut seen[map], true) {
+                maps.keys()[range].iter().for_each(|number| used.add(*number));
+            }
+        }
+        if pairs == 0 {
+            return Ok(());
+        }
+        let places = || maps.keys().iter().map(|number| used.places[*number as usize]);
+        match self.dictionary(keys, &used, pairs)? {
+            Width::One => {
+                let places: Vec<_> = places().map(|place| place as u8).collect();
+                which.clone().try_for_each(|map| self.put(&places[maps.pairs(map)]))?;
+            }
+            Width::Two => {
+                let places: Vec<_> = places().map(|place| (place as u16).to_le_bytes()).collect();
+                let places = places.as_slice();
+                which.clone().try_for_each(|map| self.put(places[maps.pairs(map)].as_flattened()))?;
+            }
+            Width::Four => {
+                let places: Vec<_> = places().map(u32::to_le_bytes).collect();
+                which.clone().try_for_each(|map| self.put(places[maps.pairs(map)].as_flattened()))?;
+            }
+        }
+        for map in which {
+            self.put(maps.values(map))?;
+        }
+        Ok(())
+    }
+}
+
+const HEX: [[u8; 2]; 256] = {
+    let (digits, mut table, mut byte) = (b"0123456789abcdef", [[0; 2]; 256], 0);
+    while byte < 256 {
+        table[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    table
+};
+
+/// How many bytes the number of a text takes; the value is the server's `KeysSerializationVersion::Type`.
+#[derive(Debug, Clone, Copy)]
+enum Width {
+    One = 0,
+    Two = 1,
+    Four = 2,
+}
+
+/// The texts of a dictionary that a column has, numbered anew, so that no other text comes with them.
+struct Renumbered {
+    /// By their old numbers.
+    places: Vec<u32>,
+    /// Their old numbers.
+    texts: Vec<u32>,
+}
+
+const UNUSED: u32 = u32::MAX;
+
+impl Renumbered {
+    fn new(dictionary: &Dictionary) -> Self {
+        Self { places: vec![UNUSED; dictionary.len()], texts: Vec::new() }
+    }
+
+    #[inline]
+    fn add(&mut self, number: u32) {
+        let place = &mut self.places[number as usize];
+        if *place == UNUSED {
+            *place = self.texts.len() as u32;
+            self.texts.push(number);
+        }
+    }
+}

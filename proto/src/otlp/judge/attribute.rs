@@ -1,0 +1,149 @@
+//! Attributes, and the values that they may have.
+
+use super::super::visit::{Owner, Value, Visitor};
+use super::super::wire::{Message, Read, WireType};
+
+/// The attributes of one span, event, link, resource or scope.
+#[derive(Default)]
+pub(super) struct Attributes {
+    pub(super) count: usize,
+    pub(super) longest_key: usize,
+    pub(super) largest_value: usize,
+}
+
+/// Reads an attribute of `owner`.
+#[inline]
+pub(super) fn attribute<'a>(
+    parent: &mut Message<'a>,
+    wire_type: WireType,
+    attributes: &mut Attributes,
+    owner: Owner,
+    visitor: &mut impl Visitor<'a>,
+) -> Read<()> {
+    let pair = parent.message(wire_type).and_then(key_value);
+    let KeyValue { key, value, value_bytes } = pair.map_err(|error| error.within("attributes", None))?;
+    attributes.count += 1;
+    attributes.longest_key = attributes.longest_key.max(key.len());
+    attributes.largest_value = attributes.largest_value.max(value_bytes);
+    visitor.attribute(owner, key, value);
+    Ok(())
+}
+
+struct KeyValue<'a> {
+    key: &'a [u8],
+    value: Value<'a>,
+    /// What the value counts.
+    value_bytes: usize,
+}
+
+fn key_value(mut message: Message<'_>) -> Read<KeyValue<'_>> {
+    let (whole, mut key, mut value) = (message.rest(), b"".as_slice(), Met::default());
+    while let Some((field, wire_type)) = message.key()? {
+        match field {
+            1 => key = message.text(wire_type, "key")?,
+            2 => any_value(message.message(wire_type)?, &mut value)?,
+            3 => drop(message.varint(wire_type)?),
+            _ => message.skip(field, wire_type)?,
+        }
+    }
+    let Met { kind, bytes: value_bytes, scalar } = value;
+    let value = if matches!(kind, LIST | MAP) { Value::Nested(whole) } else { scalar };
+    Ok(KeyValue { key, value, value_bytes })
+}
+
+const LIST: u32 = 5;
+const MAP: u32 = 6;
+
+/// What was met of a value so far.
+struct Met<'a> {
+    /// Which of its kinds it is, as its field's number.
+    kind: u32,
+    /// How many bytes it counts.
+    bytes: usize,
+    /// What it is, if it is neither list nor map.
+    scalar: Value<'a>,
+}
+
+/// What a value that is neither text, bytes, list nor map counts.
+pub(in super::super) const SCALAR_BYTES: usize = 8;
+
+impl Default for Met<'_> {
+    fn default() -> Self {
+        Self { kind: 0, bytes: SCALAR_BYTES, scalar: Value::None }
+    }
+}
+
+impl Met<'_> {
+    /// Lists and maps that come twice are merged, all else is replaced.
+    fn begin(&mut self, kind: u32) -> &mut usize {
+        if self.kind != kind {
+            *self = Self { kind, bytes: 0, scalar: Value::None };
+        }
+        &mut self.bytes
+    }
+}
+
+#[inline]
+fn any_value<'a>(mut message: Message<'a>, value: &mut Met<'a>) -> Read<()> {
+    while let Some((kind, wire_type)) = message.key()? {
+        let (bytes, scalar) = match kind {
+            1 => {
+                let text = message.text(wire_type, "string_value")?;
+                (text.len(), Value::Text(text))
+            }
+            2 => (SCALAR_BYTES, Value::Bool(message.varint(wire_type)? != 0)),
+            3 => (SCALAR_BYTES, Value::Int(message.varint(wire_type)?.cast_signed())),
+            4 => (SCALAR_BYTES, Value::Double(f64::from_bits(message.fixed64(wire_type)?))),
+            LIST => {
+                list(message.message(wire_type)?, value.begin(kind))?;
+                continue;
+            }
+            MAP => {
+                map(message.message(wire_type)?, value.begin(kind))?;
+                continue;
+            }
+            7 => {
+                let bytes = message.bytes(wire_type)?;
+                (bytes.len(), Value::Bytes(bytes))
+            }
+            // An index into a dictionary, which no exporter sends.
+            8 => {
+                message.varint(wire_type)?;
+                (SCALAR_BYTES, Value::None)
+            }
+            _ => {
+                message.skip(kind, wire_type)?;
+                continue;
+            }
+        };
+        *value = Met { kind, bytes, scalar };
+    }
+    Ok(())
+}
+
+fn list(mut message: Message, bytes: &mut usize) -> Read<()> {
+    while let Some((field, wire_type)) = message.key()? {
+        match field {
+            1 => {
+                let mut value = Met::default();
+                any_value(message.message(wire_type)?, &mut value)?;
+                *bytes = bytes.saturating_add(value.bytes);
+            }
+            _ => message.skip(field, wire_type)?,
+        }
+    }
+    Ok(())
+}
+
+fn map(mut message: Message, bytes: &mut usize) -> Read<()> {
+    while let Some((field, wire_type)) = message.key()? {
+        match field {
+            1 => {
+                let KeyValue { key, value_bytes, .. } = message.message(wire_type).and_then(key_value)?;
+                *bytes = bytes.saturating_add(key.len()).saturating_add(value_bytes);
+            }
+            _ => message.skip(field, wire_type)?,
+        }
+    }
+    Ok(())
+}

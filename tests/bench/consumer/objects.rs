@@ -1,0 +1,87 @@
+//! Objects of requests of 100 to 500 spans.
+
+use std::fmt;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use origin_consumer::objects::Bucket;
+use prost::Message;
+use serde::Serialize;
+use spillway_bench::objects::{Object, object};
+use spillway_bench::payloads::Generator;
+use spillway_proto::UnixMillis;
+use ulid::Ulid;
+
+const SEED: u64 = 6;
+const TENANTS: u64 = 8;
+/// Objects that are put side by side.
+const PUTS: usize = 16;
+
+/// What the spans are like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shape {
+    /// 750 bytes, 18 attributes and 18 of the resource, 0.33 events
+    Realistic,
+    /// 160 bytes, one attribute
+    Tiny,
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Realistic => "realistic",
+            Self::Tiny => "tiny",
+        })
+    }
+}
+
+/// Objects of so many spans together.
+pub fn make(shape: Shape, spans: usize) -> Result<Vec<Object>> {
+    let (mut generator, mut objects, mut left) = (Generator::new(SEED), Vec::new(), spans);
+    while left > 0 {
+        let spans = (100 + generator.below(401) as usize).min(left);
+        left -= spans;
+        let request = match shape {
+            Shape::Realistic => generator.request(spans),
+            Shape::Tiny => generator.tiny_request(spans),
+        };
+        let tenant = format!("tenant-{}", generator.below(TENANTS)).parse()?;
+        let (payload, id) = (request.encode_to_vec().into(), Ulid::generate());
+        let received_at = UnixMillis(id.timestamp_ms());
+        objects.push(object(tenant, payload, u32::try_from(spans)?, received_at, id.random())?);
+    }
+    Ok(objects)
+}
+
+/// Puts all of them into the bucket.
+pub async fn put(objects: &[Object], bucket: &Bucket) -> Result<()> {
+    let puts: Vec<_> =
+        objects.iter().map(|object| (object.notification.object_key.to_string(), &object.stored)).collect();
+    stream::iter(puts)
+        .map(
+            |(key, stored)| async move { bucket.put(&key, stored.clone(), "application/octet-stream").await },
+        )
+        .buffer_unordered(PUTS)
+        .try_collect::<()>()
+        .await?;
+    Ok(())
+}
+
+/// The batches that the objects make: in their order, and of so many spans at most.
+pub fn batches(objects: &[Object], spans: usize) -> Vec<&[Object]> {
+    let (mut batches, mut rest) = (Vec::new(), objects);
+    while !rest.is_empty() {
+        let mut sum = 0;
+        let fits = |object: &&Object| {
+            sum += object.notification.object_key.spans() as usize;
+            sum <= spans
+        };
+        let count = rest.iter().take_while(fits).count().max(1);
+        let (batch, others) = rest.split_at(count);
+        batches.push(batch);
+        rest = others;
+    }
+    batches
+}

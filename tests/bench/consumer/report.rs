@@ -1,0 +1,134 @@
+//! The tables, and what goes into the file.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write};
+use std::time::Duration;
+
+use anyhow::Result;
+use origin_consumer::consume::Decoder;
+use serde::Serialize;
+use spillway_bench::cpu;
+
+use crate::objects::Shape;
+
+/// What was measured, in the order in which it first was.
+#[derive(Default, Serialize)]
+pub struct Figures(Vec<Figure>);
+
+/// What a million spans cost, in seconds of CPU: of each round.
+#[derive(Serialize)]
+struct Figure {
+    shape: Shape,
+    stage: &'static str,
+    by_wire: Vec<f64>,
+    by_prost: Vec<f64>,
+}
+
+/// One way's turn in a round.
+pub struct Turn<'f> {
+    figures: &'f mut Figures,
+    shape: Shape,
+    decoder: Decoder,
+    spans: f64,
+    /// The stages that were added to in this turn.
+    begun: BTreeMap<&'static str, ()>,
+}
+
+impl Figures {
+    pub fn turn(&mut self, shape: Shape, decoder: Decoder, spans: usize) -> Turn<'_> {
+        Turn { figures: self, shape, decoder, spans: spans as f64, begun: BTreeMap::new() }
+    }
+}
+
+impl Turn<'_> {
+    /// Adds what a stage has used: for one batch, or for all.
+    pub fn add(&mut self, stage: &'static str, used: Duration) {
+        let is_new = self.begun.insert(stage, ()).is_none();
+        let Figures(figures) = &mut *self.figures;
+        let known = figures.iter().position(|figure| figure.shape == self.shape && figure.stage == stage);
+        let place = known.unwrap_or_else(|| {
+            figures.push(Figure { shape: self.shape, stage, by_wire: Vec::new(), by_prost: Vec::new() });
+            figures.len() - 1
+        });
+        let rounds = match self.decoder {
+            Decoder::Wire => &mut figures[place].by_wire,
+            Decoder::Prost => &mut figures[place].by_prost,
+        };
+        if is_new {
+            rounds.push(0.0);
+        }
+        if let Some(round) = rounds.last_mut() {
+            *round += used.as_secs_f64() * 1e6 / self.spans;
+        }
+    }
+}
+
+/// All that was measured, and where. [`fmt::Display`] makes tables of it, in Markdown.
+#[derive(Serialize)]
+pub struct Report {
+    short: bool,
+    rounds: usize,
+    spans: usize,
+    batch_spans: usize,
+    processor: String,
+    cores: usize,
+    figures: Figures,
+}
+
+impl Report {
+    /// Adds to the figures what they depend on.
+    pub fn new(
+        short: bool,
+        rounds: usize,
+        spans: usize,
+        batch_spans: usize,
+        figures: Figures,
+    ) -> Result<Self> {
+        let processor = cpu::name().unwrap_or_else(|| "unknown".to_owned());
+        let cores = std::thread::available_parallelism()?.get();
+        Ok(Self { short, rounds, spans, batch_spans, processor, cores, figures })
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rounds, spans, batch_spans, processor, cores, .. } = self;
+        writeln!(f, "{cores} cores of {processor}")?;
+        writeln!(
+            f,
+            "medians of {rounds} rounds of {spans} spans (lowest to highest), {batch_spans} a batch"
+        )?;
+        if self.short {
+            writeln!(f, "this was a short run: the figures say nothing")?;
+        }
+        for shape in [Shape::Realistic, Shape::Tiny] {
+            let mut rows = self.figures.0.iter().filter(|figure| figure.shape == shape).peekable();
+            if rows.peek().is_none() {
+                continue;
+            }
+            writeln!(f, "\n| CPU seconds a million {shape} spans | by wire | by prost | times |")?;
+            writeln!(f, "| --- | ---: | ---: | ---: |")?;
+            for Figure { stage, by_wire, by_prost, .. } in rows {
+                let times: Vec<_> = by_prost.iter().zip(by_wire).map(|(prost, wire)| prost / wire).collect();
+                let [wire, prost, times] = [by_wire, by_prost, &times].map(|all| spread(all));
+                writeln!(f, "| {stage} | {wire} | {prost} | {times} |")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn spread(all: &[f64]) -> String {
+    let mut sorted = all.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let mut text = String::new();
+    // Writing into a String cannot fail.
+    let _ = match sorted.as_slice() {
+        [] => Ok(()),
+        [only] => write!(text, "{only:.2}"),
+        [lowest, .., highest] => {
+            write!(text, "{:.2} ({lowest:.2} to {highest:.2})", sorted[sorted.len() / 2])
+        }
+    };
+    text
+}

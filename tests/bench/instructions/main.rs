@@ -1,0 +1,88 @@
+//! `make instructions`: how many instructions the hot functions take for a span, counted by callgrind on input that is always
+//! the same, and held to a budget that is committed. It is no timed test: a busy machine counts the same.
+
+mod work;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Write, stdout};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Parser;
+use local_stack::tools::checkout;
+use tempfile::TempDir;
+
+/// How far above its budget a function may be, since compilers and hashes differ a little.
+const TOLERANCE: f64 = 1.05;
+/// Below this a budget is to be lowered, so that what was won is not lost unseen.
+const SLACK: f64 = 0.80;
+
+/// Counts the instructions that the hot functions take for a span, and holds them to tests/bench/instructions/budget.json
+/// (exit code 1 above it). Wants valgrind.
+#[derive(Parser)]
+struct Cli {
+    /// Write the counts into the budget
+    #[arg(long)]
+    write: bool,
+    /// Do one function's work, and nothing else: what callgrind looks at
+    #[arg(long, value_name = "FUNCTION", hide = true)]
+    run: Option<String>,
+}
+
+/// Instructions a span, by function.
+type Counts = BTreeMap<String, f64>;
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    if let Some(name) = &cli.run {
+        let work = work::ALL.iter().find(|(known, _)| known == name).context("no such function")?;
+        return work.1();
+    }
+    let counts: Counts =
+        work::ALL.iter().map(|(name, _)| Ok((name.to_string(), count(name)?))).collect::<Result<_>>()?;
+    let file = checkout().join("tests/bench/instructions/budget.json");
+    if cli.write {
+        return Ok(fs::write(&file, serde_json::to_string_pretty(&counts)? + "\n")?);
+    }
+    let budget: Counts = serde_json::from_slice(&fs::read(&file)?).context("budget.json")?;
+    compare(&counts, &budget)
+}
+
+fn compare(counts: &Counts, budget: &Counts) -> Result<()> {
+    let mut over = Vec::new();
+    writeln!(stdout(), "| function | instructions a span | budget |\n| --- | ---: | ---: |")?;
+    for (name, count) in counts {
+        let budget = *budget.get(name).with_context(|| format!("budget.json has no {name}"))?;
+        let mark = if *count < budget * SLACK { ", which can be lowered" } else { "" };
+        writeln!(stdout(), "| {name} | {count:.0} | {budget:.0}{mark} |")?;
+        if *count > budget * TOLERANCE {
+            over.push(name.as_str());
+        }
+    }
+    if !over.is_empty() {
+        bail!("above the budget: {}; if that is worth it, run with --write, and say why", over.join(", "));
+    }
+    Ok(())
+}
+
+fn count(function: &str) -> Result<f64> {
+    let folder = TempDir::new()?;
+    let file = folder.path().join("callgrind.out");
+    let this = std::env::current_exe()?;
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["--tool=callgrind", "--collect-atstart=no", "--toggle-collect=*measured_by_callgrind*"]);
+    valgrind.arg(flag("--callgrind-out-file=", &file)).arg(this).args(["--run", function]);
+    let run = valgrind.output().context("valgrind cannot be run")?;
+    ensure!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let counted = fs::read_to_string(&file)?;
+    let total = counted.lines().find_map(|line| line.strip_prefix("totals: ")).context("no totals")?;
+    Ok(total.trim().parse::<f64>()? / work::SPANS as f64)
+}
+
+fn flag(name: &str, value: &Path) -> PathBuf {
+    let mut flag = std::ffi::OsString::from(name);
+    flag.push(value);
+    flag.into()
+}

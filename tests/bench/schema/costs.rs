@@ -1,0 +1,85 @@
+//! What it costs the server to take rows into a table, and to merge them.
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::Plan;
+use crate::engine::Server;
+use crate::spans;
+use crate::variants::{ALL, SHIPPED_TABLE, STOCK_TABLE, Variant};
+
+/// What a table costs, once for each round.
+#[derive(Debug, Serialize)]
+pub struct Cost {
+    pub name: &'static str,
+    /// CPU seconds for a million rows, merges included, and without what reading the rows costs.
+    pub cpu: Vec<f64>,
+    /// Bytes on the disk for a row.
+    pub bytes: Vec<f64>,
+}
+
+/// Measures all of them, in turns.
+pub async fn measure(server: &mut Server, plan: &Plan) -> Result<Vec<Cost>> {
+    for variant in [SHIPPED_TABLE, STOCK_TABLE] {
+        eprintln!("bench-schema: {} rows, sorted by {}", plan.rows, variant.key.columns());
+        spans::make(server, &variant, plan.rows, plan.batch).await?;
+    }
+    let mut costs: Vec<Cost> =
+        ALL.iter().map(|variant| Cost { name: variant.name, cpu: Vec::new(), bytes: Vec::new() }).collect();
+    for round in 1..=plan.rounds {
+        for (variant, cost) in ALL.iter().zip(&mut costs) {
+            eprintln!("bench-schema: round {round}, {}", variant.name);
+            create(server, variant).await?;
+            let reading = read(server, variant, plan).await?;
+            let began = server.cpu_seconds()?;
+            fill(server, variant, plan.rows.div_ceil(plan.batch)).await?;
+            let used = server.cpu_seconds()? - began - reading;
+            cost.cpu.push(used * 1e6 / plan.rows as f64);
+            cost.bytes.push(on_disk(server, variant).await? as f64 / plan.rows as f64);
+            drop_all(server, variant).await?;
+        }
+    }
+    spans::remove(server).await?;
+    Ok(costs)
+}
+
+/// Makes the variant's tables, empty.
+pub async fn create(server: &Server, variant: &Variant) -> Result<()> {
+    drop_all(server, variant).await?;
+    server.ask("system", &format!("CREATE DATABASE {} ENGINE = Atomic", variant.database)).await?;
+    for statement in variant.statements() {
+        server.ask(variant.database, &statement).await?;
+    }
+    Ok(())
+}
+
+/// Brings the rows in, batch by batch, and waits for the merges.
+pub async fn fill(server: &Server, variant: &Variant, batches: u64) -> Result<()> {
+    let columns = spans::columns(variant);
+    for number in 0..batches {
+        let rows = spans::batch(variant, number);
+        server.ask(variant.database, &format!("INSERT INTO otel_traces ({columns}) {rows}")).await?;
+    }
+    server.settle(variant.database).await
+}
+
+async fn drop_all(server: &Server, variant: &Variant) -> Result<()> {
+    server.ask("system", &format!("DROP DATABASE IF EXISTS {} SYNC", variant.database)).await.map(drop)
+}
+
+/// What the server uses to read the rows, and to throw them away.
+async fn read(server: &mut Server, variant: &Variant, plan: &Plan) -> Result<f64> {
+    let before = server.cpu_seconds()?;
+    for number in 0..plan.rows.div_ceil(plan.batch) {
+        let rows = spans::batch(variant, number);
+        server.ask(variant.database, &format!("{rows} FORMAT Null")).await?;
+    }
+    Ok(server.cpu_seconds()? - before)
+}
+
+async fn on_disk(server: &Server, variant: &Variant) -> Result<u64> {
+    let database = variant.database;
+    server
+        .number(&format!("SELECT sum(bytes_on_disk) FROM parts WHERE active AND database = '{database}'"))
+        .await
+}

@@ -1,0 +1,130 @@
+//! The two ways from an object to the table: the columns of the hot path, beside rows by way of `prost`.
+
+use bytes::Bytes;
+use origin_consumer::columns::{SpanColumns, Unzip};
+use origin_consumer::rows::{RowsError, SpanRow, rows_of};
+use serde_json::{Map, Value as Json};
+use spillway_proto::notification::Notification;
+use spillway_proto::otlp::{Compression, DecompressLimits, SpanLimits, judge};
+use spillway_proto::record::ObjectRecord;
+use spillway_proto::trace_context::TraceContext;
+use spillway_proto::{ObjectId, ObjectKey, Sha256Digest, TenantId};
+
+use crate::native;
+use crate::wire::{NOTHING, NOW, some_of};
+
+const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 1 << 20, max_ratio: 100 };
+
+/// Both ways refuse an object, or give the same rows of it; in the table's order, whatever is beside it in a batch.
+pub fn check(body: &[u8]) {
+    for limits in [SpanLimits::default(), NOTHING, some_of(body)] {
+        let valid = judge(body, &limits, NOW).map_or(0, |verdict| verdict.accepted);
+        let (notification, object) = object("acme", body, limits, valid);
+        let expected = rows_of(&notification, object.clone(), LIMITS);
+        let neighbours = [neighbour("acme"), neighbour("zenith")];
+        let [before, after] = &neighbours;
+        let mut columns = SpanColumns::default();
+        add(&mut columns, before).expect("the neighbour is well formed");
+        let added = columns.add_object(&notification, object.clone(), LIMITS, &mut Unzip::default());
+        assert_eq!(added.is_ok(), expected.is_ok(), "{added:?}, and by prost {expected:?}");
+        add(&mut columns, after).expect("the neighbour is well formed");
+        let mut rows = expected.unwrap_or_default();
+        let valid = rows.len();
+        for (notification, object) in &neighbours {
+            rows.extend(rows_of(notification, object.clone(), LIMITS).expect("it is well formed"));
+        }
+        same(&columns, &rows);
+        if valid > 0 {
+            one_too_many(&mut columns, body, limits, valid as u32 + 1);
+            columns.clear();
+            columns
+                .add_object(&notification, object, LIMITS, &mut Unzip::default())
+                .expect("it was added before");
+            same(&columns, &rows[..valid]);
+        }
+    }
+}
+
+/// An object that holds fewer spans than its name says leaves nothing behind.
+fn one_too_many(columns: &mut SpanColumns, body: &[u8], limits: SpanLimits, spans: u32) {
+    let (notification, object) = object("acme", body, limits, spans);
+    let (before, refused) =
+        (columns.len(), columns.add_object(&notification, object, LIMITS, &mut Unzip::default()));
+    assert!(matches!(refused, Err(RowsError::Count { .. })), "{refused:?}");
+    assert_eq!(columns.len(), before);
+}
+
+/// The columns hold these rows, and their block does.
+fn same(columns: &SpanColumns, expected: &[SpanRow]) {
+    let spans: Vec<u32> = (0..expected.len() as u32).collect();
+    assert_eq!(columns.len(), spans.len());
+    let mut block = Vec::new();
+    let written = columns.write(&spans, &mut |piece| {
+        block.extend_from_slice(piece);
+        Ok(())
+    });
+    written.expect("it is taken");
+    let mut found = native::rows(&block);
+    assert!(found.is_sorted_by_key(sorting_key));
+    let place = |row: &Map<String, Json>| (row["ObjectKey"].to_string(), row["RowNo"].as_u64());
+    found.sort_by_key(place);
+    let mut expected: Vec<_> = expected.iter().map(columns_of).collect();
+    expected.sort_by_key(place);
+    assert_eq!(found, expected);
+}
+
+fn sorting_key(row: &Map<String, Json>) -> [String; 4] {
+    let text = |column: &str| row[column].as_str().expect("a text").to_owned();
+    let second = row["Timestamp"].as_i64().expect("a number") / 1_000_000_000;
+    [text("TenantId"), text("ServiceName"), text("SpanName"), format!("{second:020}")]
+}
+
+fn columns_of(row: &SpanRow) -> Map<String, Json> {
+    match serde_json::to_value(row).expect("a row is JSON") {
+        Json::Object(columns) => columns,
+        other => panic!("a row is an object, not {other}"),
+    }
+}
+
+fn add(columns: &mut SpanColumns, (notification, object): &(Notification, Bytes)) -> Result<(), RowsError> {
+    columns.add_object(notification, object.clone(), LIMITS, &mut Unzip::default())
+}
+
+fn neighbour(tenant: &str) -> (Notification, Bytes) {
+    let body = include_bytes!("../corpus/wire/every-field");
+    object(
+        tenant,
+        body,
+        SpanLimits::default(),
+        judge(body, &SpanLimits::default(), NOW).map_or(0, |v| v.accepted),
+    )
+}
+
+fn object(tenant: &str, body: &[u8], span_limits: SpanLimits, spans: u32) -> (Notification, Bytes) {
+    let tenant: TenantId = tenant.parse().expect("a tenant");
+    let record = ObjectRecord {
+        tenant: tenant.clone(),
+        key_id: "k1".parse().expect("a key's id"),
+        project: (body.len() % 2 == 1).then(|| "checkout".parse().expect("a project")),
+        received_at: NOW,
+        span_limits,
+        compression: Compression::Identity,
+        payload: Bytes::copy_from_slice(body),
+        trace_context: TraceContext::root([1; 16], [2; 8]),
+    };
+    let bytes = Bytes::from(record.to_object());
+    let object_id = ObjectId::of(&tenant, &Sha256Digest::of(body));
+    let notification = Notification {
+        object_key: ObjectKey::new(NOW, 7, object_id, spans),
+        tenant,
+        bytes: bytes.len() as u64,
+        payload_bytes: body.len() as u64,
+        sha256: Sha256Digest::of(&bytes),
+        received_at_unix_ms: NOW,
+        stored_at_unix_ms: NOW,
+        trace_context: record.trace_context,
+        parent_span_id: None,
+        edge_reports_span: false,
+    };
+    (notification, bytes)
+}

@@ -1,0 +1,45 @@
+//! The two ways from an object to the table agree on requests of every kind, and on what becomes of their bytes.
+
+mod requests;
+mod tangle;
+
+use proptest::prelude::*;
+use prost::Message;
+use spillway_fuzz::columns::check;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn agree_on_requests(request in requests::export_request()) {
+        check(&request.encode_to_vec());
+    }
+
+    #[test]
+    fn agree_on_messages_that_are_written_in_other_ways(request in requests::export_request(), seed: u64) {
+        check(&tangle::request(&request.encode_to_vec(), seed));
+    }
+
+    #[test]
+    fn agree_on_requests_that_were_damaged(
+        request in requests::export_request(),
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..3),
+    ) {
+        let mut body = request.encode_to_vec();
+        for (place, byte) in damage {
+            if !body.is_empty() {
+                let place = place.index(body.len());
+                body[place] = byte;
+            }
+        }
+        check(&body);
+    }
+}
+
+/// More names than a byte or two can number, and pieces of a block that end anywhere.
+#[test]
+fn agree_on_many_names() {
+    for spans in [255, 256, 257, 70_000] {
+        check(&requests::of_many_names(spans).encode_to_vec());
+    }
+}
