@@ -182,13 +182,14 @@ impl Cell {
 impl Outcome {
     /// What must be so in each cell.
     pub fn hold(&self) -> Result<()> {
-        let Self { cell, accepted, refused_by_zone, sent, dropped, stored, .. } = self;
+        let Self { cell, accepted, refused, refused_by_zone, sent, dropped, stored, .. } = self;
         ensure!(stored == accepted, "not all is stored: {self:?}");
         ensure!(sent == accepted, "not each trace was notified: {self:?}");
         if cell.rules.is_some() {
             return self.hold_alert(&["dropped_on_the_way", "none_arrives"]);
         }
         ensure!(*refused_by_zone == 0 && *accepted > 0, "the zone has refused exports: {self:?}");
+        ensure!(refused * 10 <= *accepted, "the edge is too busy for this to say anything: {self:?}");
         let share = *dropped as f64 / *sent as f64;
         match (cell.mode, cell.fix) {
             (Mode::Through, Fix::None) => {
