@@ -208,6 +208,7 @@ async fn a_resend_of_what_a_lost_ledger_knew_is_not_stored_besides_it() -> Resul
     stack.restart_origin(&[]).await?;
     notify(&stack, &resend).await?;
     await_metric(&stack.origin.url, "spillway_batches_total{outcome=\"SetBack\"} 1\n").await?;
+    stack.origin.process.kill().await?;
     stack.set_origin_var("SPILLWAY_SWEEP__GRACE_SECONDS", "0");
     stack.set_origin_var("SPILLWAY_SWEEP__INTERVAL_SECONDS", "1");
     stack.restart_origin(&[]).await?;
