@@ -273,5 +273,6 @@ async fn a_changed_table_is_an_error_with_the_columns_name() -> Result<()> {
     bench.execute("TRUNCATE TABLE otel_traces").await?;
     let error = bench.store(1).await.map_err(|error| error.to_string());
     assert!(error.as_ref().is_err_and(|error| error.contains("TraceFlags")), "{error:?}");
+    assert_eq!(bench.count("SELECT count() FROM otel_traces").await?, 0);
     Ok(())
 }
