@@ -15,8 +15,6 @@ use super::finding::Finding;
 
 /// Actions that let a request go on.
 const HARMLESS: [&str; 2] = ["log", ""];
-/// The field that tells a Worker's request from everybody else's.
-const UPSTREAM_ZONE: &str = "cf.worker.upstream_zone";
 
 /// What the doctor tells people to do, again and again.
 const SHIPPED: &str = "deploy/terraform has the rule, and the same as JSON for the API";
@@ -179,8 +177,7 @@ pub fn walk(rules: &[Rule], notifications: &Notifications) -> Walk {
                 "add `ruleset: current` to its action parameters",
             ));
         }
-        let wide: Vec<_> =
-            matching.iter().filter_map(|skip| width::too_wide(skip, notifications)).flatten().collect();
+        let wide: Vec<_> = matching.iter().flat_map(|skip| width::too_wide(skip, notifications)).collect();
         if walk.findings.is_empty() && wide.is_empty() {
             let what =
                 format!("the skip rule is {}, and matches notifications and nothing else", skip.name());
