@@ -114,7 +114,7 @@ async fn a_probe_is_answered_with_the_way_that_it_came_and_only_the_canarys_coun
     assert_eq!(asked.status(), 200);
     let route: Route = asked.json().await?;
     assert!(route.name.starts_with("worker-") && route.headers["cf-worker"] == "present", "{route:?}");
-    assert!(!text(&origin.origin.url).await?.contains("spillway_canary_age_seconds{"));
+    assert!(!text(&origin.origin.url).await?.contains("carried=\"canary\""));
 
     let canary = post(&origin, probe::CONTENT_TYPE, &probe(ProbeKind::Canary)?, SIGNING_KEY, &[]).await?;
     let route: Route = canary.json().await?;

@@ -122,13 +122,24 @@ pub struct Rule {
     /// How it acts.
     #[serde(default)]
     pub action_parameters: ActionParameters,
+    /// Of a rate limit, what it counts.
+    #[serde(default)]
+    pub ratelimit: Option<RateLimit>,
+}
+
+/// What a rate limit counts.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct RateLimit {
+    /// The requests that are counted, where they are others than those that the rule acts on.
+    #[serde(default)]
+    pub counting_expression: Option<String>,
 }
 
 fn is_on() -> bool {
     true
 }
 
-/// What a rule's action is told; those of a skip.
+/// What a rule's action is told: those of a skip, and which ruleset is executed.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct ActionParameters {
     /// `current`: the rest of this ruleset is skipped.
@@ -141,6 +152,18 @@ pub struct ActionParameters {
     /// Products outside of the rulesets that are skipped.
     #[serde(default)]
     pub products: Vec<String>,
+    /// Ids of managed rulesets that are skipped.
+    #[serde(default)]
+    pub rulesets: Vec<String>,
+    /// The id of the ruleset that is executed.
+    pub id: Option<String>,
+}
+
+impl ActionParameters {
+    /// Whether a skip leaves out all rules behind it.
+    pub fn skips_the_rest(&self) -> bool {
+        [&self.ruleset, &self.phase].into_iter().any(|skipped| skipped.as_deref() == Some("current"))
+    }
 }
 
 /// A route of a Worker.

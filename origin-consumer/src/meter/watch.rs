@@ -67,8 +67,11 @@ impl Watch {
     async fn note_canaries(&self, now: UnixMillis) -> Result<(), QueueError> {
         self.arrivals.canaries.settle(&self.queue).await?;
         let (sent, stored) = self.queue.canary().await?;
-        let age = |at: UnixMillis| Duration::from_millis(now.0.saturating_sub(at.0));
-        self.arrivals.metrics.canary(sent.map(age), stored.map(age));
+        // Where none ever came, nothing else would tell so.
+        let age = |at: Option<UnixMillis>| {
+            Duration::from_millis(now.0.saturating_sub(at.unwrap_or(self.queue.made_at()).0))
+        };
+        self.arrivals.metrics.canary(age(sent), age(stored));
         Ok(())
     }
 
