@@ -24,8 +24,12 @@ const MAX_PAGES: usize = 50;
 pub enum Permission {
     /// Plan and name of the zone.
     Zone,
-    /// Rulesets of the zone.
+    /// Custom rules, rate limits and managed rules of the zone.
     ZoneWaf,
+    /// Rewrites of URLs.
+    TransformRules,
+    /// Single Redirects.
+    Redirects,
     /// IP Access rules, Zone Lockdown, User Agent Blocking.
     FirewallServices,
     /// Bot Fight Mode and Super Bot Fight Mode.
@@ -44,9 +48,11 @@ pub enum Permission {
 
 impl Permission {
     /// All of them, as the documents list them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Zone,
         Self::ZoneWaf,
+        Self::TransformRules,
+        Self::Redirects,
         Self::FirewallServices,
         Self::BotManagement,
         Self::ZoneSettings,
@@ -61,6 +67,8 @@ impl Permission {
         match self {
             Self::Zone => "Zone, Zone, Read",
             Self::ZoneWaf => "Zone, Zone WAF, Read",
+            Self::TransformRules => "Zone, Transform Rules, Read",
+            Self::Redirects => "Zone, Single Redirect, Read",
             Self::FirewallServices => "Zone, Firewall Services, Read",
             Self::BotManagement => "Zone, Bot Management, Read",
             Self::ZoneSettings => "Zone, Zone Settings, Read",

@@ -122,3 +122,33 @@ impl Rounds for Watch {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::QueueConfig;
+
+    fn age(metrics: &Metrics, step: &str) -> f64 {
+        let (text, line) = (metrics.text(), format!("spillway_canary_age_seconds{{step=\"{step}\"}} "));
+        let value = text.lines().find_map(|text| text.strip_prefix(&line));
+        value.expect("it is always there").parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn where_no_canary_ever_came_its_age_is_that_of_the_ledger() {
+        let config = QueueConfig { url: "sqlite::memory:".into(), ..QueueConfig::default() };
+        let queue = Arc::new(Queue::open(&config).await.unwrap());
+        let arrivals = Arrivals { metrics: Arc::default(), routes: Arc::default(), canaries: Arc::default() };
+        let watch = Watch::new(Arc::clone(&queue), arrivals, Duration::from_secs(60));
+        let metrics = &watch.arrivals.metrics;
+        let later = |seconds: u64| UnixMillis(queue.made_at().0 + 1000 * seconds);
+
+        watch.note_canaries(later(0)).await.unwrap();
+        assert_eq!((age(metrics, "sent"), age(metrics, "stored")), (0.0, 0.0));
+        watch.note_canaries(later(1000)).await.unwrap();
+        assert_eq!((age(metrics, "sent"), age(metrics, "stored")), (1000.0, 1000.0));
+        queue.note_canary(Some(later(990)), None).await.unwrap();
+        watch.note_canaries(later(1000)).await.unwrap();
+        assert_eq!((age(metrics, "sent"), age(metrics, "stored")), (10.0, 1000.0));
+    }
+}
