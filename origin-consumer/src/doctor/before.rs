@@ -3,8 +3,8 @@
 //! <https://developers.cloudflare.com/ruleset-engine/reference/phases-list/>
 
 use super::api::{Permission, Rule};
-use super::expression::{Expression, Truth};
-use super::finding::Finding;
+use super::expression::{Expression, Truth, UPSTREAM_ZONE};
+use super::finding::{Finding, Level};
 use super::skip_rule::{Notifications, shown};
 
 /// A phase before the custom rules.
@@ -71,24 +71,20 @@ pub fn judge(phase: Before, rules: &[Rule], notifications: &Notifications) -> Ve
     };
     let enabled = rules.iter().enumerate().filter(|(_, rule)| rule.enabled && rule.action == phase.action());
     let concerns = |(index, rule): (usize, &Rule)| {
-        let (which, level): (_, fn(&'static str, String, &'static str, String) -> Finding) = match truth(rule)
-        {
-            Truth::True => ("every notification", Finding::fault),
-            Truth::Unknown => ("some notifications, perhaps", Finding::warning),
+        let (which, level) = match truth(rule) {
+            Truth::True => ("every notification", Level::Fault),
+            Truth::Unknown => ("some notifications, perhaps", Level::Warning),
             Truth::False => return None,
         };
-        Some(level(
-            phase.code(),
-            format!(
-                "{} of {} does `{}` with what matches `{}`: {which}",
-                shown(index + 1, rule),
-                phase.name(),
-                rule.action,
-                rule.expression
-            ),
-            phase.meaning(),
-            format!("add `and cf.worker.upstream_zone ne \"{}\"` to that rule", notifications.zone),
-        ))
+        let what = format!(
+            "{} of {} does `{}` with what matches `{}`: {which}",
+            shown(index + 1, rule),
+            phase.name(),
+            rule.action,
+            rule.expression
+        );
+        let todo = format!("add `and {UPSTREAM_ZONE} ne \"{}\"` to that rule", notifications.zone);
+        Some(Finding { level, ..Finding::fault(phase.code(), what, phase.meaning(), todo) })
     };
     let findings: Vec<_> = enabled.filter_map(concerns).collect();
     if findings.is_empty() {
@@ -100,7 +96,6 @@ pub fn judge(phase: Before, rules: &[Rule], notifications: &Notifications) -> Ve
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::Level;
     use super::*;
 
     fn judged(phase: Before, action: &str, expression: &str) -> Finding {

@@ -326,6 +326,9 @@ mod tests {
     fn a_skip_rule_before_ours_that_matches_some_notifications_is_named() {
         let (dutch, ours) = (current("ip.src.country eq \"NL\""), rule("skip", OURS, ALL));
         let behind_it = cover(&[dutch.clone(), ours.clone()]);
+        let said = walk(&[dutch.clone(), ours.clone()], &notifications()).findings;
+        assert_eq!(codes(&said), ["skip_rule_not_first"]);
+        assert!(said[0].what.ends_with("some can take notifications past it"), "{said:?}");
         let found = judge(Phase::RateLimits, &[limit()], &behind_it, &notifications());
         assert_eq!(codes(&found), ["phase_not_skipped"]);
         assert!(found[0].what.contains("those notifications that rule 1 ("), "{found:?}");

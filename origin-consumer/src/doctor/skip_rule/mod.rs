@@ -153,10 +153,12 @@ pub fn walk(rules: &[Rule], notifications: &Notifications) -> Walk {
         let harmless = earlier.clone().all(|read| !read.may_stop());
         let count = earlier.count();
         if count > 0 {
-            let rules = if harmless {
+            let rules = if !harmless {
+                "some can stop notifications"
+            } else if walk.cover.detours.is_empty() {
                 "none of them can stop a notification today"
             } else {
-                "some can stop notifications"
+                "some can take notifications past it"
             };
             walk.findings.push(Finding::warning(
                 "skip_rule_not_first",
