@@ -139,6 +139,25 @@ fn whoever_else_passes_by_a_skip_rule_is_found() {
 }
 
 #[test]
+fn the_shipped_rule_is_in_order() {
+    let shipped: Rule =
+        serde_json::from_str(include_str!("../../../../deploy/terraform/skip-rule.json")).unwrap();
+    let walk = walk(&[shipped], &notifications());
+    assert_eq!(walk.findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), ["skip_rule"]);
+    for part in [
+        Part::Phase("http_ratelimit"),
+        Part::Phase("http_request_sbfm"),
+        Part::Phase("http_request_firewall_managed"),
+        Part::Product("bic"),
+        Part::Product("securityLevel"),
+        Part::Product("uaBlock"),
+        Part::Product("zoneLockdown"),
+    ] {
+        assert_eq!(walk.cover.lack(part), None, "{part:?}");
+    }
+}
+
+#[test]
 fn a_narrow_skip_rule_is_in_order_however_it_is_written() {
     for expression in [
         OURS,
