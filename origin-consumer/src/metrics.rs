@@ -290,7 +290,7 @@ impl Default for Metrics {
         );
         registry.register_with_unit(
             "canary_age",
-            "Time since the last canary was sent, and since the last one that is stored was received",
+            "Time since the last canary was sent, and since the last one that is stored was received; since the ledger was made, where there was none",
             Unit::Seconds,
             metrics.canary_age_seconds.clone(),
         );
@@ -393,12 +393,11 @@ impl Metrics {
         self.route_changed.set(i64::from(changed));
     }
 
-    /// How long ago the last canary was sent, and the last one that is stored was received, where there was one.
-    pub(crate) fn canary(&self, sent: Option<Duration>, stored: Option<Duration>) {
+    /// How long ago the last canary was sent, and the last one that is stored was received; how long none was, where there
+    /// has been none.
+    pub(crate) fn canary(&self, sent: Duration, stored: Duration) {
         for (step, age) in [("sent", sent), ("stored", stored)] {
-            if let Some(age) = age {
-                self.canary_age_seconds.get_or_create(&OfCanary { step }).set(age.as_secs_f64());
-            }
+            self.canary_age_seconds.get_or_create(&OfCanary { step }).set(age.as_secs_f64());
         }
     }
 
@@ -500,7 +499,7 @@ mod tests {
         metrics.meter(&BTreeMap::from([("acme".to_owned(), Spans::default())]));
         metrics.route(Carried::Notification, "worker".to_owned());
         metrics.route(Carried::Canary, "worker".to_owned());
-        metrics.canary(Some(Duration::ZERO), Some(Duration::ZERO));
+        metrics.canary(Duration::ZERO, Duration::ZERO);
         metrics.queue_depth(Depth::default());
         metrics.stored(1, 0.1);
         metrics.delay(0.1);

@@ -268,6 +268,53 @@ async fn what_the_skip_rule_leaves_out_is_named_where_the_zone_uses_it() -> Resu
 }
 
 #[tokio::test]
+async fn what_comes_before_the_custom_rules_is_named_where_it_changes_the_way() -> Result<()> {
+    let api = CloudflareApi::start().await?;
+    for (phase, action, code) in [
+        ("http_request_dynamic_redirect", "redirect", "notifications_redirected"),
+        ("http_request_transform", "rewrite", "notifications_rewritten"),
+    ] {
+        for (expression, exit) in [
+            ("starts_with(http.request.uri.path, \"/v1/\")", 3),
+            ("ip.src.country eq \"DE\"", 4),
+            ("http.host eq \"www.example.com\"", 0),
+        ] {
+            api.reset();
+            api.set(|account| account.put_phase(phase, vec![rule(action, "moved", expression)]));
+            let said = doctor(&api).await?;
+            assert_eq!(said.code, exit, "{phase}: {expression}: {:#?}", said.findings);
+            if exit != 0 {
+                said.names(code, &["moved", phase, "cf.worker.upstream_zone"]);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn skip_rules_before_ours_that_take_notifications_past_it_are_named() -> Result<()> {
+    let api = CloudflareApi::start().await?;
+    let short = |expression: &str| {
+        let mut rule = rule("skip", "trusted", expression);
+        rule["action_parameters"] = json!({ "ruleset": "current" });
+        rule
+    };
+    let limit = || rule("block", "100 a minute", "http.host eq \"ingest.example.com\"");
+    api.set(|account| account.put_phase("http_ratelimit", vec![limit()]));
+    api.set_custom_rules(vec![short("ip.src.country eq \"NL\""), skip_rule()]);
+    let said = doctor(&api).await?;
+    said.names("phase_not_skipped", &["rule 1 (`trusted`", "behind the skip rule, rule 2"]);
+    assert_eq!(said.code, 3);
+    api.set_custom_rules(vec![short("http.request.uri.path eq \"/v1/traces\""), skip_rule()]);
+    let said = doctor(&api).await?;
+    said.names("skip_rule_not_reached", &["rule 2", "rule 1 (`trusted`"]);
+    said.names("phase_not_skipped", &["move the skip rule, rule 2"]);
+    api.set_custom_rules(vec![skip_rule(), short("ip.src.country eq \"NL\"")]);
+    assert_eq!(doctor(&api).await?.code, 0);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_skip_rule_that_is_too_wide_is_named() -> Result<()> {
     let api = CloudflareApi::start().await?;
     let (host, path) = ("http.host eq \"ingest.example.com\"", "http.request.uri.path eq \"/v1/traces\"");
@@ -283,6 +330,26 @@ async fn a_skip_rule_that_is_too_wide_is_named() -> Result<()> {
             "skip_rule_for_all_hosts",
             4,
         ),
+        (
+            format!("({host} and {path} and {zone}) or http.request.method eq \"GET\""),
+            "skip_rule_for_everybody",
+            3,
+        ),
+        (
+            format!("{host} and {path} and ({zone} or any(http.request.headers[\"x-key\"][*] eq \"abc\"))"),
+            "skip_rule_for_everybody",
+            3,
+        ),
+        (
+            format!("{host} and {path} and ends_with(cf.worker.upstream_zone, \"example.com\")"),
+            "skip_rule_for_all_zones",
+            4,
+        ),
+        (
+            format!("{host} and http.request.uri.path wildcard \"/v1/*\" and {zone}"),
+            "skip_rule_for_all_paths",
+            4,
+        ),
     ] {
         api.set_custom_rules(vec![skip_with(&expression)]);
         let said = doctor(&api).await?;
@@ -292,7 +359,6 @@ async fn a_skip_rule_that_is_too_wide_is_named() -> Result<()> {
     for narrow in [
         format!("http.request.full_uri eq \"https://ingest.example.com/v1/traces\" and {zone}"),
         format!("lower({}) eq \"ingest.example.com\" && {path} && {zone}", "http.host"),
-        format!("http.request.full_uri wildcard r\"https://ingest.example.com/v1/*\" and {zone}"),
         format!(
             "not (http.host ne \"ingest.example.com\" or http.request.uri.path ne \"/v1/traces\") and {zone}"
         ),
@@ -417,6 +483,8 @@ async fn a_permission_that_is_missing_is_named_and_the_rest_is_examined() -> Res
     let api = CloudflareApi::start().await?;
     for (missing, named) in [
         ("Zone WAF", "Zone, Zone WAF, Read"),
+        ("Transform Rules", "Zone, Transform Rules, Read"),
+        ("Single Redirect", "Zone, Single Redirect, Read"),
         ("Firewall Services", "Zone, Firewall Services, Read"),
         ("Bot Management", "Zone, Bot Management, Read"),
         ("Zone Settings", "Zone, Zone Settings, Read"),

@@ -24,8 +24,12 @@ const MAX_PAGES: usize = 50;
 pub enum Permission {
     /// Plan and name of the zone.
     Zone,
-    /// Rulesets of the zone.
+    /// Custom rules, rate limits and managed rules of the zone.
     ZoneWaf,
+    /// Rewrites of URLs.
+    TransformRules,
+    /// Single Redirects.
+    Redirects,
     /// IP Access rules, Zone Lockdown, User Agent Blocking.
     FirewallServices,
     /// Bot Fight Mode and Super Bot Fight Mode.
@@ -44,9 +48,11 @@ pub enum Permission {
 
 impl Permission {
     /// All of them, as the documents list them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Zone,
         Self::ZoneWaf,
+        Self::TransformRules,
+        Self::Redirects,
         Self::FirewallServices,
         Self::BotManagement,
         Self::ZoneSettings,
@@ -61,6 +67,8 @@ impl Permission {
         match self {
             Self::Zone => "Zone, Zone, Read",
             Self::ZoneWaf => "Zone, Zone WAF, Read",
+            Self::TransformRules => "Zone, Transform Rules, Read",
+            Self::Redirects => "Zone, Single Redirect, Read",
             Self::FirewallServices => "Zone, Firewall Services, Read",
             Self::BotManagement => "Zone, Bot Management, Read",
             Self::ZoneSettings => "Zone, Zone Settings, Read",
@@ -122,13 +130,24 @@ pub struct Rule {
     /// How it acts.
     #[serde(default)]
     pub action_parameters: ActionParameters,
+    /// Of a rate limit, what it counts.
+    #[serde(default)]
+    pub ratelimit: Option<RateLimit>,
+}
+
+/// What a rate limit counts.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct RateLimit {
+    /// The requests that are counted, where they are others than those that the rule acts on.
+    #[serde(default)]
+    pub counting_expression: Option<String>,
 }
 
 fn is_on() -> bool {
     true
 }
 
-/// What a rule's action is told; those of a skip.
+/// What a rule's action is told: those of a skip, and which ruleset is executed.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct ActionParameters {
     /// `current`: the rest of this ruleset is skipped.
@@ -141,6 +160,18 @@ pub struct ActionParameters {
     /// Products outside of the rulesets that are skipped.
     #[serde(default)]
     pub products: Vec<String>,
+    /// Ids of managed rulesets that are skipped.
+    #[serde(default)]
+    pub rulesets: Vec<String>,
+    /// The id of the ruleset that is executed.
+    pub id: Option<String>,
+}
+
+impl ActionParameters {
+    /// Whether a skip leaves out all rules behind it.
+    pub fn skips_the_rest(&self) -> bool {
+        [&self.ruleset, &self.phase].into_iter().any(|skipped| skipped.as_deref() == Some("current"))
+    }
 }
 
 /// A route of a Worker.

@@ -32,8 +32,9 @@ const HELP: &str = "\
 Wants: cloudflare.account_id, cloudflare.zone_id and a token (SPILLWAY_CLOUDFLARE__DOCTOR_TOKEN) for the part `cloudflare`;
 the consumer's configuration for `inside`; edge.url, notify.signing_keys and a key (SPILLWAY_EDGE__API_KEY) for `live`.
 
-The token only reads. Of the one zone: Zone, Zone WAF, Firewall Services, Bot Management, Zone Settings, Workers Routes;
-of the account: Workers Scripts, Workers R2 Storage, and, on an Enterprise plan, Account WAF. What it lacks is named.
+The token only reads. Of the one zone: Zone, Zone WAF, Transform Rules, Single Redirect, Firewall Services, Bot Management,
+Zone Settings, Workers Routes; of the account: Workers Scripts, Workers R2 Storage, and, on an Enterprise plan, Account WAF.
+What it lacks is named.
 
 Examples:
   origin-consumer doctor

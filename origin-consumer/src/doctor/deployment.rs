@@ -8,6 +8,7 @@ use super::api::{
     AccessRule, Api, BotManagement, Domain, Lifecycle, Lockdown, Permission, Route, Schedules, Setting,
     UserAgentRule, WorkerSettings, Zone, unread,
 };
+use super::before::{self, Before};
 use super::finding::Finding;
 use super::phases::{self, Phase};
 use super::skip_rule::{self, Notifications};
@@ -181,6 +182,12 @@ impl Examination<'_> {
 
     /// The phases in the order in which a request meets them.
     async fn firewall(&mut self, notifications: &Notifications, plan: &str) {
+        for phase in Before::ALL {
+            let rules = self.api.phase_of_zone(phase.name()).await;
+            self.judged(rules, &format!("the phase {}", phase.name()), phase.permission(), |rules| {
+                before::judge(phase, &rules, notifications)
+            });
+        }
         self.access_rules().await;
         self.account_rules(notifications, plan).await;
         let rules = match self.api.phase_of_zone(CUSTOM_RULES).await {
@@ -238,7 +245,7 @@ impl Examination<'_> {
         self.findings.extend(findings);
     }
 
-    /// They come before everything else, and no rule skips them.
+    /// They come before all rules of the firewall, and none skips them.
     async fn access_rules(&mut self) {
         let rules = self.api.list_of_zone::<AccessRule>(&["firewall", "access_rules", "rules"]).await;
         self.judged(rules, "the IP Access rules", Permission::FirewallServices, |rules| {

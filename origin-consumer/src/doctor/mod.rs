@@ -1,10 +1,11 @@
 //! `origin-consumer doctor`: looks at a deployment from outside and inside, and says what is wrong, why it matters and
 //! what to do.
 //!
-//! What is asked of Cloudflare ([`api`]) is judged by functions without I/O, one file a subject: [`skip_rule`], [`phases`],
-//! [`worker`], [`lifecycle`]. Rules are not compared as texts, but evaluated ([`expression`]).
+//! What is asked of Cloudflare ([`api`]) is judged by functions without I/O, one file a subject: [`before`], [`skip_rule`],
+//! [`phases`], [`worker`], [`lifecycle`]. Rules are not compared as texts, but evaluated ([`expression`]).
 
 pub mod api;
+pub mod before;
 mod command;
 mod deployment;
 pub mod expression;

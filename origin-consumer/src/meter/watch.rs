@@ -67,8 +67,11 @@ impl Watch {
     async fn note_canaries(&self, now: UnixMillis) -> Result<(), QueueError> {
         self.arrivals.canaries.settle(&self.queue).await?;
         let (sent, stored) = self.queue.canary().await?;
-        let age = |at: UnixMillis| Duration::from_millis(now.0.saturating_sub(at.0));
-        self.arrivals.metrics.canary(sent.map(age), stored.map(age));
+        // Where none ever came, nothing else would tell so.
+        let age = |at: Option<UnixMillis>| {
+            Duration::from_millis(now.0.saturating_sub(at.unwrap_or(self.queue.made_at()).0))
+        };
+        self.arrivals.metrics.canary(age(sent), age(stored));
         Ok(())
     }
 
@@ -117,5 +120,35 @@ impl Rounds for Watch {
         }
         self.said = cause;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::QueueConfig;
+
+    fn age(metrics: &Metrics, step: &str) -> f64 {
+        let (text, line) = (metrics.text(), format!("spillway_canary_age_seconds{{step=\"{step}\"}} "));
+        let value = text.lines().find_map(|text| text.strip_prefix(&line));
+        value.expect("it is always there").parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn where_no_canary_ever_came_its_age_is_that_of_the_ledger() {
+        let config = QueueConfig { url: "sqlite::memory:".into(), ..QueueConfig::default() };
+        let queue = Arc::new(Queue::open(&config).await.unwrap());
+        let arrivals = Arrivals { metrics: Arc::default(), routes: Arc::default(), canaries: Arc::default() };
+        let watch = Watch::new(Arc::clone(&queue), arrivals, Duration::from_secs(60));
+        let metrics = &watch.arrivals.metrics;
+        let later = |seconds: u64| UnixMillis(queue.made_at().0 + 1000 * seconds);
+
+        watch.note_canaries(later(0)).await.unwrap();
+        assert_eq!((age(metrics, "sent"), age(metrics, "stored")), (0.0, 0.0));
+        watch.note_canaries(later(1000)).await.unwrap();
+        assert_eq!((age(metrics, "sent"), age(metrics, "stored")), (1000.0, 1000.0));
+        queue.note_canary(Some(later(990)), None).await.unwrap();
+        watch.note_canaries(later(1000)).await.unwrap();
+        assert_eq!((age(metrics, "sent"), age(metrics, "stored")), (10.0, 1000.0));
     }
 }

@@ -33,6 +33,11 @@ impl Queue {
     pub async fn note_use(&self, now: UnixMillis) -> Result<(), QueueError> {
         self.store.writer.run(move |session| set_mark(session, IN_USE_AT, now.0)).await
     }
+
+    /// When the ledger was made.
+    pub fn made_at(&self) -> UnixMillis {
+        self.store.made_at()
+    }
 }
 
 #[derive(Clone)]

@@ -7,9 +7,11 @@ use serde_json::{Value, json};
 use super::{ZONE, ZONE_NAME};
 
 /// All permissions of a token that the doctor needs, as the paths below ask for them.
-const PERMISSIONS: [&str; 9] = [
+const PERMISSIONS: [&str; 11] = [
     "Zone",
     "Zone WAF",
+    "Transform Rules",
+    "Single Redirect",
     "Firewall Services",
     "Bot Management",
     "Zone Settings",
@@ -109,6 +111,10 @@ impl Account {
         let of = |prefixes: &[&str]| prefixes.iter().any(|prefix| path.starts_with(prefix));
         if path.is_empty() {
             "Zone"
+        } else if of(&["rulesets/phases/http_request_transform"]) {
+            "Transform Rules"
+        } else if of(&["rulesets/phases/http_request_dynamic_redirect"]) {
+            "Single Redirect"
         } else if of(&["rulesets"]) {
             "Zone WAF"
         } else if of(&["firewall"]) {

@@ -31,6 +31,10 @@ fn value(node: &Node, request: &Request) -> Value {
     match node {
         Node::Field(name) => request.field(name),
         Node::Literal(literal) => of_literal(literal),
+        // `len(...[*])`: of each element.
+        Node::Call(name, arguments) if name == "len" && arguments.iter().all(Node::is_each) => {
+            functions::lengths(arguments.first().map_or(Value::Missing, |argument| value(argument, request)))
+        }
         Node::Call(name, arguments) => {
             functions::call(name, arguments.iter().map(|argument| value(argument, request)).collect())
         }
@@ -75,6 +79,9 @@ fn compare(left: &Value, comparison: &Comparison) -> Truth {
         // Nothing is unlike everything.
         return matches!(comparison, Comparison::NotEqual(_)).into();
     }
+    if let Value::OtherThan(text) = left {
+        return compare_other(text, comparison);
+    }
     let ordered = |right: &Literal, fits: fn(Ordering) -> bool| match (left, right) {
         (Value::Number(left), Literal::Number(right)) => fits(left.cmp(right)).into(),
         (Value::Text(left), Literal::Text(right)) => fits(left.as_str().cmp(right.as_str())).into(),
@@ -93,8 +100,8 @@ fn compare(left: &Value, comparison: &Comparison) -> Truth {
         Comparison::Greater(right) => ordered(right, Ordering::is_gt),
         Comparison::GreaterOrEqual(right) => ordered(right, Ordering::is_ge),
         Comparison::Contains(part) => text(&|left| left.contains(part.as_str())),
-        Comparison::Wildcard { pattern, .. } | Comparison::Matches { pattern, .. } => {
-            text(&|left| pattern.is_match(left))
+        Comparison::Wildcard(pattern) | Comparison::Matches(pattern) => {
+            text(&|left| pattern.regex.is_match(left))
         }
         Comparison::BitwiseAnd(bits) => match left {
             Value::Number(left) => (left & bits != 0).into(),
@@ -102,6 +109,28 @@ fn compare(left: &Value, comparison: &Comparison) -> Truth {
         },
         Comparison::In(items) => items.iter().map(|item| is_item(left, item)).fold(Truth::False, Truth::or),
         Comparison::InList => Truth::Unknown,
+    }
+}
+
+/// Of a text it is only known which one it is not. So it does not equal that one, and may be like any other.
+fn compare_other(than: &str, comparison: &Comparison) -> Truth {
+    let equals = |text: &str| {
+        if text.eq_ignore_ascii_case(than) { Truth::False } else { Truth::Unknown }
+    };
+    match comparison {
+        Comparison::Equal(Literal::Text(text)) => equals(text),
+        Comparison::NotEqual(Literal::Text(text)) => !equals(text),
+        Comparison::Wildcard(pattern) | Comparison::Matches(pattern) => {
+            pattern.only.as_deref().map_or(Truth::Unknown, equals)
+        }
+        Comparison::In(items) => {
+            let is = |item: &Item| match item {
+                Item::One(Literal::Text(text)) => equals(text),
+                _ => Truth::Unknown,
+            };
+            items.iter().map(is).fold(Truth::False, Truth::or)
+        }
+        _ => Truth::Unknown,
     }
 }
 

@@ -14,6 +14,8 @@ pub(super) fn call(name: &str, mut arguments: Vec<Value>) -> Value {
     match (name, second) {
         ("any", None) => quantified(first, Truth::False, Truth::or).into(),
         ("all", None) => quantified(first, Truth::True, Truth::and).into(),
+        // Another text is another one in whatever case.
+        ("lower" | "upper", None) if matches!(first, Value::OtherThan(_)) => first,
         ("lower", None) => of_text(first, |text| Value::Text(text.to_ascii_lowercase())),
         ("upper", None) => of_text(first, |text| Value::Text(text.to_ascii_uppercase())),
         ("len", None) => match first {
@@ -21,8 +23,9 @@ pub(super) fn call(name: &str, mut arguments: Vec<Value>) -> Value {
                 Value::Unknown
             }
             Value::List(values) => length(values.len()),
-            Value::Map(_) => Value::Unknown,
-            other => of_text(other, |text| length(text.len())),
+            // Whether nothing has the length 0, or none, is not documented.
+            Value::Map(_) | Value::Missing | Value::Perhaps(_) => Value::Unknown,
+            other => lengths(other),
         },
         ("url_decode", _) => of_text(first, |text| {
             // A text without either stays as it is; what becomes of others depends on the options.
@@ -61,6 +64,11 @@ pub(super) fn call(name: &str, mut arguments: Vec<Value>) -> Value {
         },
         _ => Value::Unknown,
     }
+}
+
+/// The length of each text.
+pub(super) fn lengths(value: Value) -> Value {
+    of_text(value, |text| length(text.len()))
 }
 
 /// `any` and `all`: what may be there or not can make the one true, and the other false.

@@ -17,6 +17,6 @@ mod tree;
 mod value;
 
 pub use lexer::ExpressionError;
-pub use request::Request;
+pub use request::{Request, UPSTREAM_ZONE};
 pub use tree::Expression;
 pub use value::{Truth, Value};

@@ -2,10 +2,11 @@
 //!
 //! <https://developers.cloudflare.com/ruleset-engine/rules-language/operators/#order-of-precedence>
 
-use regex::{Regex, RegexBuilder};
+use regex::RegexBuilder;
+use regex_syntax::hir::{Hir, HirKind, Look};
 
 use super::lexer::{ExpressionError, Placed, Word, error, words};
-use super::tree::{Comparison, Index, Item, Literal, Node};
+use super::tree::{Comparison, Index, Item, Literal, Node, Pattern};
 
 /// Brackets within brackets; a rule has 4,096 characters.
 const MAX_DEPTH: usize = 200;
@@ -144,14 +145,14 @@ impl Parser<'_> {
             Comparison::Contains(self.quoted()?)
         } else if self.take("matches") || self.take("~") {
             let shown = self.quoted()?;
-            Comparison::Matches { pattern: self.pattern(&shown, false)?, shown }
+            Comparison::Matches(self.pattern(&shown.clone(), shown, false)?)
         } else if self.take("strict") {
             self.expect("wildcard")?;
             let shown = self.quoted()?;
-            Comparison::Wildcard { pattern: self.pattern(&wildcard(&shown), false)?, shown }
+            Comparison::Wildcard(self.pattern(&wildcard(&shown), shown, false)?)
         } else if self.take("wildcard") {
             let shown = self.quoted()?;
-            Comparison::Wildcard { pattern: self.pattern(&wildcard(&shown), true)?, shown }
+            Comparison::Wildcard(self.pattern(&wildcard(&shown), shown, true)?)
         } else if self.take("bitwise_and") || self.take("&") {
             match self.literal()? {
                 Literal::Number(number) => Comparison::BitwiseAnd(number),
@@ -216,12 +217,13 @@ impl Parser<'_> {
         }
     }
 
-    fn pattern(&self, pattern: &str, ignore_case: bool) -> Parsed<Regex> {
-        RegexBuilder::new(pattern)
+    fn pattern(&self, pattern: &str, shown: String, ignore_case: bool) -> Parsed<Pattern> {
+        let regex = RegexBuilder::new(pattern)
             .case_insensitive(ignore_case)
             .size_limit(MAX_PATTERN_BYTES)
             .build()
-            .map_err(|_| self.fail_before("a pattern that cannot be read"))
+            .map_err(|_| self.fail_before("a pattern that cannot be read"))?;
+        Ok(Pattern { regex, shown, only: only_text(pattern) })
     }
 
     fn peek(&self) -> Option<&Word> {
@@ -269,6 +271,18 @@ fn literal(name: &str) -> Option<Literal> {
             let number = name.parse().ok().map(Literal::Number);
             number.or_else(|| name.parse().ok().map(Literal::Address))
         }
+    }
+}
+
+/// What a pattern of a beginning, plain letters and an end fits.
+fn only_text(pattern: &str) -> Option<String> {
+    let parsed = regex_syntax::parse(pattern).ok()?;
+    let HirKind::Concat(parts) = parsed.kind() else { return None };
+    match parts.iter().map(Hir::kind).collect::<Vec<_>>()[..] {
+        [HirKind::Look(Look::Start), HirKind::Literal(literal), HirKind::Look(Look::End)] => {
+            String::from_utf8(literal.0.to_vec()).ok()
+        }
+        _ => None,
     }
 }
 

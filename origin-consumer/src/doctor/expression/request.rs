@@ -1,5 +1,5 @@
-//! A request that the firewall may meet, as far as it is known here: the Worker's notification, and what is like it but for
-//! one thing.
+//! A request that the firewall may meet, as far as it is known here: the Worker's notification; and what is not one, of which
+//! nothing is known but the one thing that tells it from a notification.
 
 use std::collections::BTreeMap;
 
@@ -23,27 +23,19 @@ const PERHAPS: [&str; 12] = [
     "x-forwarded-proto",
 ];
 
+/// The field that tells a Worker's request from everybody else's; empty where no Worker has sent it.
+pub const UPSTREAM_ZONE: &str = "cf.worker.upstream_zone";
+
 /// A request's fields. One that is not among them is unknown.
 #[derive(Debug, Clone)]
 pub struct Request {
-    scheme: String,
-    host: String,
-    path: String,
-    query: String,
     fields: BTreeMap<String, Value>,
 }
 
 impl Request {
     /// A notification to `url`, as the Worker of `zone` sends it.
     pub fn notification(url: &reqwest::Url, zone: &str) -> Self {
-        let query = url.query().unwrap_or_default();
-        let mut request = Self {
-            scheme: url.scheme().to_owned(),
-            host: url.host_str().unwrap_or_default().to_owned(),
-            path: url.path().to_owned(),
-            query: query.to_owned(),
-            fields: BTreeMap::new(),
-        };
+        let mut request = Self::unknown();
         let text = Value::text;
         for (name, value) in [
             ("http.request.method", text("POST")),
@@ -64,46 +56,69 @@ impl Request {
         }
         let port = url.port_or_known_default().map_or(Value::Unknown, |port| Value::Number(port.into()));
         request.fields.insert("cf.edge.server_port".to_owned(), port);
-        if query.is_empty() {
+        if url.query().unwrap_or_default().is_empty() {
             request.fields.insert("http.request.uri.args".to_owned(), Value::Map(BTreeMap::new()));
             for name in ["http.request.uri.args.names", "http.request.uri.args.values"] {
                 request.fields.insert(name.to_owned(), Value::List(Vec::new()));
             }
         }
-        request.from_worker_of(zone).addressed()
+        request.with(UPSTREAM_ZONE, Value::text(zone)).addressed(url)
     }
 
-    /// The same, from a Worker of another zone; from nobody's Worker where it is empty.
-    #[must_use]
-    pub fn from_worker_of(self, zone: &str) -> Self {
-        self.with("cf.worker.upstream_zone", Value::text(zone))
+    /// One of which nothing is known.
+    pub fn unknown() -> Self {
+        Self { fields: BTreeMap::new() }
     }
 
-    /// The same, to another host.
-    #[must_use]
-    pub fn to_host(mut self, host: &str) -> Self {
-        host.clone_into(&mut self.host);
-        self.addressed()
+    /// One that no Worker has sent. Nothing else is known of it.
+    pub fn of_no_worker() -> Self {
+        Self::unknown().with(UPSTREAM_ZONE, Value::text(""))
     }
 
-    /// The same, to another path.
-    #[must_use]
-    pub fn to_path(mut self, path: &str) -> Self {
-        path.clone_into(&mut self.path);
-        self.addressed()
+    /// One from no Worker of this zone.
+    pub fn of_another_zone(zone: &str) -> Self {
+        Self::unknown().with(UPSTREAM_ZONE, Value::other_than(zone))
+    }
+
+    /// One from a Worker of the zone to another host than that of the `url`.
+    pub fn to_another_host(url: &reqwest::Url, zone: &str) -> Self {
+        let ours = Self::notification(url, zone);
+        Self::unknown()
+            .with(UPSTREAM_ZONE, Value::text(zone))
+            .with("http.host", ours.another("http.host"))
+            .with("http.request.full_uri", ours.another("http.request.full_uri"))
+    }
+
+    /// One from a Worker of the zone to another path than that of the `url`.
+    pub fn to_another_path(url: &reqwest::Url, zone: &str) -> Self {
+        let ours = Self::notification(url, zone);
+        ["http.request.uri.path", "http.request.uri", "http.request.full_uri"]
+            .into_iter()
+            .fold(Self::unknown().with(UPSTREAM_ZONE, Value::text(zone)), |request, field| {
+                request.with(field, ours.another(field))
+            })
+    }
+
+    /// Every text but what this one holds in the field.
+    fn another(&self, field: &str) -> Value {
+        match self.field(field) {
+            Value::Text(text) => Value::OtherThan(text),
+            _ => Value::Unknown,
+        }
     }
 
     /// With all fields that are made of its address.
-    fn addressed(self) -> Self {
-        let (host, path, query) = (self.host.clone(), self.path.clone(), self.query.clone());
-        let uri = if query.is_empty() { path.clone() } else { format!("{path}?{query}") };
+    fn addressed(self, url: &reqwest::Url) -> Self {
+        let (host, path) = (url.host_str().unwrap_or_default(), url.path());
+        let query = url.query().unwrap_or_default();
+        let uri = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
         let name = path.rsplit('/').next().unwrap_or_default();
         let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension).to_lowercase();
-        let full_uri = format!("{}://{host}{uri}", self.scheme);
-        self.with("http.host", Value::Text(host))
-            .with("http.request.uri.path", Value::Text(path))
+        let full_uri = format!("{}://{host}{uri}", url.scheme());
+        self.with("http.host", Value::text(host))
+            .with("http.request.uri.path", Value::text(path))
             .with("http.request.uri.path.extension", Value::Text(extension))
-            .with("http.request.uri.query", Value::Text(query))
+            .with("http.request.uri.query", Value::text(query))
             .with("http.request.uri", Value::Text(uri))
             .with("http.request.full_uri", Value::Text(full_uri))
     }

@@ -77,6 +77,7 @@ fn what_is_known_is_true_or_false() {
             r#"any(http.request.headers["x-api-key"][*] eq "secret")"#,
             r#"ip.src.country in {"KP"} and http.request.uri.path eq "/login""#,
             r#"len(http.request.uri.args["key"][*]) gt 0 and false"#,
+            r#"any(len(http.request.headers["authorization"][*])[*] gt 0)"#,
             r#"http.request.uri.path contains "\x2e\x2e""#,
             "not ssl",
         ],
@@ -103,6 +104,9 @@ fn what_depends_on_the_unknown_is_unknown() {
             r#"regex_replace(http.host, "^ingest", "x") eq "x.example.com""#,
             r#"http.host eq "ingest.example.com" and cf.bot_management.score lt 30"#,
             r#"http.host eq "other.example.com" or cf.bot_management.score lt 30"#,
+            r#"len(http.request.headers["user-agent"]) eq 0"#,
+            r#"len(http.request.cookies["session"]) eq 0"#,
+            r#"not len(http.request.headers["cf-ray"]) gt 0"#,
             r#"lookup_json_string(http.request.body.raw, "tenant") eq "acme""#,
         ],
     );
@@ -145,7 +149,11 @@ fn it_is_told_what_a_rule_looks_at() {
     assert_eq!(rule.compared_with("http.host"), ["a.example", "b."]);
     assert_eq!(rule.compared_with("http.request.uri.path"), ["/c", "/d"]);
     assert!(rule.asks_for_header("cf-worker") && !rule.asks_for_header("cf-ray"));
-    assert!(read(r#"http.request.headers["cf-worker"][0] eq "x""#).asks_for_header("cf-worker"));
+    for asks in
+        [r#"http.request.headers["cf-worker"][0] eq "x""#, r#"has_key(http.request.headers, "CF-Worker")"#]
+    {
+        assert!(read(asks).asks_for_header("cf-worker"), "{asks}");
+    }
     assert_eq!(notification().unknown_of(rule.fields()), ["ip.src.country"]);
 }
 
@@ -170,6 +178,29 @@ fn known(depth: u32) -> impl Strategy<Value = (String, bool)> {
 }
 
 proptest! {
+    /// An answer for every text but one holds for each of them.
+    #[test]
+    fn an_answer_for_every_other_text_holds_for_each(
+        text in "[a-c.]{0,4}",
+        part in "[a-c.*]{0,4}",
+        how in prop::sample::select(vec![
+            "http.host eq $", "http.host ne $", "http.host contains $", "http.host in {$ \"b.a\"}",
+            "http.host wildcard $", "http.host strict wildcard $", "lower(http.host) eq $", "upper(http.host) ne $",
+            "starts_with(http.host, $)", "ends_with(http.host, $)", "len(http.host) gt 2", "http.host lt $",
+            "substring(http.host, 0, 1) eq $", "any(http.request.headers[\"host\"][*] eq $)",
+        ]),
+        negated in any::<bool>(),
+    ) {
+        let expression = how.replace('$', &format!("\"{part}\""));
+        let rule = read(&if negated { format!("not ({expression})") } else { expression });
+        for than in ["a.b", "b.a", "abc", ""] {
+            let whole = rule.matches(&notification().with("http.host", Value::other_than(than)));
+            if !text.eq_ignore_ascii_case(than) && whole != Truth::Unknown {
+                prop_assert_eq!(rule.matches(&notification().with("http.host", Value::text(&*text))), whole);
+            }
+        }
+    }
+
     #[test]
     fn nothing_that_is_read_panics(text in "[a-z.\"(){}\\[\\]*$=!<>&|^~ 0-9/:_\\\\r#]{0,60}") {
         if let Ok(rule) = text.parse::<Expression>() {

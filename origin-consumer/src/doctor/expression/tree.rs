@@ -46,18 +46,21 @@ pub(super) enum Comparison {
     Greater(Literal),
     GreaterOrEqual(Literal),
     Contains(String),
-    Wildcard {
-        pattern: Regex,
-        shown: String,
-    },
-    Matches {
-        pattern: Regex,
-        shown: String,
-    },
+    Wildcard(Pattern),
+    Matches(Pattern),
     BitwiseAnd(i64),
     In(Vec<Item>),
     /// `in $name`: what the list holds is not told by the rule.
     InList,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Pattern {
+    pub(super) regex: Regex,
+    /// As it stands in the rule.
+    pub(super) shown: String,
+    /// The one text that it fits, case aside, where it leaves no choice.
+    pub(super) only: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,9 +122,10 @@ impl Expression {
         let mut asks = false;
         self.0.visit(&mut |node| {
             asks |= match node {
-                Node::Index(of, Index::Named(name)) => {
-                    matches!(&**of, Node::Field(field) if field == "http.request.headers")
-                        && name.eq_ignore_ascii_case(header)
+                Node::Index(of, Index::Named(name)) => of.is_headers() && name.eq_ignore_ascii_case(header),
+                Node::Call(function, arguments) if function == "has_key" => {
+                    matches!(&arguments[..], [of, Node::Literal(Literal::Text(name))]
+                        if of.is_headers() && name.eq_ignore_ascii_case(header))
                 }
                 Node::Compare(left, comparison) => {
                     left.asks_for("http.request.headers.names")
@@ -144,6 +148,15 @@ impl Node {
             Self::Not(node) | Self::Compare(node, _) | Self::Index(node, _) => node.visit(look),
             Self::Field(_) | Self::Literal(_) => {}
         }
+    }
+
+    fn is_headers(&self) -> bool {
+        matches!(self, Self::Field(field) if field == "http.request.headers")
+    }
+
+    /// Whether it is `...[*]`.
+    pub(super) fn is_each(&self) -> bool {
+        matches!(self, Self::Index(_, Index::Each))
     }
 
     /// Whether it is this field, or something that is made of it.
@@ -170,9 +183,8 @@ impl Comparison {
             | Self::LessOrEqual(literal)
             | Self::Greater(literal)
             | Self::GreaterOrEqual(literal) => one(literal).into_iter().collect(),
-            Self::Contains(text) | Self::Wildcard { shown: text, .. } | Self::Matches { shown: text, .. } => {
-                vec![text.clone()]
-            }
+            Self::Contains(text) => vec![text.clone()],
+            Self::Wildcard(pattern) | Self::Matches(pattern) => vec![pattern.shown.clone()],
             Self::In(items) => items
                 .iter()
                 .filter_map(|item| match item {

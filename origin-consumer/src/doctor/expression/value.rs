@@ -75,6 +75,8 @@ pub enum Value {
     Number(i64),
     /// Text, or bytes.
     Text(String),
+    /// Some text, and not this one, in whatever case: another host, say.
+    OtherThan(String),
     /// An array.
     List(Vec<Self>),
     /// A map, such as that of the headers.
@@ -85,6 +87,11 @@ impl Value {
     /// A text.
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text(text.into())
+    }
+
+    /// Every text but this one.
+    pub fn other_than(text: impl Into<String>) -> Self {
+        Self::OtherThan(text.into())
     }
 
     /// Perhaps this.

@@ -1,8 +1,8 @@
 //! Why no skip rule matches a notification: for whom it was written instead.
 
-use super::super::expression::{Expression, Truth, Value};
+use super::super::expression::{Expression, Truth, UPSTREAM_ZONE, Value};
 use super::super::finding::Finding;
-use super::{Notifications, Read, SHIPPED, UPSTREAM_ZONE};
+use super::{Notifications, Read, SHIPPED};
 
 /// What could be different about a rule that does not match.
 const ASPECTS: [(&str, &str, &[&str]); 4] = [
@@ -132,19 +132,56 @@ fn why_not(read: &Read<'_>, notifications: &Notifications) -> Finding {
             todo,
         );
     };
-    let told = aspects.iter().map(|aspect| {
-        let (_, name, fields) = ASPECTS[*aspect];
-        let texts: Vec<_> = fields.iter().flat_map(|field| expression.compared_with(field)).collect();
-        let ours = match name {
+    let told: Vec<_> = aspects.iter().map(|aspect| Told::of(*aspect, expression, notifications)).collect();
+    if told.iter().any(|told| told.compared.contains(&told.ours)) {
+        let told: Vec<_> = told.iter().map(Told::left_out).collect();
+        return Finding::fault(
+            "skip_rule_leaves_notifications_out",
+            format!(
+                "the skip rule, {name}, does not match notifications{off}: {}: `{expression_text}`",
+                told.join(", and ")
+            ),
+            why,
+            todo,
+        );
+    }
+    let code = ASPECTS[aspects[0]].0;
+    let told: Vec<_> = told.iter().map(Told::another).collect();
+    Finding::fault(code, format!("the skip rule, {name}, is for {}{off}", told.join(" and for ")), why, todo)
+}
+
+/// What a rule compares an aspect of a request with, and what notifications have there.
+struct Told {
+    aspect: &'static str,
+    compared: Vec<String>,
+    ours: String,
+}
+
+impl Told {
+    fn of(aspect: usize, expression: &Expression, notifications: &Notifications) -> Self {
+        let (_, aspect, fields) = ASPECTS[aspect];
+        let compared = fields.iter().flat_map(|field| expression.compared_with(field)).collect();
+        let ours = match aspect {
             "zone" => notifications.zone.as_str(),
             "host" => notifications.url.host_str().unwrap_or_default(),
             "path" => notifications.url.path(),
             _ => "POST",
         };
-        let texts: Vec<_> = texts.iter().map(|text| if text.is_empty() { "\"\"" } else { text }).collect();
-        format!("another {name} ({}; notifications have {ours})", texts.join(", "))
-    });
-    let told: Vec<_> = told.collect();
-    let code = ASPECTS[aspects[0]].0;
-    Finding::fault(code, format!("the skip rule, {name}, is for {}{off}", told.join(" and for ")), why, todo)
+        Self { aspect, compared, ours: ours.to_owned() }
+    }
+
+    fn compared(&self) -> String {
+        let shown = |text: &String| if text.is_empty() { "\"\"".to_owned() } else { text.clone() };
+        self.compared.iter().map(shown).collect::<Vec<_>>().join(", ")
+    }
+
+    fn another(&self) -> String {
+        format!("another {} ({}; notifications have {})", self.aspect, self.compared(), self.ours)
+    }
+
+    /// Where the rule names what notifications have, and still does not match them: by a negation.
+    fn left_out(&self) -> String {
+        let Self { aspect, ours, .. } = self;
+        format!("it compares the {aspect} with {}, and leaves out what has {ours}", self.compared())
+    }
 }

@@ -1,13 +1,15 @@
 //! The zone's custom rules, walked through as a notification would: what may stop it, and what the skip rule takes away.
 
+mod cover;
 mod mismatch;
 #[cfg(test)]
 mod tests;
 mod width;
 
-use std::collections::BTreeSet;
-
 use reqwest::Url;
+
+pub use self::cover::{Cover, Lack, Part};
+use self::cover::{SkipRule, Skipped};
 
 use super::api::Rule;
 use super::expression::{Expression, Request, Truth};
@@ -15,8 +17,6 @@ use super::finding::Finding;
 
 /// Actions that let a request go on.
 const HARMLESS: [&str; 2] = ["log", ""];
-/// The field that tells a Worker's request from everybody else's.
-const UPSTREAM_ZONE: &str = "cf.worker.upstream_zone";
 
 /// What the doctor tells people to do, again and again.
 const SHIPPED: &str = "deploy/terraform has the rule, and the same as JSON for the API";
@@ -35,19 +35,6 @@ impl Notifications {
     pub fn request(&self) -> Request {
         Request::notification(&self.url, &self.zone)
     }
-}
-
-/// What skip rules take away from a notification's way.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Cover {
-    /// Whether there is a rule that surely matches.
-    pub is_there: bool,
-    /// The rest of the custom rules.
-    pub rest: bool,
-    /// Whole phases.
-    pub phases: BTreeSet<String>,
-    /// Products outside of the rulesets.
-    pub products: BTreeSet<String>,
 }
 
 /// What the walk has come to.
@@ -78,19 +65,23 @@ impl<'a> Read<'a> {
         self.rule.action == "skip"
     }
 
+    fn skips_the_rest(&self) -> bool {
+        self.rule.action_parameters.skips_the_rest()
+    }
+
+    /// As the end of a way that has skipped this before.
+    fn skipping(&self, before: &Skipped) -> SkipRule {
+        let mut skipped = before.clone();
+        skipped.add(&self.rule.action_parameters);
+        SkipRule { name: self.name(), skipped }
+    }
+
     /// Whether it can keep a notification from going on.
     fn may_stop(&self) -> bool {
         self.rule.enabled
             && !self.is_skip()
             && !HARMLESS.contains(&self.rule.action.as_str())
             && self.truth.is_possible()
-    }
-
-    fn skips_the_rest(&self) -> bool {
-        let parameters = &self.rule.action_parameters;
-        [&parameters.ruleset, &parameters.phase]
-            .into_iter()
-            .any(|skipped| skipped.as_deref() == Some("current"))
     }
 
     /// Position, description and id.
@@ -128,21 +119,24 @@ pub fn walk(rules: &[Rule], notifications: &Notifications) -> Walk {
     let mut walk = Walk::default();
     let mut before: Vec<&Read<'_>> = Vec::new();
     let mut matching: Vec<&Read<'_>> = Vec::new();
-    for read in rules.iter().filter(|read| read.rule.enabled) {
+    let mut skipped = Skipped::default();
+    let mut enabled = rules.iter().filter(|read| read.rule.enabled);
+    for read in enabled.by_ref() {
         if read.is_skip() && read.truth == Truth::True {
-            let parameters = &read.rule.action_parameters;
-            walk.cover.is_there = true;
-            walk.cover.phases.extend(parameters.phases.iter().cloned());
-            walk.cover.products.extend(parameters.products.iter().cloned());
+            skipped.add(&read.rule.action_parameters);
             matching.push(read);
             if read.skips_the_rest() {
                 walk.cover.rest = true;
                 break;
             }
         } else {
+            if read.is_skip() && read.truth.is_possible() && read.skips_the_rest() {
+                walk.cover.detours.push(read.skipping(&skipped));
+            }
             before.push(read);
         }
     }
+    walk.cover.rule = matching.last().map(|last| last.skipping(&skipped));
     if matching.is_empty() {
         walk.findings.extend(mismatch::why_none(&rules, notifications));
     }
@@ -159,10 +153,12 @@ pub fn walk(rules: &[Rule], notifications: &Notifications) -> Walk {
         let harmless = earlier.clone().all(|read| !read.may_stop());
         let count = earlier.count();
         if count > 0 {
-            let rules = if harmless {
+            let rules = if !harmless {
+                "some can stop notifications"
+            } else if walk.cover.detours.is_empty() {
                 "none of them can stop a notification today"
             } else {
-                "some can stop notifications"
+                "some can take notifications past it"
             };
             walk.findings.push(Finding::warning(
                 "skip_rule_not_first",
@@ -179,8 +175,16 @@ pub fn walk(rules: &[Rule], notifications: &Notifications) -> Walk {
                 "add `ruleset: current` to its action parameters",
             ));
         }
-        let wide: Vec<_> =
-            matching.iter().filter_map(|skip| width::too_wide(skip, notifications)).flatten().collect();
+        let wide: Vec<_> = matching.iter().flat_map(|skip| width::too_wide(skip, notifications)).collect();
+        let mut narrow = enabled.filter(|read| read.is_skip() && read.truth == Truth::True);
+        let behind = narrow.find(|read| width::too_wide(read, notifications).is_empty());
+        if let Some(behind) = behind {
+            let unreached = behind.skipping(&Skipped::default());
+            if !(wide.is_empty() && skipped.has_all_of(&unreached.skipped)) {
+                walk.findings.push(not_reached(behind, skip));
+                walk.cover.unreached = Some(unreached);
+            }
+        }
         if walk.findings.is_empty() && wide.is_empty() {
             let what =
                 format!("the skip rule is {}, and matches notifications and nothing else", skip.name());
@@ -189,6 +193,19 @@ pub fn walk(rules: &[Rule], notifications: &Notifications) -> Walk {
         walk.findings.extend(wide);
     }
     walk
+}
+
+fn not_reached(read: &Read<'_>, skip: &Read<'_>) -> Finding {
+    Finding::fault(
+        "skip_rule_not_reached",
+        format!(
+            "{} is right for notifications, and none reaches it: {} matches them, too, and skips the rest of the custom rules",
+            read.name(),
+            skip.name()
+        ),
+        "notifications skip only what the rule before it names",
+        format!("move {} to the first place", read.name()),
+    )
 }
 
 fn stopper(read: &Read<'_>, skip: Option<&Read<'_>>, request: &Request) -> Finding {
