@@ -5,9 +5,7 @@
 //! consumer itself brings all objects from the bucket (Miniflare's R2) into a new table of the real schema, and what it has
 //! used is counted once the queue is empty, and what ClickHouse has used once it has nothing left to merge.
 
-mod objects;
 mod report;
-mod rig;
 mod stages;
 mod whole;
 
@@ -20,10 +18,10 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use local_stack::command::run_to_end;
 use origin_consumer::consume::Decoder;
+use spillway_bench::rig::Rig;
+use spillway_bench::workload::{self, Shape};
 
-use crate::objects::Shape;
 use crate::report::{Figures, Report};
-use crate::rig::Rig;
 
 /// The consumer's own; with the feature `system-allocator` that of the system, to compare.
 #[cfg(not(feature = "system-allocator"))]
@@ -71,10 +69,10 @@ async fn run(cli: &Cli) -> Result<()> {
         if cli.shape.is_some_and(|only| only != shape) {
             continue;
         }
-        let objects = objects::make(shape, spans)?;
+        let objects = workload::make(shape, spans)?;
         if let Some(bucket) = &rig.bucket {
             eprintln!("bench-consumer: {shape}: {} objects into the bucket", objects.len());
-            objects::put(&objects, bucket).await?;
+            workload::put(&objects, bucket).await?;
         }
         for round in 1..=rounds {
             eprintln!("bench-consumer: {shape}: round {round} of {rounds}");

@@ -9,8 +9,7 @@ use origin_consumer::consume::Decoder;
 use serde::Serialize;
 use spillway_bench::cpu;
 use spillway_bench::figures::spread;
-
-use crate::objects::Shape;
+use spillway_bench::workload::Shape;
 
 /// What was measured, in the order in which it first was.
 #[derive(Default, Serialize)]

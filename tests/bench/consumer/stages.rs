@@ -12,14 +12,14 @@ use origin_consumer::native::Compressor;
 use origin_consumer::rows::rows_of;
 use spillway_bench::cpu;
 use spillway_bench::objects::Object;
+use spillway_bench::rig::Rig;
+use spillway_bench::workload::batches;
 use spillway_proto::otlp::{DecompressLimits, SpanLimits, decompress, judge};
 use spillway_proto::record::records_of;
 use tokio::task::block_in_place;
 use ulid::Ulid;
 
-use crate::objects::batches;
 use crate::report::Turn;
-use crate::rig::Rig;
 
 const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 100 << 20, max_ratio: usize::MAX };
 const FIRST_TRY: Before = Before { inserts: 0, look_first: false };

@@ -11,12 +11,12 @@ use origin_consumer::queue::Queue;
 use origin_consumer::telemetry::Telemetry;
 use spillway_bench::cpu;
 use spillway_bench::objects::Object;
+use spillway_bench::rig::Rig;
 use spillway_proto::UnixMillis;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
 use crate::report::Turn;
-use crate::rig::Rig;
 
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 

@@ -1,0 +1,121 @@
+//! `origin-consumer consume` itself, in one process or more, on a ledger that is full.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail, ensure};
+use futures_util::future::try_join_all;
+use local_stack::process::Process;
+use local_stack::tools::binary;
+use origin_consumer::queue::{Queue, QueueConfig};
+use spillway_proto::UnixMillis;
+use ulid::Ulid;
+
+use crate::cpu;
+use crate::objects::Object;
+use crate::rig::Rig;
+
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// Nothing that is measured takes longer.
+const END_TIMEOUT: Duration = Duration::from_secs(1800);
+/// Callers that enqueue side by side.
+const CALLERS: usize = 64;
+
+/// How it runs.
+#[derive(Debug, Clone)]
+pub struct Consumers {
+    /// How many processes.
+    pub processes: usize,
+    /// Threads of each that run tasks; as many as there are cores by default.
+    pub threads: Option<usize>,
+    /// Batches that each works on side by side; by its own default, if none are named.
+    pub workers: Option<usize>,
+    /// Further variables of its environment.
+    pub variables: BTreeMap<String, String>,
+}
+
+impl Default for Consumers {
+    fn default() -> Self {
+        Self { processes: 1, threads: None, workers: None, variables: BTreeMap::new() }
+    }
+}
+
+/// What it took.
+#[derive(Debug, Clone, Copy)]
+pub struct Took {
+    /// From the start of the processes until the last object was acknowledged.
+    pub wall: Duration,
+    /// Of all processes, their starts included.
+    pub cpu: Duration,
+}
+
+impl Consumers {
+    /// Brings all objects, which lie in the bucket, into `table` of `database`, by the ledger at `queue_url`, which is new.
+    pub async fn bring(
+        &self,
+        objects: &[Object],
+        queue_url: &str,
+        rig: &Rig,
+        (database, table): (&str, &str),
+    ) -> Result<Took> {
+        let queue = Queue::open(&QueueConfig { url: queue_url.into(), ..QueueConfig::default() }).await?;
+        fill(&queue, objects).await?;
+        let began = Instant::now();
+        let mut processes = Vec::new();
+        for _ in 0..self.processes {
+            processes.push(self.start(queue_url, rig, database, table)?);
+        }
+        loop {
+            let depth = queue.depth().await?;
+            ensure!(depth.dead == 0, "{} objects are dead", depth.dead);
+            if depth.pending + depth.batched == 0 {
+                break;
+            }
+            for process in &mut processes {
+                if let Some(status) = process.ended()? {
+                    bail!("{}", process.obituary(status));
+                }
+            }
+            ensure!(began.elapsed() < END_TIMEOUT, "{} objects are left", depth.pending + depth.batched);
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+        let wall = began.elapsed();
+        let mut cpu = Duration::ZERO;
+        for process in &mut processes {
+            cpu += cpu::of_process(process.id())?;
+        }
+        for process in &mut processes {
+            let status = process.stop().await?;
+            ensure!(status.success(), "{}", process.obituary(status));
+        }
+        Ok(Took { wall, cpu })
+    }
+
+    fn start(&self, queue_url: &str, rig: &Rig, database: &str, table: &str) -> Result<Process> {
+        let mut command = Command::new(binary("origin-consumer")?);
+        command.args(["--exit-on-stdin-eof", "consume"]).current_dir(rig.folder());
+        command.envs(rig.variables(database, table)).env("SPILLWAY_QUEUE__URL", queue_url);
+        if let Some(workers) = self.workers {
+            command.env("SPILLWAY_CONSUMER__WORKERS", workers.to_string());
+        }
+        if let Some(threads) = self.threads {
+            // Read by tokio.
+            command.env("TOKIO_WORKER_THREADS", threads.to_string());
+        }
+        command.envs(&self.variables);
+        Process::start("consumer", command, rig.folder())
+    }
+}
+
+async fn fill(queue: &Queue, objects: &[Object]) -> Result<()> {
+    let share = objects.len().div_ceil(CALLERS).max(1);
+    let callers = objects.chunks(share).map(|share| async move {
+        for object in share {
+            queue.enqueue(object.notification.clone(), UnixMillis(Ulid::generate().timestamp_ms())).await?;
+        }
+        anyhow::Ok(())
+    });
+    try_join_all(callers).await?;
+    Ok(())
+}
