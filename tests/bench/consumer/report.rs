@@ -101,7 +101,7 @@ impl fmt::Display for Report {
         if self.short {
             writeln!(f, "this was a short run: the figures say nothing")?;
         }
-        for shape in [Shape::Realistic, Shape::Tiny] {
+        for shape in Shape::ALL {
             let mut rows = self.figures.0.iter().filter(|figure| figure.shape == shape).peekable();
             if rows.peek().is_none() {
                 continue;

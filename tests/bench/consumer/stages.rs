@@ -12,7 +12,7 @@ use origin_consumer::native::Compressor;
 use origin_consumer::rows::rows_of;
 use spillway_bench::cpu;
 use spillway_bench::objects::Object;
-use spillway_bench::rig::Rig;
+use spillway_bench::rig::{DATABASE, Rig};
 use spillway_bench::workload::batches;
 use spillway_proto::otlp::{DecompressLimits, SpanLimits, decompress, judge};
 use spillway_proto::record::records_of;
@@ -32,7 +32,7 @@ pub async fn measure(
     batch_spans: usize,
     rig: &mut Rig,
 ) -> Result<()> {
-    let table = rig.table("nowhere");
+    let table = rig.table(DATABASE, "nowhere");
     let (mut inserting, engine_before) = (Duration::ZERO, rig.engine_cpu()?);
     let mut columns = SpanColumns::default();
     for batch in batches(objects, batch_spans) {

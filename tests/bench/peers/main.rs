@@ -20,6 +20,7 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use clap::Parser;
 use local_stack::command::run_to_end;
+use spillway_bench::ledgers::Ledgers;
 use spillway_bench::machine::Machine;
 use spillway_bench::objects::Object;
 use spillway_bench::payloads::gzipped;
@@ -92,6 +93,9 @@ impl Cli {
     }
 }
 
+/// In a round: one into nothing, one into its own table, one into the peers'.
+const SPILLWAYS_TURNS: usize = 3;
+
 fn main() -> ExitCode {
     run_to_end("bench-peers", run(&Cli::parse()))
 }
@@ -114,6 +118,8 @@ async fn run(cli: &Cli) -> Result<()> {
         }
     }
     let mut report = Report::new(plan, machine, rig.version().await?);
+    let turns = Shape::wanted(cli.shape).count() * plan.rounds * SPILLWAYS_TURNS;
+    let mut ledgers = Ledgers::make(rig.ledger_urls(turns)).await?;
     for shape in Shape::wanted(cli.shape) {
         let objects = workload::make(shape, plan.spans)?;
         let load = Load { bodies: bodies(&objects, plan.gzip)?, objects };
@@ -123,7 +129,7 @@ async fn run(cli: &Cli) -> Result<()> {
             for kind in Kind::ALL {
                 for contender in contenders.iter().filter(|contender| contender.takes_part(kind)) {
                     eprintln!("bench-peers: {shape}, round {round} of {}, {kind}: {contender}", plan.rounds);
-                    let turn = turn::take(contender, kind, &load, &plan, &mut rig).await;
+                    let turn = turn::take(contender, kind, &load, &plan, &mut ledgers, &mut rig).await;
                     report.add(shape, kind, contender, turn.with_context(|| contender.to_string())?);
                 }
                 turn::clear(&contenders, kind, &rig).await?;

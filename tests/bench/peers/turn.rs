@@ -7,11 +7,11 @@ use anyhow::{Result, bail, ensure};
 use bytes::Bytes;
 use serde::Serialize;
 use spillway_bench::consumers::Consumers;
+use spillway_bench::ledgers::Ledgers;
 use spillway_bench::objects::Object;
 use spillway_bench::rig::Rig;
 use spillway_bench::send::{Target, send_all};
 use spillway_bench::{cpu, workload};
-use ulid::Ulid;
 
 use crate::peer::{self, Contender, Peer, Running};
 use crate::report::Plan;
@@ -53,13 +53,16 @@ pub async fn take(
     kind: Kind,
     load: &Load,
     plan: &Plan,
+    ledgers: &mut Ledgers,
     rig: &mut Rig,
 ) -> Result<Used> {
     let table = tables::make(rig, contender, kind).await?;
     let before = rig.engine_cpu()?;
     let brought = match contender {
         Contender::Spillway | Contender::SpillwayIntoStock => {
-            by_spillway(contender, table, load, rig).await?
+            let ledger = ledgers.next(&load.objects).await?;
+            let took = Consumers::default().bring(&ledger, rig, (&contender.database(), table)).await?;
+            Brought { client: took.cpu, wall: took.wall, put_off: 0 }
         }
         Contender::Peer { peer, program, batch } => {
             by_peer(*peer, program, *batch, &contender.database(), kind, load, plan, rig).await?
@@ -95,14 +98,6 @@ struct Brought {
     client: Duration,
     wall: Duration,
     put_off: u32,
-}
-
-async fn by_spillway(contender: &Contender, table: &str, load: &Load, rig: &Rig) -> Result<Brought> {
-    let ledger =
-        format!("sqlite:{}", rig.folder().join(format!("queue-{}.sqlite", Ulid::generate())).display());
-    let into = (contender.database(), table);
-    let took = Consumers::default().bring(&load.objects, &ledger, rig, (&into.0, into.1)).await?;
-    Ok(Brought { client: took.cpu, wall: took.wall, put_off: 0 })
 }
 
 #[expect(clippy::too_many_arguments, reason = "all of it differs from turn to turn")]

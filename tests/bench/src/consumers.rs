@@ -5,22 +5,16 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
-use futures_util::future::try_join_all;
 use local_stack::process::Process;
 use local_stack::tools::binary;
-use origin_consumer::queue::{Queue, QueueConfig};
-use spillway_proto::UnixMillis;
-use ulid::Ulid;
 
 use crate::cpu;
-use crate::objects::Object;
+use crate::ledgers::Ledger;
 use crate::rig::Rig;
 
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// Nothing that is measured takes longer.
 const END_TIMEOUT: Duration = Duration::from_secs(1800);
-/// Callers that enqueue side by side.
-const CALLERS: usize = 64;
 
 /// How it runs.
 #[derive(Debug, Clone)]
@@ -51,23 +45,15 @@ pub struct Took {
 }
 
 impl Consumers {
-    /// Brings all objects, which lie in the bucket, into `table` of `database`, by the ledger at `queue_url`, which is new.
-    pub async fn bring(
-        &self,
-        objects: &[Object],
-        queue_url: &str,
-        rig: &Rig,
-        (database, table): (&str, &str),
-    ) -> Result<Took> {
-        let queue = Queue::open(&QueueConfig { url: queue_url.into(), ..QueueConfig::default() }).await?;
-        fill(&queue, objects).await?;
+    /// Brings all objects of the ledger, which lie in the bucket, into `table` of `database`.
+    pub async fn bring(&self, ledger: &Ledger, rig: &Rig, (database, table): (&str, &str)) -> Result<Took> {
         let began = Instant::now();
         let mut processes = Vec::new();
         for _ in 0..self.processes {
-            processes.push(self.start(queue_url, rig, database, table)?);
+            processes.push(self.start(&ledger.url, rig, database, table)?);
         }
         loop {
-            let depth = queue.depth().await?;
+            let depth = ledger.queue.depth().await?;
             ensure!(depth.dead == 0, "{} objects are dead", depth.dead);
             if depth.pending + depth.batched == 0 {
                 break;
@@ -106,16 +92,4 @@ impl Consumers {
         command.envs(&self.variables);
         Process::start("consumer", command, rig.folder())
     }
-}
-
-async fn fill(queue: &Queue, objects: &[Object]) -> Result<()> {
-    let share = objects.len().div_ceil(CALLERS).max(1);
-    let callers = objects.chunks(share).map(|share| async move {
-        for object in share {
-            queue.enqueue(object.notification.clone(), UnixMillis(Ulid::generate().timestamp_ms())).await?;
-        }
-        anyhow::Ok(())
-    });
-    try_join_all(callers).await?;
-    Ok(())
 }

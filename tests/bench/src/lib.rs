@@ -3,6 +3,7 @@
 pub mod consumers;
 pub mod cpu;
 pub mod figures;
+pub mod ledgers;
 pub mod machine;
 pub mod objects;
 pub mod payloads;

@@ -93,6 +93,12 @@ impl Rig {
         }
     }
 
+    /// URLs of so many ledgers in files that end with the rig.
+    pub fn ledger_urls(&self, count: usize) -> Vec<String> {
+        let file = |number| self.folder().join(format!("ledger-{number}.sqlite"));
+        (0..count).map(|number| format!("sqlite:{}", file(number).display())).collect()
+    }
+
     /// A folder that ends with the rig.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -120,11 +126,6 @@ impl Rig {
     /// A client for [`DATABASE`].
     pub fn client(&self) -> Client {
         self.engine.client()
-    }
-
-    /// Runs a statement in [`DATABASE`].
-    pub async fn execute(&self, sql: &str) -> Result<()> {
-        self.execute_in(DATABASE, sql).await
     }
 
     /// Runs a statement in a database.
@@ -157,9 +158,9 @@ impl Rig {
         self.execute_in("system", &format!("DROP DATABASE IF EXISTS {name} SYNC")).await
     }
 
-    /// A table of [`DATABASE`], as the consumer writes to it.
-    pub fn table(&self, table: &str) -> SpanTable {
-        SpanTable::new(&self.config(DATABASE, table), INSERT_TIMEOUT)
+    /// A table, as the consumer writes to it.
+    pub fn table(&self, database: &str, table: &str) -> SpanTable {
+        SpanTable::new(&self.config(database, table), INSERT_TIMEOUT)
     }
 
     /// ClickHouse's version.
