@@ -31,7 +31,8 @@ enum Form {
     AsItIs,
     /// `SPAN_KIND_SERVER`, as older writers have it, is `Server`; `STATUS_CODE_OK` is `Ok`.
     Enum { prefix: &'static str },
-    /// A map has no order, though its text has: its pairs are sorted.
+    /// A map has no order, though its text has: its pairs are sorted. A number that is a double and a whole one is `87`,
+    /// where rotel has `87.0`.
     Map,
     /// The same, of the maps of a list.
     Maps,
@@ -56,7 +57,8 @@ impl Form {
 }
 
 fn sorted(map: &str) -> String {
-    format!("arraySort(arrayZip(mapKeys({map}), mapValues({map})))")
+    let whole = r"arrayMap(value -> replaceRegexpOne(value, '^(-?[0-9]+)\\.0$', '\\1'), mapValues";
+    format!("arraySort(arrayZip(mapKeys({map}), {whole}({map}))))")
 }
 
 const COLUMNS: [Column; 22] = [

@@ -18,7 +18,8 @@ use crate::report::Plan;
 use crate::rows::{self, Rows};
 use crate::tables::{self, Kind};
 
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// Seldom, since looks are the server's work.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 /// How long a peer may take to store what it has taken, from the last row on.
 const STORED_WITHIN: Duration = Duration::from_secs(60);
 /// What a peer does after its last row is stored is its work, too.
