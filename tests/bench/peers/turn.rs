@@ -1,6 +1,5 @@
 //! One contender's turn.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
@@ -13,7 +12,7 @@ use spillway_bench::rig::Rig;
 use spillway_bench::send::{Target, send_all};
 use spillway_bench::{cpu, workload};
 
-use crate::peer::{self, Contender, Peer, Running};
+use crate::peer::{self, Contender, Running};
 use crate::report::Plan;
 use crate::rows::{self, Rows};
 use crate::tables::{self, Kind};
@@ -66,7 +65,10 @@ pub async fn take(
             Brought { client: took.cpu, wall: took.wall, put_off: 0 }
         }
         Contender::Peer { peer, program, batch } => {
-            by_peer(*peer, program, *batch, &contender.database(), kind, load, plan, rig).await?
+            let database = contender.database();
+            let into = (rig.clickhouse_url(), database.as_str());
+            let running = peer::start(*peer, program, into, *batch, rig.folder()).await?;
+            by_peer(running, &database, kind, load, plan, rig).await?
         }
     };
     if kind == Kind::MergeTree {
@@ -101,19 +103,14 @@ struct Brought {
     put_off: u32,
 }
 
-#[expect(clippy::too_many_arguments, reason = "all of it differs from turn to turn")]
 async fn by_peer(
-    peer: Peer,
-    program: &Path,
-    batch: usize,
+    mut running: Running,
     database: &str,
     kind: Kind,
     load: &Load,
     plan: &Plan,
     rig: &Rig,
 ) -> Result<Brought> {
-    let into = (rig.clickhouse_url(), database);
-    let mut running = peer::start(peer, program, into, batch, rig.folder()).await?;
     let (before, began) = (cpu::of_group(running.process.id())?, Instant::now());
     let inserted_before = rig.rows_inserted().await?;
     let target = Target {

@@ -14,7 +14,7 @@ pub fn command(program: &Path, setup: &Setup<'_>) -> Result<Command> {
     let nodes = json!({
         "receiver": {
             "type": "receiver:otlp",
-            "config": { "protocols": { "http": { "listening_addr": http } } },
+            "config": { "protocols": { "http": { "listening_addr": http, "wait_for_result": false } } },
         },
         "batch": {
             "type": "processor:batch",
