@@ -31,17 +31,17 @@ pub struct Parts {
     key: Key,
 }
 
-/// What the processes have used of the processor.
+/// What the processes have used of the processor, in seconds.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Used {
     /// The Worker, and what stands in for Cloudflare's R2, KV and Durable Objects.
-    pub workerd: Duration,
+    pub workerd: f64,
     /// What starts workerd, and serves the API of KV.
-    pub miniflare: Duration,
+    pub miniflare: f64,
     /// The origin and the consumer.
-    pub origin: Duration,
+    pub origin: f64,
     /// With its merges.
-    pub clickhouse: Duration,
+    pub clickhouse: f64,
 }
 
 impl Sub for Used {
@@ -104,7 +104,9 @@ impl Parts {
         let (workerd, miniflare) = cpu::of_group_by_name(self.stack.edge.process.id(), "workerd")?;
         let origin = cpu::of_group(self.stack.origin.process.id())?;
         let engine = self.stack.engine.process().context("the engine is not ours")?.id();
-        Ok(Used { workerd, miniflare, origin, clickhouse: cpu::of_group(engine)? })
+        let [workerd, miniflare, origin, clickhouse] =
+            [workerd, miniflare, origin, cpu::of_group(engine)?].map(|used| used.as_secs_f64());
+        Ok(Used { workerd, miniflare, origin, clickhouse })
     }
 
     /// The ids of those traces that have rows.

@@ -1,6 +1,5 @@
 //! `origin-consumer consume` itself, in one process or more, on a ledger that is full.
 
-use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -17,7 +16,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 const END_TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// How it runs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Consumers {
     /// How many processes.
     pub processes: usize,
@@ -25,13 +24,11 @@ pub struct Consumers {
     pub threads: Option<usize>,
     /// Batches that each works on side by side; by its own default, if none are named.
     pub workers: Option<usize>,
-    /// Further variables of its environment.
-    pub variables: BTreeMap<String, String>,
 }
 
 impl Default for Consumers {
     fn default() -> Self {
-        Self { processes: 1, threads: None, workers: None, variables: BTreeMap::new() }
+        Self { processes: 1, threads: None, workers: None }
     }
 }
 
@@ -89,7 +86,6 @@ impl Consumers {
             // Read by tokio.
             command.env("TOKIO_WORKER_THREADS", threads.to_string());
         }
-        command.envs(&self.variables);
         Process::start("consumer", command, rig.folder())
     }
 }

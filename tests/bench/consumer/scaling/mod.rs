@@ -90,7 +90,7 @@ pub async fn measure(plan: &Plan, machine: Machine) -> Result<Report> {
         let say = |what: String| eprintln!("bench-consumer: round {round} of {}, {what}", plan.rounds);
         for count in [1, 2] {
             say(format!("{count} threads"));
-            let consumers = Consumers { threads: Some(count), workers: Some(count), ..Consumers::default() };
+            let consumers = Consumers { threads: Some(count), workers: Some(count), processes: 1 };
             let ledger = in_files.next(&objects).await?;
             let used = into_new_table(&consumers, &objects, &ledger, &mut rig).await?;
             report.add(Aspect::Threads, count.to_string(), used);
@@ -99,12 +99,7 @@ pub async fn measure(plan: &Plan, machine: Machine) -> Result<Report> {
             for count in [1, 2] {
                 say(format!("{count} processes, {store}"));
                 let ledger = ledgers.next(&objects).await?;
-                let consumers = Consumers {
-                    processes: count,
-                    threads: Some(1),
-                    workers: Some(1),
-                    ..Consumers::default()
-                };
+                let consumers = Consumers { processes: count, threads: Some(1), workers: Some(1) };
                 let used = into_new_table(&consumers, &objects, &ledger, &mut rig).await?;
                 report.add(Aspect::Processes, format!("{count}, {store}"), used);
             }
