@@ -9,10 +9,14 @@
 #   make incident          the firewall in the middle: each fix, each way of the platform (docs/INCIDENT.md);
 #                          RULES=FILE,...: with rulesets of your own, as Cloudflare's API has them
 #   make fuzz              look for inputs that a parser fails on; FUZZ_SECONDS=600 make fuzz for longer
+#   make bench             all of the following in a short form, some minutes after builds; figures in target/bench/
 #   make bench-edge        what a request costs the edge in CPU (docs/BENCHMARKS.md); with SHORT=1, only that it works
 #   make bench-queue       how many objects the ledger takes and hands out in a second (docs/BENCHMARKS.md); SHORT=1 likewise
 #   make bench-schema      what each part of the table costs ClickHouse, and what the usual questions take; SHORT=1 likewise
 #   make bench-consumer    what a span costs the consumer and ClickHouse in CPU (docs/BENCHMARKS.md); SHORT=1 likewise
+#   make bench-peers       the same beside others: ROTEL=, OTEL_ARROW=, OTELCOL=, VECTOR= name built ones, by path or URL
+#   make bench-scaling     how that changes with threads, processes, the size of objects and that of the table
+#   make bench-e2e         the whole way: spans/s, CPU by process, seconds from an exporter's 200 to the row
 #   make instructions      how many instructions the hot functions take, against their budget; wants valgrind
 #   make check             what CI checks before the tests: format, clippy (native and wasm32), rustdoc, licences
 #
@@ -21,14 +25,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test interop crash faults incident fuzz bench-edge bench-queue bench-schema bench-consumer \
-	instructions check fmt lint lint-wasm doc deny no-failpoints audit clean
+.PHONY: help setup build run test interop crash faults incident fuzz bench bench-edge bench-queue bench-schema bench-consumer \
+	bench-peers bench-scaling bench-e2e instructions check fmt lint lint-wasm doc deny no-failpoints audit clean
 
 # Runs what follows with the tools that `setup` found or installed.
 with_tools := . "$$(deploy/local/setup.sh --print-env-file)";
 
 help: ## show this
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 17
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 21
 
 setup: ## install what is missing
 	@deploy/local/setup.sh $(setup_options)
@@ -75,6 +79,26 @@ fuzz: ## search for inputs that a parser fails on
 	@deploy/local/setup.sh --with-fuzzer
 	@$(with_tools) tests/fuzz/run.sh
 
+# One round of each, with figures that say something, if not much: the longer forms are for documents.
+bench: export SPILLWAY_WITH_ENGINE := 1
+bench: setup_options := --for-tests
+bench: setup ## measure everything in a short form
+	@deploy/local/build-edge.sh
+	@deploy/local/build-edge.sh --crate tests/bench/read-body
+	@echo "bench: compiling it (minutes the first time)"
+	@cargo build --quiet --release --package origin-consumer --package spillway-bench --bins
+	@mkdir -p target/bench
+	@$(with_tools) bench() { \
+		echo; echo "# bench-$$1"; \
+		"$${CARGO_TARGET_DIR:-target}/release/bench-$$1" --json "target/bench/$$1.json" "$${@:2}"; \
+	}; \
+	bench edge --rounds 3 --turn 250; \
+	bench queue --rounds 2 --objects 20000; \
+	bench schema --rounds 1 --rows 100000 --question-rows 0; \
+	bench consumer --rounds 1 --spans 200000; \
+	bench peers --rounds 1 --spans 200000; \
+	bench e2e --spans 50000 --steady-seconds 10
+
 # BENCH_FLAGS: further arguments, see `bench-edge --help`.
 bench-edge: setup ## measure the edge's CPU time a request
 	@deploy/local/build-edge.sh
@@ -101,6 +125,29 @@ bench-consumer: setup ## measure the CPU time of a span, by the wire and by pros
 	@echo "bench-consumer: compiling it (minutes the first time)"
 	@cargo build --quiet --package origin-consumer --package spillway-bench --bin origin-consumer --bin bench-consumer $(if $(SHORT),,--release)
 	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/$(if $(SHORT),debug,release)/bench-consumer" $(if $(SHORT),--short) $(BENCH_FLAGS)
+
+# ROTEL, OTEL_ARROW, OTELCOL and VECTOR name built ones, by a path or a URL; see `bench-peers --help`.
+bench-peers: export SPILLWAY_WITH_ENGINE := 1
+bench-peers: setup ## measure what a span costs, beside what it costs others
+	@deploy/local/build-edge.sh
+	@echo "bench-peers: compiling it (minutes the first time)"
+	@cargo build --quiet --package origin-consumer --package spillway-bench --bin origin-consumer --bin bench-peers $(if $(SHORT),,--release)
+	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/$(if $(SHORT),debug,release)/bench-peers" $(if $(SHORT),--short) $(BENCH_FLAGS)
+
+bench-scaling: export SPILLWAY_WITH_ENGINE := 1
+bench-scaling: setup_options := --for-tests
+bench-scaling: setup ## measure how the cost of a span changes with what is around it
+	@deploy/local/build-edge.sh
+	@echo "bench-scaling: compiling it (minutes the first time)"
+	@cargo build --quiet --package origin-consumer --package spillway-bench --bin origin-consumer --bin bench-consumer $(if $(SHORT),,--release)
+	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/$(if $(SHORT),debug,release)/bench-consumer" --scaling $(if $(SHORT),--short) $(BENCH_FLAGS)
+
+bench-e2e: export SPILLWAY_WITH_ENGINE := 1
+bench-e2e: setup ## measure the whole way
+	@deploy/local/build-edge.sh
+	@echo "bench-e2e: compiling it (minutes the first time)"
+	@cargo build --quiet --package origin-consumer --package spillway-bench --bin origin-consumer --bin bench-e2e $(if $(SHORT),,--release)
+	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/$(if $(SHORT),debug,release)/bench-e2e" $(if $(SHORT),--short) $(BENCH_FLAGS)
 
 instructions: ## count the instructions of hot functions, by callgrind; WRITE=1 sets the budget
 	@cargo build --quiet --release --package spillway-bench --bin count-instructions

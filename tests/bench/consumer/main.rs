@@ -4,13 +4,15 @@
 //! The ways take turns in each round, on the same objects. The stages of each are measured alone, in one thread; then the
 //! consumer itself brings all objects from the bucket (Miniflare's R2) into a new table of the real schema, and what it has
 //! used is counted once the queue is empty, and what ClickHouse has used once it has nothing left to merge.
+//!
+//! With `--scaling`: how all that changes with threads, processes, the size of objects and that of the table.
 
-mod objects;
 mod report;
-mod rig;
+mod scaling;
 mod stages;
 mod whole;
 
+use std::fmt::Display;
 use std::fs;
 use std::io::{Write, stdout};
 use std::path::PathBuf;
@@ -20,10 +22,13 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use local_stack::command::run_to_end;
 use origin_consumer::consume::Decoder;
+use serde::Serialize;
+use spillway_bench::ledgers::Ledgers;
+use spillway_bench::machine::Machine;
+use spillway_bench::rig::Rig;
+use spillway_bench::workload::{self, Shape};
 
-use crate::objects::Shape;
 use crate::report::{Figures, Report};
-use crate::rig::Rig;
 
 /// The consumer's own; with the feature `system-allocator` that of the system, to compare.
 #[cfg(not(feature = "system-allocator"))]
@@ -51,9 +56,16 @@ struct Cli {
     /// Only the stages: no bucket, and nothing is merged
     #[arg(long)]
     stages: bool,
-    /// Where the figures go, all of them
-    #[arg(long, value_name = "FILE", default_value = "target/bench-consumer.json")]
-    json: PathBuf,
+    /// Instead: one and two threads, one and two processes on one ledger, 1 to 100,000 spans an object, and tables that hold
+    /// rows already; realistic spans unless another shape is named
+    #[arg(long, conflicts_with = "stages")]
+    scaling: bool,
+    /// With --scaling: how many rows the table holds before; 100000000 takes some 12 GB where temporary files lie
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [0, 1_000_000, 10_000_000])]
+    table_rows: Vec<u64>,
+    /// Where the figures go, all of them [default: target/bench-consumer.json, target/bench-scaling.json]
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 /// The ways, in the order of their turns.
@@ -64,17 +76,43 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: &Cli) -> Result<()> {
+    if cli.scaling { scale(cli).await } else { compare(cli).await }
+}
+
+async fn scale(cli: &Cli) -> Result<()> {
+    let short = cli.short;
+    let plan = scaling::Plan {
+        short,
+        rounds: if short { 1 } else { cli.rounds.max(1) },
+        spans: if short { 200 } else { cli.spans.max(1) },
+        shape: cli.shape.unwrap_or(Shape::Realistic),
+        table_rows: if short { vec![1_000] } else { cli.table_rows.clone() },
+    };
+    let report = scaling::measure(&plan, Machine::now()?).await?;
+    finish(cli, "target/bench-scaling.json", &report)
+}
+
+/// The report goes to the standard output, and into a file with all of its figures.
+fn finish(cli: &Cli, json: &str, report: &(impl Display + Serialize)) -> Result<()> {
+    let json = cli.json.clone().unwrap_or_else(|| json.into());
+    fs::write(&json, serde_json::to_vec_pretty(report)?)
+        .with_context(|| format!("cannot write {}", json.display()))?;
+    write!(stdout(), "{report}")?;
+    eprintln!("bench-consumer: the figures are also in {}", json.display());
+    Ok(())
+}
+
+async fn compare(cli: &Cli) -> Result<()> {
     let (rounds, spans) = if cli.short { (1, 2_000) } else { (cli.rounds.max(1), cli.spans.max(1)) };
     let mut rig = Rig::start(!cli.stages).await?;
+    let turns = if cli.stages { 0 } else { Shape::wanted(cli.shape).count() * rounds * DECODERS.len() };
+    let mut ledgers = Ledgers::make_in_memory(turns).await?;
     let mut figures = Figures::default();
-    for shape in [Shape::Realistic, Shape::Tiny] {
-        if cli.shape.is_some_and(|only| only != shape) {
-            continue;
-        }
-        let objects = objects::make(shape, spans)?;
+    for shape in Shape::wanted(cli.shape) {
+        let objects = workload::make(shape, spans)?;
         if let Some(bucket) = &rig.bucket {
             eprintln!("bench-consumer: {shape}: {} objects into the bucket", objects.len());
-            objects::put(&objects, bucket).await?;
+            workload::put(&objects, bucket).await?;
         }
         for round in 1..=rounds {
             eprintln!("bench-consumer: {shape}: round {round} of {rounds}");
@@ -82,15 +120,12 @@ async fn run(cli: &Cli) -> Result<()> {
                 let mut turn = figures.turn(shape, decoder, spans);
                 stages::measure(&mut turn, decoder, &objects, cli.batch_spans, &mut rig).await?;
                 if rig.bucket.is_some() {
-                    whole::measure(&mut turn, decoder, &objects, cli.batch_spans, &mut rig).await?;
+                    whole::measure(&mut turn, decoder, &objects, cli.batch_spans, &mut ledgers, &mut rig)
+                        .await?;
                 }
             }
         }
     }
     let report = Report::new(cli.short, rounds, spans, cli.batch_spans, figures)?;
-    fs::write(&cli.json, serde_json::to_vec_pretty(&report)?)
-        .with_context(|| format!("cannot write {}", cli.json.display()))?;
-    write!(stdout(), "{report}")?;
-    eprintln!("bench-consumer: the figures are also in {}", cli.json.display());
-    Ok(())
+    finish(cli, "target/bench-consumer.json", &report)
 }

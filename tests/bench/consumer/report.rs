@@ -9,8 +9,7 @@ use origin_consumer::consume::Decoder;
 use serde::Serialize;
 use spillway_bench::cpu;
 use spillway_bench::figures::spread;
-
-use crate::objects::Shape;
+use spillway_bench::workload::Shape;
 
 /// What was measured, in the order in which it first was.
 #[derive(Default, Serialize)]
@@ -102,7 +101,7 @@ impl fmt::Display for Report {
         if self.short {
             writeln!(f, "this was a short run: the figures say nothing")?;
         }
-        for shape in [Shape::Realistic, Shape::Tiny] {
+        for shape in Shape::ALL {
             let mut rows = self.figures.0.iter().filter(|figure| figure.shape == shape).peekable();
             if rows.peek().is_none() {
                 continue;

@@ -9,6 +9,8 @@ use origin_consumer::consume::Decoder;
 use origin_consumer::insert::{self, BatchRows, Before, Rows};
 use spillway_bench::cpu;
 use spillway_bench::objects::Object;
+use spillway_bench::rig::{DATABASE, Rig};
+use spillway_bench::workload::batches;
 use spillway_decode::columns::{SpanColumns, Unzip};
 use spillway_decode::native::Compressor;
 use spillway_decode::rows::rows_of;
@@ -17,9 +19,7 @@ use spillway_proto::record::records_of;
 use tokio::task::block_in_place;
 use ulid::Ulid;
 
-use crate::objects::batches;
 use crate::report::Turn;
-use crate::rig::Rig;
 
 const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 100 << 20, max_ratio: usize::MAX };
 const FIRST_TRY: Before = Before { inserts: 0, look_first: false };
@@ -32,7 +32,7 @@ pub async fn measure(
     batch_spans: usize,
     rig: &mut Rig,
 ) -> Result<()> {
-    let table = rig.table("nowhere");
+    let table = rig.table(DATABASE, "nowhere");
     let (mut inserting, engine_before) = (Duration::ZERO, rig.engine_cpu()?);
     let mut columns = SpanColumns::default();
     for batch in batches(objects, batch_spans) {

@@ -7,17 +7,16 @@ use anyhow::{Result, ensure};
 use origin_consumer::consume::{Consumer, ConsumerConfig, Decoder};
 use origin_consumer::metrics::Metrics;
 use origin_consumer::objects::Objects;
-use origin_consumer::queue::Queue;
 use origin_consumer::telemetry::Telemetry;
-use spillway_bench::cpu;
+use spillway_bench::ledgers::Ledgers;
 use spillway_bench::objects::Object;
-use spillway_proto::UnixMillis;
+use spillway_bench::rig::Rig;
+use spillway_bench::{cpu, workload};
 use tokio_util::sync::CancellationToken;
-use ulid::Ulid;
 
 use crate::report::Turn;
-use crate::rig::Rig;
 
+const DATABASE: &str = "measured";
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Everything from the GET to the acknowledgement, and what ClickHouse takes until it has merged.
@@ -26,19 +25,17 @@ pub async fn measure(
     decoder: Decoder,
     objects: &[Object],
     batch_spans: usize,
+    ledgers: &mut Ledgers,
     rig: &mut Rig,
 ) -> Result<()> {
-    rig.execute("CREATE OR REPLACE TABLE measured AS otel_traces").await?;
-    let queue = Arc::new(Queue::in_memory(0).await?);
-    for object in objects {
-        queue.enqueue(object.notification.clone(), UnixMillis(Ulid::generate().timestamp_ms())).await?;
-    }
+    rig.make_database(DATABASE).await?;
+    let queue = Arc::new(ledgers.next(objects).await?.queue);
     let config = ConsumerConfig { decoder, batch_spans: batch_spans as u64, ..ConsumerConfig::default() };
     let consumer = Arc::new(Consumer::new(
         config,
         Arc::clone(&queue),
         Objects::new(&rig.s3),
-        rig.table("measured"),
+        rig.table(DATABASE, "otel_traces"),
         Arc::new(Metrics::default()),
         Telemetry::default(),
     ));
@@ -56,10 +53,10 @@ pub async fn measure(
     stop.cancel();
     running.await?;
     turn.add("the whole consumer, from GET to acknowledgement", cpu::of_this_process() - before);
-    let stored: u64 = rig.client().query_raw("SELECT count() FROM measured").fetch_one().await?;
-    let spans: u64 = objects.iter().map(|object| u64::from(object.notification.object_key.spans())).sum();
+    let stored = rig.number(DATABASE, "SELECT count() FROM otel_traces").await?;
+    let spans = workload::spans(objects);
     ensure!(stored == spans, "{stored} of {spans} spans are stored");
     rig.drain_merges().await?;
     turn.add("ClickHouse, the real table, merges included", rig.engine_cpu()? - engine_before);
-    rig.execute("DROP TABLE measured SYNC").await
+    rig.drop_database(DATABASE).await
 }

@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 use serde::Serialize;
+use spillway_bench::variants::{ALL, SHIPPED_TABLE, STOCK_TABLE, Variant};
 
 use crate::Plan;
 use crate::engine::Server;
 use crate::spans;
-use crate::variants::{ALL, SHIPPED_TABLE, STOCK_TABLE, Variant};
 
 /// What a table costs, once for each round.
 #[derive(Debug, Serialize)]

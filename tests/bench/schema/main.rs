@@ -9,7 +9,6 @@ mod engine;
 mod questions;
 mod report;
 mod spans;
-mod variants;
 
 use std::fs;
 use std::io::{Write, stdout};

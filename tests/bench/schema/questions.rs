@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
+use spillway_bench::variants::{SHIPPED_TABLE, STOCK_TABLE, Variant};
 
 use crate::Plan;
 use crate::costs::{create, fill};
 use crate::engine::Server;
 use crate::spans::{self, DAY};
-use crate::variants::{SHIPPED_TABLE, STOCK_TABLE, Variant};
 
 /// A question.
 struct Question {

@@ -1,23 +1,17 @@
-//! Rows, made by the server itself: the same numbers give the same rows.
+//! The rows that all tables get.
 
 use anyhow::Result;
+use spillway_bench::server_rows::{self, COLUMNS, OWN_COLUMNS};
+use spillway_bench::variants::{Key, SHIPPED_TABLE, Variant};
 
 use crate::engine::Server;
-use crate::variants::{Key, Variant};
 
 /// The database of the rows.
 const SOURCE: &str = "source";
 /// The day that the rows lie on.
 pub const DAY: &str = "2026-11-20";
-const ROWS: &str = include_str!("rows.sql");
 /// Rows of one statement that makes some.
 const STEP: u64 = 1_000_000;
-
-const COLUMNS: &str = "Timestamp, TraceId, SpanId, ParentSpanId, TraceState, SpanName, SpanKind, ServiceName, \
-    ResourceAttributes, ScopeName, ScopeVersion, SpanAttributes, Duration, StatusCode, StatusMessage, Events.Timestamp, \
-    Events.Name, Events.Attributes, Links.TraceId, Links.SpanId, Links.TraceState, Links.Attributes";
-const OWN_COLUMNS: &str = "TenantId, ProjectId, ObjectKey, RowNo, ReceivedAt, TraceFlags, DroppedAttributesCount, \
-    DroppedEventsCount, DroppedLinksCount, ResourceSchemaUrl, ScopeSchemaUrl, ScopeAttributes";
 
 /// The columns that a variant has.
 pub fn columns(variant: &Variant) -> String {
@@ -31,7 +25,7 @@ pub async fn make(server: &Server, variant: &Variant, rows: u64, batch: u64) -> 
     server.ask(SOURCE, &format!("DROP TABLE IF EXISTS {}", key.source())).await?;
     let shipped = "shipped_columns";
     server.ask(SOURCE, &format!("DROP TABLE IF EXISTS {shipped}")).await?;
-    let statement = crate::variants::SHIPPED_TABLE.statements().swap_remove(0);
+    let statement = SHIPPED_TABLE.statements().swap_remove(0);
     server.ask(SOURCE, &statement.replacen("otel_traces", shipped, 1)).await?;
     server
         .ask(
@@ -44,12 +38,8 @@ pub async fn make(server: &Server, variant: &Variant, rows: u64, batch: u64) -> 
         )
         .await?;
     for from in (0..rows).step_by(usize::try_from(STEP)?) {
-        let sql = ROWS
-            .replace("{from}", &from.to_string())
-            .replace("{rows}", &STEP.min(rows - from).to_string())
-            .replace("{total}", &rows.to_string())
-            .replace("{batch}", &batch.to_string())
-            .replace("{day}", DAY);
+        let until = rows.min(from + STEP);
+        let sql = server_rows::rows(from..until, rows, batch, DAY);
         let table = key.source();
         server.ask(SOURCE, &format!("INSERT INTO {table} (Batch, {COLUMNS}, {OWN_COLUMNS}) {sql}")).await?;
     }

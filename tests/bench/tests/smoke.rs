@@ -72,3 +72,62 @@ fn a_short_run_takes_spans_through_both_ways() -> Result<()> {
     assert_eq!(of_both.count(), 2 * 6);
     Ok(())
 }
+
+#[test]
+fn a_short_run_scales_everything() -> Result<()> {
+    let folder = TempDir::new()?;
+    let file = folder.path().join("figures.json");
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_bench-consumer"));
+    let run = bench.args(["--scaling", "--short", "--json"]).arg(&file).output()?;
+    ensure!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let figures: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
+    let figures = figures["figures"].as_array().cloned().unwrap_or_default();
+    let of = |aspect: &str| figures.iter().filter(|figure| figure["aspect"] == aspect).count();
+    assert_eq!(["threads", "processes", "object_spans", "table_rows"].map(of), [2, 4, 6, 1]);
+    for figure in &figures {
+        assert!(figure["rounds"][0]["client"].as_f64() > Some(0.0), "{figure}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_short_run_without_peers_compares_spillway_with_itself() -> Result<()> {
+    let folder = TempDir::new()?;
+    let file = folder.path().join("figures.json");
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_bench-peers"));
+    for peer in ["ROTEL", "OTEL_ARROW", "OTELCOL", "VECTOR"] {
+        bench.env_remove(peer);
+    }
+    let run = bench.args(["--short", "--json"]).arg(&file).output()?;
+    let stderr = String::from_utf8_lossy(&run.stderr);
+    ensure!(run.status.success(), "{stderr}");
+    for peer in ["ROTEL=", "OTEL_ARROW=", "OTELCOL=", "VECTOR="] {
+        assert!(stderr.contains(peer), "{stderr}");
+    }
+    let figures: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
+    let figures = figures["figures"].as_array().cloned().unwrap_or_default();
+    // Of each shape: into nothing, into its own table, into the peers' table.
+    assert_eq!(figures.len(), 2 * 3);
+    for figure in figures.iter().filter(|figure| figure["kind"] == "merge_tree") {
+        let rows = &figure["rounds"][0]["rows"];
+        assert_eq!((&rows["rows"], rows["different"].as_array().map(Vec::len)), (&2_000.into(), Some(0)));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_short_run_goes_the_whole_way() -> Result<()> {
+    let folder = TempDir::new()?;
+    let file = folder.path().join("figures.json");
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_bench-e2e"));
+    let run = bench.args(["--short", "--json"]).arg(&file).output()?;
+    ensure!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let figures: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
+    let shapes = figures["figures"].as_array().cloned().unwrap_or_default();
+    assert_eq!(shapes.len(), 2);
+    for shape in &shapes {
+        assert_eq!(shape["loaded"]["spans"], 1_000);
+        assert!(shape["fresh"]["p99"].as_f64() > Some(0.0), "{shape}");
+    }
+    Ok(())
+}

@@ -43,6 +43,7 @@ pub struct Variant {
     without: &'static [&'static str],
     /// Whether it has the columns that are not the Collector's.
     pub own_columns: bool,
+    /// Its order.
     pub key: Key,
     view: bool,
 }

@@ -1,4 +1,4 @@
-//! Objects of requests of 100 to 500 spans.
+//! Seeded requests of two shapes, and the objects that the edge makes of them.
 
 use std::fmt;
 
@@ -8,10 +8,12 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use origin_consumer::objects::Bucket;
 use prost::Message;
 use serde::Serialize;
-use spillway_bench::objects::{Object, object};
-use spillway_bench::payloads::Generator;
 use spillway_proto::UnixMillis;
+use spillway_proto::otlp::ExportTraceServiceRequest;
 use ulid::Ulid;
+
+use crate::objects::{Object, object};
+use crate::payloads::Generator;
 
 const SEED: u64 = 6;
 const TENANTS: u64 = 8;
@@ -28,6 +30,24 @@ pub enum Shape {
     Tiny,
 }
 
+impl Shape {
+    /// All, in the order in which they are measured.
+    pub const ALL: [Self; 2] = [Self::Realistic, Self::Tiny];
+
+    /// All, or the one that is wanted.
+    pub fn wanted(only: Option<Self>) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(move |shape| only.is_none_or(|only| only == *shape))
+    }
+
+    /// A request of so many spans.
+    pub fn request(self, generator: &mut Generator, spans: usize) -> ExportTraceServiceRequest {
+        match self {
+            Self::Realistic => generator.request(spans),
+            Self::Tiny => generator.tiny_request(spans),
+        }
+    }
+}
+
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -37,22 +57,33 @@ impl fmt::Display for Shape {
     }
 }
 
-/// Objects of so many spans together.
+/// Objects of 100 to 500 spans, so many spans together.
 pub fn make(shape: Shape, spans: usize) -> Result<Vec<Object>> {
+    make_of(shape, spans, |generator| 100 + generator.below(401) as usize)
+}
+
+/// Objects of `each` spans, so many spans together.
+pub fn make_equal(shape: Shape, spans: usize, each: usize) -> Result<Vec<Object>> {
+    make_of(shape, spans, |_| each)
+}
+
+fn make_of(shape: Shape, spans: usize, each: impl Fn(&mut Generator) -> usize) -> Result<Vec<Object>> {
     let (mut generator, mut objects, mut left) = (Generator::new(SEED), Vec::new(), spans);
     while left > 0 {
-        let spans = (100 + generator.below(401) as usize).min(left);
+        let spans = each(&mut generator).clamp(1, left);
         left -= spans;
-        let request = match shape {
-            Shape::Realistic => generator.request(spans),
-            Shape::Tiny => generator.tiny_request(spans),
-        };
+        let request = shape.request(&mut generator, spans);
         let tenant = format!("tenant-{}", generator.below(TENANTS)).parse()?;
         let (payload, id) = (request.encode_to_vec().into(), Ulid::generate());
         let received_at = UnixMillis(id.timestamp_ms());
         objects.push(object(tenant, payload, u32::try_from(spans)?, received_at, id.random())?);
     }
     Ok(objects)
+}
+
+/// Spans of all of them together.
+pub fn spans(objects: &[Object]) -> u64 {
+    objects.iter().map(|object| u64::from(object.notification.object_key.spans())).sum()
 }
 
 /// Puts all of them into the bucket.

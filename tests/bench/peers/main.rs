@@ -1,0 +1,150 @@
+//! `make bench-peers`: what a million spans cost Spillway's consumer and ClickHouse in CPU, beside what they cost others that
+//! bring OTLP into ClickHouse: rotel, the otel-arrow engine, the OpenTelemetry Collector and Vector, where a built one is named.
+//!
+//! All take turns in each round, on the same requests, into the same server. What each has stored is compared with what
+//! Spillway has, column by column, by a hash that knows no order.
+
+mod peer;
+mod programs;
+mod report;
+mod rows;
+mod tables;
+mod turn;
+
+use std::fs;
+use std::io::{Write, stdout};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use clap::Parser;
+use local_stack::command::run_to_end;
+use spillway_bench::ledgers::Ledgers;
+use spillway_bench::machine::Machine;
+use spillway_bench::objects::Object;
+use spillway_bench::payloads::gzipped;
+use spillway_bench::rig::Rig;
+use spillway_bench::workload::{self, Shape};
+
+use crate::peer::{Contender, Peer};
+use crate::report::{Plan, Report};
+use crate::tables::Kind;
+use crate::turn::Load;
+
+/// Measures what a million spans cost Spillway's consumer and ClickHouse in CPU, beside what they cost others.
+///
+/// A peer takes part where a built one is named, by its path or by an http(s) URL, which is downloaded for the time of the
+/// run: ROTEL=… OTEL_ARROW=… OTELCOL=… VECTOR=… make bench-peers. Without any, Spillway is measured alone.
+#[derive(Parser)]
+struct Cli {
+    /// Only see that everything works: one small round, whose figures say nothing
+    #[arg(long)]
+    short: bool,
+    /// How often everyone has their turn
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Spans of a turn
+    #[arg(long, default_value_t = 500_000)]
+    spans: usize,
+    /// Only one shape of spans
+    #[arg(long, value_enum)]
+    shape: Option<Shape>,
+    /// rotel, its path or URL
+    #[arg(long, value_name = "PATH|URL", env = "ROTEL")]
+    rotel: Option<String>,
+    /// The otel-arrow engine (df_engine, built with the feature clickhouse-exporter), its path or URL
+    #[arg(long, value_name = "PATH|URL", env = "OTEL_ARROW")]
+    otel_arrow: Option<String>,
+    /// An OpenTelemetry Collector with the ClickHouse exporter and the batch processor, its path or URL
+    #[arg(long, value_name = "PATH|URL", env = "OTELCOL")]
+    otelcol: Option<String>,
+    /// Vector, its path or URL
+    #[arg(long, value_name = "PATH|URL", env = "VECTOR")]
+    vector: Option<String>,
+    /// The most spans of a peer's batch; each peer has a turn for each
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [8_192, 100_000])]
+    peer_batches: Vec<usize>,
+    /// Requests that are in flight to a peer
+    #[arg(long, default_value_t = 8)]
+    connections: usize,
+    /// Send to peers what is compressed, as it is in Spillway's objects in any case
+    #[arg(long)]
+    gzip: bool,
+    /// Where the figures go, all of them
+    #[arg(long, value_name = "FILE", default_value = "target/bench-peers.json")]
+    json: PathBuf,
+}
+
+impl Cli {
+    fn plan(&self) -> Plan {
+        let (rounds, spans) = if self.short { (1, 2_000) } else { (self.rounds.max(1), self.spans.max(1)) };
+        Plan { short: self.short, rounds, spans, connections: self.connections.max(1), gzip: self.gzip }
+    }
+
+    fn named(&self, peer: Peer) -> Option<&str> {
+        let named = match peer {
+            Peer::Rotel => &self.rotel,
+            Peer::OtelArrow => &self.otel_arrow,
+            Peer::Collector => &self.otelcol,
+            Peer::Vector => &self.vector,
+        };
+        named.as_deref().filter(|named| !named.is_empty())
+    }
+}
+
+/// In a round: one into nothing, one into its own table, one into the peers'.
+const SPILLWAYS_TURNS: usize = 3;
+
+fn main() -> ExitCode {
+    run_to_end("bench-peers", run(&Cli::parse()))
+}
+
+async fn run(cli: &Cli) -> Result<()> {
+    let (plan, machine) = (cli.plan(), Machine::now()?);
+    let mut rig = Rig::start(true).await?;
+    let mut contenders = vec![Contender::Spillway, Contender::SpillwayIntoStock];
+    for peer in Peer::ALL {
+        if let Some(named) = cli.named(peer) {
+            let program = programs::find(peer, named, rig.folder()).await?;
+            let batches = cli.peer_batches.iter().map(|&batch| batch.max(1));
+            contenders.extend(batches.map(|batch| Contender::Peer { peer, program: program.clone(), batch }));
+        } else {
+            eprintln!(
+                "bench-peers: without {}, which {}=PATH or URL would name",
+                peer.name(),
+                peer.variable()
+            );
+        }
+    }
+    let mut report = Report::new(plan, machine, rig.version().await?);
+    let turns = Shape::wanted(cli.shape).count() * plan.rounds * SPILLWAYS_TURNS;
+    let mut ledgers = Ledgers::make(rig.ledger_urls(turns)).await?;
+    for shape in Shape::wanted(cli.shape) {
+        let objects = workload::make(shape, plan.spans)?;
+        let load = Load { bodies: bodies(&objects, plan.gzip)?, objects };
+        eprintln!("bench-peers: {shape}: {} objects into the bucket", load.objects.len());
+        workload::put(&load.objects, rig.bucket.as_ref().context("no bucket")?).await?;
+        for round in 1..=plan.rounds {
+            for kind in Kind::ALL {
+                for contender in contenders.iter().filter(|contender| contender.takes_part(kind)) {
+                    eprintln!("bench-peers: {shape}, round {round} of {}, {kind}: {contender}", plan.rounds);
+                    let turn = turn::take(contender, kind, &load, &plan, &mut ledgers, &mut rig).await;
+                    report.add(shape, kind, contender, turn.with_context(|| contender.to_string())?);
+                }
+                turn::clear(&contenders, kind, &rig).await?;
+            }
+        }
+    }
+    fs::write(&cli.json, serde_json::to_vec_pretty(&report)?)
+        .with_context(|| format!("cannot write {}", cli.json.display()))?;
+    write!(stdout(), "{report}")?;
+    eprintln!("bench-peers: the figures are also in {}", cli.json.display());
+    Ok(())
+}
+
+/// What exporters would have sent for the objects.
+fn bodies(objects: &[Object], gzip: bool) -> Result<Vec<Bytes>> {
+    let payloads = objects.iter().map(|object| &object.payload);
+    payloads.map(|payload| Ok(if gzip { gzipped(payload)?.into() } else { payload.clone() })).collect()
+}

@@ -1,0 +1,133 @@
+//! The tables, and what goes into the file.
+
+use std::fmt;
+
+use serde::Serialize;
+use spillway_bench::figures::spread;
+use spillway_bench::machine::Machine;
+use spillway_bench::workload::Shape;
+
+use crate::peer::Contender;
+use crate::rows::Rows;
+use crate::tables::Kind;
+use crate::turn::Used;
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Plan {
+    pub short: bool,
+    pub rounds: usize,
+    pub spans: usize,
+    pub connections: usize,
+    pub gzip: bool,
+}
+
+/// All that was measured, and where. [`fmt::Display`] makes tables of it, in Markdown.
+#[derive(Serialize)]
+pub struct Report {
+    plan: Plan,
+    machine: Machine,
+    clickhouse: String,
+    figures: Vec<Figure>,
+}
+
+/// What a contender took in each round.
+#[derive(Serialize)]
+struct Figure {
+    shape: Shape,
+    kind: Kind,
+    contender: String,
+    rounds: Vec<Used>,
+}
+
+impl Figure {
+    fn all(&self, of: impl Fn(&Used) -> f64) -> Vec<f64> {
+        self.rounds.iter().map(of).collect()
+    }
+}
+
+impl Report {
+    /// With nothing measured yet.
+    pub fn new(plan: Plan, machine: Machine, clickhouse: String) -> Self {
+        Self { plan, machine, clickhouse, figures: Vec::new() }
+    }
+
+    /// Adds what a turn took.
+    pub fn add(&mut self, shape: Shape, kind: Kind, contender: &Contender, used: Used) {
+        let contender = contender.to_string();
+        let known = self
+            .figures
+            .iter_mut()
+            .find(|figure| figure.shape == shape && figure.kind == kind && figure.contender == contender);
+        match known {
+            Some(figure) => figure.rounds.push(used),
+            None => self.figures.push(Figure { shape, kind, contender, rounds: vec![used] }),
+        }
+    }
+
+    fn table(&self, f: &mut fmt::Formatter<'_>, shape: Shape, kind: Kind) -> fmt::Result {
+        let mut figures =
+            self.figures.iter().filter(|figure| figure.shape == shape && figure.kind == kind).peekable();
+        let Some(&first) = figures.peek() else { return Ok(()) };
+        let kept = kind == Kind::MergeTree;
+        write!(
+            f,
+            "\n| CPU s a million {shape} spans, {kind} | client | times | ClickHouse | times | both | times |"
+        )?;
+        writeln!(f, "{}", if kept { " rows |" } else { "" })?;
+        writeln!(f, "| --- | ---: | ---: | ---: | ---: | ---: | ---: |{}", if kept { " --- |" } else { "" })?;
+        for figure in figures {
+            write!(f, "| {} |", figure.contender)?;
+            let parts: [fn(&Used) -> f64; 3] =
+                [|used| used.client, |used| used.clickhouse, |used| used.client + used.clickhouse];
+            for of in parts {
+                let (theirs, ours) = (figure.all(of), first.all(of));
+                let times: Vec<_> = theirs.iter().zip(&ours).map(|(theirs, ours)| theirs / ours).collect();
+                write!(f, " {} | {} |", spread(&theirs, 2), spread(&times, 2))?;
+            }
+            if kept {
+                write!(f, " {} |", rows_of(figure))?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// What is to be said of the rows of all rounds.
+fn rows_of(figure: &Figure) -> String {
+    let rows: Vec<&Rows> = figure.rounds.iter().filter_map(|used| used.rows.as_ref()).collect();
+    let Some(odd) = rows.iter().find(|rows| rows.rows != rows.spillway_rows || !rows.different.is_empty())
+    else {
+        return "the same".to_owned();
+    };
+    let mut text = Vec::new();
+    if odd.rows != odd.spillway_rows {
+        text.push(format!("{} of {}", odd.rows, odd.spillway_rows));
+    }
+    if !odd.different.is_empty() {
+        text.push(format!("different: {}", odd.different.join(", ")));
+    }
+    text.join("; ")
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Plan { short, rounds, spans, connections, gzip } = self.plan;
+        writeln!(f, "ClickHouse {}, {}", self.clickhouse, self.machine)?;
+        let compressed = if gzip { "compressed" } else { "not compressed" };
+        writeln!(
+            f,
+            "medians of {rounds} rounds of {spans} spans (lowest to highest); to peers over {connections} connections, {compressed}"
+        )?;
+        if short {
+            writeln!(f, "this was a short run: the figures say nothing")?;
+        }
+        for shape in Shape::ALL {
+            for kind in Kind::ALL {
+                self.table(f, shape, kind)?;
+            }
+        }
+        Ok(())
+    }
+}
