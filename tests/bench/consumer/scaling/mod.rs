@@ -21,7 +21,7 @@ const DATABASE: &str = "scaling";
 /// Spans of an object.
 const OBJECT_SPANS: [usize; 6] = [1, 10, 100, 1_000, 10_000, 100_000];
 /// The most objects of a turn: small ones cost as much at any number.
-const MOST_OBJECTS: usize = 20_000;
+const MOST_OBJECTS: usize = 5_000;
 /// Rows of one statement that fills a table.
 const STEP: u64 = 1_000_000;
 
