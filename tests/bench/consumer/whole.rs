@@ -9,9 +9,9 @@ use origin_consumer::metrics::Metrics;
 use origin_consumer::objects::Objects;
 use origin_consumer::telemetry::Telemetry;
 use spillway_bench::ledgers::Ledgers;
-use spillway_bench::objects::Object;
 use spillway_bench::rig::Rig;
 use spillway_bench::{cpu, workload};
+use spillway_generator::objects::Object;
 use tokio_util::sync::CancellationToken;
 
 use crate::report::Turn;

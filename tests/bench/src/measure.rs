@@ -7,7 +7,7 @@ use anyhow::Result;
 use local_stack::http::client;
 use reqwest::Client;
 use serde::Serialize;
-use spillway_bench::payloads::{self, Payload};
+use spillway_generator::payloads::{self, Payload};
 
 use crate::load::{self, Request, Sent};
 use crate::workerd::Workerd;
