@@ -206,8 +206,9 @@ async fn whoever_has_lost_the_lease_inserts_nothing() -> Result<()> {
         let queue = Queue::in_memory(0).await?;
         let (notification, _) = stored(&Export::new(1).body()?, 1)?;
         queue.enqueue(notification, now()).await?;
-        let at_once = ClaimLimits { objects: 1, spans: 1, bytes: 1 << 20, lease: Duration::ZERO };
-        let batch = queue.claim(at_once, now()).await?.context("a batch")?;
+        let (delay, lease) = (Duration::ZERO, Duration::ZERO);
+        let at_once = ClaimLimits { objects: 1, spans: 1, bytes: 1 << 20, delay, lease };
+        let batch = queue.claim(at_once, now()).await?.batch().context("a batch")?;
         let first_try = Before { inserts: 0, look_first: false };
         let late = insert::store(&bench.table.under(&batch.lease), &bench.batch, first_try).await;
         assert!(

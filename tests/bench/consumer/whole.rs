@@ -33,7 +33,12 @@ pub async fn measure(
     for object in objects {
         queue.enqueue(object.notification.clone(), UnixMillis(Ulid::generate().timestamp_ms())).await?;
     }
-    let config = ConsumerConfig { decoder, batch_spans: batch_spans as u64, ..ConsumerConfig::default() };
+    let config = ConsumerConfig {
+        decoder,
+        batch_spans: batch_spans as u64,
+        batch_delay_ms: 0, // The last one is not full.
+        ..ConsumerConfig::default()
+    };
     let consumer = Arc::new(Consumer::new(
         config,
         Arc::clone(&queue),
