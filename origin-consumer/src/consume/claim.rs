@@ -60,7 +60,16 @@ fn rest(due: UnixMillis, now: UnixMillis) -> (Duration, Duration) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::clickhouse::ClickHouseConfig;
+    use crate::consume::ConsumerConfig;
+    use crate::insert::SpanTable;
+    use crate::objects::samples::notification;
+    use crate::objects::{Objects, S3Config};
+    use crate::queue::Queue;
+    use crate::telemetry::Telemetry;
 
     const NOW: UnixMillis = UnixMillis(1_795_200_000_000);
 
@@ -78,5 +87,58 @@ mod tests {
         assert_eq!(millis(0), (5, 0));
         let set_back = rest(UnixMillis(NOW.0 - 1), NOW);
         assert_eq!(set_back, (BREATH, Duration::ZERO));
+    }
+
+    /// It reaches neither a bucket nor a table.
+    async fn consumer(batch_delay_ms: u64) -> Arc<Consumer> {
+        let config = ConsumerConfig { batch_delay_ms, batch_objects: 50, ..ConsumerConfig::default() };
+        let table = SpanTable::new(&ClickHouseConfig::default(), Duration::from_secs(1));
+        let (queue, objects) =
+            (Queue::in_memory(0).await.unwrap().into(), Objects::new(&S3Config::default()));
+        Arc::new(Consumer::new(config, queue, objects, table, Arc::default(), Telemetry::default()))
+    }
+
+    async fn bring(consumer: &Consumer, objects: u64) {
+        for n in 0..objects {
+            consumer.queue.enqueue(notification("acme", now().0 + n, 1), now()).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn it_waits_for_the_delay_or_for_a_full_batch() {
+        let consumer = consumer(400).await;
+        let (stop, began) = (CancellationToken::new(), Instant::now());
+        bring(&consumer, 1).await;
+        let waiting = tokio::spawn({
+            let (consumer, stop) = (Arc::clone(&consumer), stop.clone());
+            async move { consumer.next_batch(&stop).await }
+        });
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        bring(&consumer, 10).await;
+        assert_eq!(waiting.await.unwrap().unwrap().objects.len(), 11);
+        assert!(began.elapsed() >= Duration::from_millis(400));
+
+        let consumer = self::consumer(60_000).await;
+        bring(&consumer, 60).await;
+        assert_eq!(consumer.next_batch(&stop).await.unwrap().objects.len(), 50);
+    }
+
+    #[tokio::test]
+    async fn at_the_end_all_workers_leave_what_waits() {
+        let consumer = consumer(60_000).await;
+        bring(&consumer, 1).await;
+        let stop = CancellationToken::new();
+        let workers: Vec<_> = (0..3)
+            .map(|_| {
+                let (consumer, stop) = (Arc::clone(&consumer), stop.clone());
+                tokio::spawn(async move { consumer.next_batch(&stop).await })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        stop.cancel();
+        for worker in workers {
+            assert!(worker.await.unwrap().is_none());
+        }
+        assert_eq!(consumer.queue.depth().await.unwrap().pending, 1);
     }
 }
