@@ -57,10 +57,10 @@ impl Default for ConsumerConfig {
         Self {
             workers: 3,
             inserts: 2,
-            memory_bytes: 512 << 20,
-            fetches: 8,
+            memory_bytes: 256 << 20,
+            fetches: 32,
             decoder: Decoder::Wire,
-            batch_objects: 1_000,
+            batch_objects: 10_000,
             batch_spans: 100_000,
             batch_bytes: 64 << 20,
             batch_delay_ms: 2_000,
@@ -80,7 +80,7 @@ impl ConsumerConfig {
         in_range("consumer.workers", self.workers, 1..=64)?;
         in_range("consumer.inserts", self.inserts, 1..=64)?;
         in_range("consumer.memory_bytes", self.memory_bytes, 1 << 20..=1 << 40)?;
-        in_range("consumer.fetches", self.fetches, 1..=64)?;
+        in_range("consumer.fetches", self.fetches, 1..=256)?;
         in_range("consumer.batch_objects", self.batch_objects, 1..=100_000)?;
         in_range("consumer.batch_spans", self.batch_spans, 1..=1_000_000)?;
         in_range("consumer.batch_bytes", self.batch_bytes, 1..=1 << 30)?;
