@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Consumer;
 use crate::queue::{Batch, Claim, QueueError};
-use crate::time::now;
+use crate::time::{after, now};
 
 /// How long an idle worker waits before it looks again; an object that comes in through the same process wakes it.
 const IDLE: Duration = Duration::from_millis(250);
@@ -44,7 +44,8 @@ impl Consumer {
         let limits = self.config.claim_limits();
         if self.outage.is_on(Instant::now()) {
             let batch = self.queue.reclaim(limits, now()).await?;
-            return Ok(batch.map_or(Claim::Nothing, Claim::Batch));
+            // What comes in meanwhile is no reason to look again.
+            return Ok(batch.map_or_else(|| Claim::Unripe(after(now(), IDLE)), Claim::Batch));
         }
         self.queue.claim(limits, now()).await
     }
