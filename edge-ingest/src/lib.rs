@@ -27,6 +27,7 @@ pub mod rate_limit;
 pub mod reject;
 pub mod request;
 pub mod response;
+mod signed_request;
 pub mod steps;
 pub mod store;
 pub mod telemetry;

@@ -4,15 +4,12 @@ use spillway_proto::ObjectKey;
 use spillway_proto::probe::{MAX_BYTES, ProbeKind, ProbeReport, ProbeRequest, RouteProbe};
 use spillway_proto::signature;
 
-use crate::body_budget::BodyBudget;
-use crate::config::{BodyConfig, Config, Destination};
+use crate::config::{Config, Destination};
 use crate::mesh::link::Link;
 use crate::ports::{Body, Prober, Runtime};
 use crate::reject::Rejection;
-use crate::request::{self, Head};
-
-/// How far the time of an operator's signature may be from the Worker's clock, in seconds.
-const MAX_AGE_SECONDS: u64 = 300;
+use crate::request::Head;
+use crate::signed_request;
 
 /// Sends one probe where notifications go by HTTP. It is tried once: what it meets is what is asked for.
 pub async fn probe(
@@ -59,15 +56,7 @@ pub async fn report(
     prober: &impl Prober,
     runtime: &impl Runtime,
 ) -> Result<Vec<u8>, Rejection> {
-    let small = BodyConfig { max_bytes: MAX_BYTES, ..config.body };
-    let body =
-        request::read(body, None, &mut BodyBudget::default().begin(&BodyBudget::default()), &small, runtime)
-            .await?;
-    let signed = head.header(signature::HEADER).unwrap_or_default();
-    let key = config.notify.signing_key.expose();
-    signature::verify([key], runtime.now(), MAX_AGE_SECONDS, signed, &body)
-        .map_err(|_| Rejection::BadSignature)?;
-    serde_json::from_slice::<ProbeRequest>(&body).map_err(|_| Rejection::BadSignature)?;
+    signed_request::read::<ProbeRequest>(head, body, MAX_BYTES, config, runtime).await?;
     let report = probe(ProbeKind::Asked, None, config, prober, runtime).await;
     serde_json::to_vec(&report).map_err(|_| Rejection::BadSignature)
 }

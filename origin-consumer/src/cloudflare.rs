@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_name_with_a_slash_is_one_part_of_the_path() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crate::tls::choose_provider();
         let config = config();
         let cloudflare = Cloudflare::new(&config, &config.api_token, Duration::from_secs(10)).unwrap();
         let url = cloudflare.url(&["storage", "kv", "key/0a?"]);

@@ -41,6 +41,7 @@ pub mod shutdown;
 pub mod sweep;
 pub mod telemetry;
 mod time;
+pub mod tls;
 
 /// What programs that decode take their memory from.
 pub type Allocator = mimalloc::MiMalloc;

@@ -17,6 +17,7 @@ use origin_consumer::objects::Bucket;
 use origin_consumer::replay::{ReplayArgs, ReplayError, replay};
 use origin_consumer::serve::{Parts, ServeError, open_queue_of_service, serve};
 use origin_consumer::shutdown;
+use origin_consumer::tls;
 use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
@@ -228,7 +229,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             if arguments.wants_bucket() {
                 config.check_bucket()?;
             }
-            choose_tls();
+            tls::choose_provider();
             in_runtime(async {
                 let queue = open_queue_of_service(&config.queue).await?;
                 dlq::run(arguments, &queue, &Bucket::new(&config.s3)).await?;
@@ -237,19 +238,19 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Doctor { config, arguments } => {
             let config = Config::load(config.file.as_deref())?;
-            choose_tls();
+            tls::choose_provider();
             in_runtime(async { Ok(ExitCode::from(doctor::run(&config, &arguments).await?)) })
         }
         Command::Replay(arguments) => {
             let config = Config::load(arguments.file.as_deref())?;
-            choose_tls();
+            tls::choose_provider();
             in_runtime(async {
                 let stop = shutdown::requested(cli.exit_on_stdin_eof)?;
                 Ok(ExitCode::from(replay(&arguments, &config, stop).await?))
             })
         }
         Command::Keys(arguments) => {
-            choose_tls();
+            tls::choose_provider();
             in_runtime(async { Ok(keys::run(arguments).await.map(|()| ExitCode::SUCCESS)?) })
         }
     }
@@ -260,16 +261,11 @@ fn in_runtime(work: impl Future<Output = Result<ExitCode, Failure>>) -> Result<E
 }
 
 async fn run_services(config: &Config, parts: Parts, exit_on_stdin_eof: bool) -> Result<ExitCode, Failure> {
-    choose_tls();
+    tls::choose_provider();
     let stop = shutdown::requested(exit_on_stdin_eof)?;
     serve(config, parts, stop).await?;
     tracing::info!("ended as asked");
     Ok(ExitCode::SUCCESS)
-}
-
-/// reqwest takes whatever the process has chosen; there is one choice, so a second try is harmless.
-fn choose_tls() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 async fn migrate_now(config: &Config) -> Result<ExitCode, Failure> {

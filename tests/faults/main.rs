@@ -34,7 +34,7 @@ async fn the_whole_matrix() -> Result<()> {
 #[test]
 fn the_table_has_a_row_for_each_cell() -> Result<()> {
     let rows: Vec<_> = cells().iter().map(|cell| (cell.step.to_owned(), cell.fault.to_owned())).collect();
-    assert_eq!(table::rows()?, rows, "`make faults` writes {}", table::PATH);
+    assert_eq!(table::DOCUMENT.rows()?, rows, "`make faults` writes {}", table::DOCUMENT.path);
     Ok(())
 }
 

@@ -76,10 +76,10 @@ async fn with_other_rules_all_is_stored_and_the_alert_comes_in_time() -> Result<
 
 #[test]
 fn the_table_has_a_row_for_each_cell() -> Result<()> {
-    let rows = table::rows()?;
+    let rows = table::DOCUMENT.rows()?;
     let cells = MODES
         .iter()
         .flat_map(|mode| Fix::ALL.map(|fix| (table::name_of(*mode).to_owned(), fix.name().to_owned())));
-    ensure!(rows == cells.collect::<Vec<_>>(), "`make incident` writes {}: {rows:?}", table::PATH);
+    ensure!(rows == cells.collect::<Vec<_>>(), "`make incident` writes {}: {rows:?}", table::DOCUMENT.path);
     Ok(())
 }

@@ -1,17 +1,12 @@
 //! docs/INCIDENT.md.
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
+use spillway_tests::document::Document;
 use spillway_zone::subrequests::Mode;
 
 use crate::cell::Outcome;
 
-pub const PATH: &str = "docs/INCIDENT.md";
-const BEGIN: &str = "<!-- begin: written by `make incident` -->";
-const END: &str = "<!-- end -->";
+pub const DOCUMENT: Document = Document { path: "docs/INCIDENT.md", command: "make incident" };
 const HEAD: &str = "| same-zone requests go | fix | traces accepted | notifications sent | dropped | stored in the first minute \
                     | stored in the end | seconds until the alert |\n\
                     | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n";
@@ -27,12 +22,8 @@ pub fn name_of(mode: Mode) -> &'static str {
 
 /// Puts the rows in the place of those that are there.
 pub fn write(outcomes: &[Outcome]) -> Result<()> {
-    let text = fs::read_to_string(path())?;
-    let (before, _) = text.split_once(BEGIN).context("no beginning")?;
-    let (_, after) = text.split_once(END).context("no end")?;
     let rows: String = outcomes.iter().map(row).collect();
-    let table = format!("`make incident` at {}:\n\n{HEAD}{rows}", commit()?);
-    Ok(fs::write(path(), format!("{before}{BEGIN}\n{table}{END}{after}"))?)
+    DOCUMENT.write("", &format!("{HEAD}{rows}"))
 }
 
 fn row(outcome: &Outcome) -> String {
@@ -48,26 +39,4 @@ fn row(outcome: &Outcome) -> String {
         name_of(cell.mode),
         cell.fix.name(),
     )
-}
-
-/// The modes and fixes that are named there.
-pub fn rows() -> Result<Vec<(String, String)>> {
-    let text = fs::read_to_string(path())?;
-    let (_, table) = text.split_once(BEGIN).context("no beginning")?;
-    let (table, _) = table.split_once(END).context("no end")?;
-    let rows = table.lines().filter(|line| line.starts_with("| ")).skip(2);
-    let row = |line: &str| {
-        let mut columns = line.split('|').map(|column| column.trim().to_owned()).skip(1);
-        Some((columns.next()?, columns.next()?))
-    };
-    Ok(rows.filter_map(row).collect())
-}
-
-fn path() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(PATH)
-}
-
-fn commit() -> Result<String> {
-    let told = Command::new("git").args(["describe", "--always", "--dirty"]).output()?;
-    Ok(String::from_utf8(told.stdout)?.trim().to_owned())
 }

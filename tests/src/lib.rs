@@ -4,6 +4,7 @@ pub mod bucket;
 pub mod cloudflare;
 pub mod cloudflare_queue;
 pub mod command;
+pub mod document;
 pub mod export;
 pub mod faults;
 mod forward;

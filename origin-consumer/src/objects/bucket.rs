@@ -14,8 +14,10 @@ use aws_smithy_http_client::{Builder, tls};
 use bytes::{Bytes, BytesMut};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use spillway_proto::ObjectKey;
 
 use super::describe::Kept;
+use super::get::Getter;
 use super::{Listed, ObjectError, Page, too_large};
 use crate::config::{ConfigError, in_range, is_set, is_url};
 
@@ -72,6 +74,7 @@ impl S3Config {
 #[derive(Clone)]
 pub struct Bucket {
     client: Client,
+    getter: Option<Getter>,
     name: String,
 }
 
@@ -80,20 +83,17 @@ impl Bucket {
     pub fn new(config: &S3Config) -> Self {
         let secret = config.secret_access_key.expose_secret();
         let http = Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https();
-        let timeouts =
-            TimeoutConfig::builder().operation_timeout(Duration::from_secs(config.timeout_seconds)).build();
+        let timeout = Duration::from_secs(config.timeout_seconds);
+        let timeouts = TimeoutConfig::builder().operation_timeout(timeout).build();
+        let credentials = Credentials::new(&config.access_key_id, secret, None, None, "configuration");
+        let S3Config { endpoint, bucket, region, .. } = config;
+        let getter = Getter::new(endpoint, bucket, region, credentials.clone(), timeout);
         let s3 = aws_sdk_s3::Config::builder()
             .http_client(http)
             // The SDK glues the bucket to an endpoint's path that does not end with a slash.
             .endpoint_url(format!("{}/", config.endpoint.trim_end_matches('/')))
             .region(Region::new(config.region.clone()))
-            .credentials_provider(Credentials::new(
-                &config.access_key_id,
-                secret,
-                None,
-                None,
-                "configuration",
-            ))
+            .credentials_provider(credentials)
             .force_path_style(true)
             .retry_config(RetryConfig::standard())
             .timeout_config(timeouts)
@@ -101,7 +101,7 @@ impl Bucket {
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .build();
-        Self { client: Client::from_conf(s3), name: config.bucket.clone() }
+        Self { client: Client::from_conf(s3), getter, name: config.bucket.clone() }
     }
 
     /// The objects after `after` whose keys begin with `prefix`, in the order of keys: `limit` at most, and no more than
@@ -137,7 +137,18 @@ impl Bucket {
         }
     }
 
-    /// The bytes of an object that has `max_bytes` at most.
+    /// The bytes of an object of the edge's that has `max_bytes` at most.
+    pub(super) async fn get(&self, key: &ObjectKey, max_bytes: u64) -> Result<Bytes, ObjectError> {
+        let key = key.to_string();
+        if let Some(getter) = &self.getter
+            && let Some(object) = getter.get(&key, max_bytes).await?
+        {
+            return Ok(object);
+        }
+        self.read(&key, max_bytes).await
+    }
+
+    /// The bytes of something that has `max_bytes` at most.
     pub async fn read(&self, key: &str, max_bytes: u64) -> Result<Bytes, ObjectError> {
         let answer = self.client.get_object().bucket(&self.name).key(key).send().await.map_err(failed)?;
         let (mut body, mut bytes) = (answer.body, BytesMut::new());

@@ -3,6 +3,7 @@
 mod bucket;
 mod describe;
 mod folder;
+mod get;
 mod put_back;
 #[cfg(test)]
 pub(crate) mod samples;
@@ -90,7 +91,7 @@ impl Objects {
     /// The bytes of an object that has `max_bytes` at most.
     pub(crate) async fn read(&self, key: &ObjectKey, max_bytes: u64) -> Result<Bytes, ObjectError> {
         match &self.source {
-            Source::Bucket(bucket) => bucket.read(&key.to_string(), max_bytes).await,
+            Source::Bucket(bucket) => bucket.get(key, max_bytes).await,
             Source::Folder(folder) => folder.read(key, max_bytes).await,
         }
     }

@@ -119,10 +119,18 @@ impl<'a> Message<'a> {
     /// The next field's number and type; none at the end.
     #[inline]
     pub(super) fn key(&mut self) -> Read<Option<(u32, WireType)>> {
-        if self.rest.is_empty() {
-            return Ok(None);
-        }
-        let key = self.varint_value()?;
+        let key = match self.rest {
+            [] => return Ok(None),
+            // Most are one byte.
+            [byte @ 8..0x80, rest @ ..] => {
+                self.rest = rest;
+                u32::from(*byte)
+            }
+            _ => match u32::try_from(self.varint_value()?) {
+                Ok(key) if key >> 3 != 0 => key,
+                _ => return fault(Fault::Key),
+            },
+        };
         let wire_type = match key & 7 {
             0 => WireType::Varint,
             1 => WireType::Fixed64,
@@ -132,22 +140,22 @@ impl<'a> Message<'a> {
             5 => WireType::Fixed32,
             _ => return fault(Fault::Key),
         };
-        match u32::try_from(key) {
-            Ok(key) if key >> 3 != 0 => Ok(Some((key >> 3, wire_type))),
-            _ => fault(Fault::Key),
-        }
+        Ok(Some((key >> 3, wire_type)))
     }
 
     #[inline]
     fn varint_value(&mut self) -> Read<u64> {
-        // Most are one byte.
-        if let Some((&byte, rest)) = self.rest.split_first()
-            && byte < 0x80
-        {
-            self.rest = rest;
-            return Ok(byte.into());
+        match self.rest {
+            [byte @ ..0x80, rest @ ..] => {
+                self.rest = rest;
+                Ok((*byte).into())
+            }
+            [low, high @ ..0x80, rest @ ..] => {
+                self.rest = rest;
+                Ok(u64::from(low & 0x7f) | u64::from(*high) << 7)
+            }
+            _ => self.long_varint(),
         }
-        self.long_varint()
     }
 
     fn long_varint(&mut self) -> Read<u64> {
@@ -210,7 +218,7 @@ impl<'a> Message<'a> {
     #[inline]
     pub(super) fn text(&mut self, wire_type: WireType, field: &'static str) -> Read<&'a [u8]> {
         let bytes = self.bytes(wire_type)?;
-        if bytes.is_ascii() || std::str::from_utf8(bytes).is_ok() {
+        if is_ascii(bytes) || std::str::from_utf8(bytes).is_ok() {
             return Ok(bytes);
         }
         fault(Fault::Utf8).map_err(|error| error.within(field, None))
@@ -251,6 +259,23 @@ impl<'a> Message<'a> {
                 }
             },
         }
+    }
+}
+
+/// As `<[u8]>::is_ascii`, which takes its last bytes one by one; most texts are not longer than those.
+#[inline]
+pub(super) fn is_ascii(bytes: &[u8]) -> bool {
+    const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+    match bytes.last_chunk() {
+        Some(last) if bytes.len() <= 64 => {
+            let mut seen = u64::from_ne_bytes(*last);
+            for chunk in bytes.as_chunks().0 {
+                seen |= u64::from_ne_bytes(*chunk);
+            }
+            seen & HIGH_BITS == 0
+        }
+        Some(_) => bytes.is_ascii(),
+        None => bytes.iter().fold(0, |seen, byte| seen | byte) < 0x80,
     }
 }
 

@@ -1,13 +1,14 @@
 //! The tables, and what goes into the file.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::Result;
 use origin_consumer::consume::Decoder;
 use serde::Serialize;
 use spillway_bench::cpu;
+use spillway_bench::figures::spread;
 
 use crate::objects::Shape;
 
@@ -110,25 +111,10 @@ impl fmt::Display for Report {
             writeln!(f, "| --- | ---: | ---: | ---: |")?;
             for Figure { stage, by_wire, by_prost, .. } in rows {
                 let times: Vec<_> = by_prost.iter().zip(by_wire).map(|(prost, wire)| prost / wire).collect();
-                let [wire, prost, times] = [by_wire, by_prost, &times].map(|all| spread(all));
+                let [wire, prost, times] = [by_wire, by_prost, &times].map(|all| spread(all, 2));
                 writeln!(f, "| {stage} | {wire} | {prost} | {times} |")?;
             }
         }
         Ok(())
     }
-}
-
-fn spread(all: &[f64]) -> String {
-    let mut sorted = all.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let mut text = String::new();
-    // Writing into a String cannot fail.
-    let _ = match sorted.as_slice() {
-        [] => Ok(()),
-        [only] => write!(text, "{only:.2}"),
-        [lowest, .., highest] => {
-            write!(text, "{:.2} ({lowest:.2} to {highest:.2})", sorted[sorted.len() / 2])
-        }
-    };
-    text
 }

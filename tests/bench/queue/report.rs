@@ -5,6 +5,7 @@ use std::fmt;
 use anyhow::Result;
 use serde::Serialize;
 use spillway_bench::cpu;
+use spillway_bench::figures::spread;
 
 use crate::measure::{Figures, Plan, StoreResult};
 
@@ -46,20 +47,10 @@ impl fmt::Display for Report {
         for StoreResult { store, enqueued, acknowledged } in &self.stores {
             write!(f, "| {store} |")?;
             for Figures { per_second, cpu_us } in [enqueued, acknowledged] {
-                write!(f, " {} | {} |", spread(per_second), spread(cpu_us))?;
+                write!(f, " {} | {} |", spread(per_second, 0), spread(cpu_us, 0))?;
             }
             writeln!(f)?;
         }
         Ok(())
-    }
-}
-
-fn spread(all: &[f64]) -> String {
-    let mut sorted = all.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    match sorted.as_slice() {
-        [] => String::new(),
-        [only] => format!("{only:.0}"),
-        [lowest, .., highest] => format!("{:.0} ({lowest:.0} to {highest:.0})", sorted[sorted.len() / 2]),
     }
 }

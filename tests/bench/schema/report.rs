@@ -5,6 +5,7 @@ use std::fmt;
 use anyhow::Result;
 use serde::Serialize;
 use spillway_bench::cpu;
+use spillway_bench::figures::{median, spread};
 
 use crate::Plan;
 use crate::costs::Cost;
@@ -69,22 +70,5 @@ impl fmt::Display for Report {
             writeln!(f)?;
         }
         Ok(())
-    }
-}
-
-fn median(all: &[f64]) -> f64 {
-    let mut sorted = all.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-fn spread(all: &[f64], digits: usize) -> String {
-    let least = all.iter().copied().fold(f64::INFINITY, f64::min);
-    let most = all.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let median = median(all);
-    if all.len() < 2 {
-        format!("{median:.digits$}")
-    } else {
-        format!("{median:.digits$} ({least:.digits$} to {most:.digits$})")
     }
 }

@@ -1,7 +1,7 @@
 //! Attributes, and the values that they may have.
 
 use super::super::visit::{Owner, Value, Visitor};
-use super::super::wire::{Message, Read, WireType};
+use super::super::wire::{Message, Read, WireType, is_ascii};
 
 /// The attributes of one span, event, link, resource or scope.
 #[derive(Default)]
@@ -20,13 +20,26 @@ pub(super) fn attribute<'a>(
     owner: Owner,
     visitor: &mut impl Visitor<'a>,
 ) -> Read<()> {
-    let pair = parent.message(wire_type).and_then(key_value);
-    let KeyValue { key, value, value_bytes } = pair.map_err(|error| error.within("attributes", None))?;
-    attributes.count += 1;
-    attributes.longest_key = attributes.longest_key.max(key.len());
-    attributes.largest_value = attributes.largest_value.max(value_bytes);
-    visitor.attribute(owner, key, value);
+    let pair = parent.message(wire_type).map_err(|error| error.within("attributes", None))?;
+    if let Some((key, value)) = usual(pair.rest()) {
+        let value_bytes = if let Value::Text(text) = value { text.len() } else { SCALAR_BYTES };
+        attributes.add(key, value_bytes);
+        visitor.attribute(owner, key, value);
+        return Ok(());
+    }
+    let pair = key_value(pair).map_err(|error| error.within("attributes", None))?;
+    attributes.add(pair.key, pair.value_bytes);
+    visitor.attribute(owner, pair.key, pair.value);
     Ok(())
+}
+
+impl Attributes {
+    #[inline]
+    fn add(&mut self, key: &[u8], value_bytes: usize) {
+        self.count += 1;
+        self.longest_key = self.longest_key.max(key.len());
+        self.largest_value = self.largest_value.max(value_bytes);
+    }
 }
 
 struct KeyValue<'a> {
@@ -36,6 +49,42 @@ struct KeyValue<'a> {
     value_bytes: usize,
 }
 
+/// The key and the value of an attribute as exporters write nearly all of them: first the key, then a value that is a scalar,
+/// both ASCII, with lengths of one byte. Of any other it says nothing: [`key_value`] reads it field by field, which takes
+/// thrice as long.
+#[inline(always)]
+fn usual(pair: &[u8]) -> Option<(&[u8], Value<'_>)> {
+    let (key, rest) = short(pair, 0x0a)?;
+    let [0x12, length, value @ ..] = rest else { return None };
+    if usize::from(*length) != value.len() || *length >= 0x80 {
+        return None;
+    }
+    let value = match value {
+        // The numbers and lengths of fields, which are between the texts, are below 0x80, too.
+        [0x0a, length, text @ ..] if usize::from(*length) == text.len() => {
+            return is_ascii(pair).then_some((key, Value::Text(text)));
+        }
+        [0x10, byte @ ..0x80] => Value::Bool(*byte != 0),
+        [0x18, byte @ ..0x80] => Value::Int(i64::from(*byte)),
+        [0x18, low, high @ ..0x80] if *low >= 0x80 => {
+            Value::Int(i64::from(low & 0x7f) | i64::from(*high) << 7)
+        }
+        [0x21, double @ ..] => Value::Double(f64::from_le_bytes(double.try_into().ok()?)),
+        _ => return None,
+    };
+    is_ascii(key).then_some((key, value))
+}
+
+/// A field whose key is `tag` and whose length takes one byte, and what follows it.
+#[inline]
+fn short(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+    match bytes {
+        [found, length @ ..0x80, rest @ ..] if *found == tag => rest.split_at_checked(usize::from(*length)),
+        _ => None,
+    }
+}
+
+#[inline(never)]
 fn key_value(mut message: Message<'_>) -> Read<KeyValue<'_>> {
     let (whole, mut key, mut value) = (message.rest(), b"".as_slice(), Met::default());
     while let Some((field, wire_type)) = message.key()? {
