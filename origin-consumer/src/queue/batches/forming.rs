@@ -70,9 +70,9 @@ pub(super) fn form(
         Ripeness::Nothing => return Ok(Claim::Nothing),
         Ripeness::Unripe(until) => return Ok(Claim::Unripe(until)),
         Ripeness::Due => oldest(session, None, priority, limits.objects.into(), now)?,
-        Ripeness::Full => {
+        Ripeness::Full(enough) => {
             let tenants = tenants_that_wait(session, priority)?;
-            shares_of(session, &tenants, priority, limits, now)?
+            shares_of(session, &tenants, priority, enough, now)?
         }
     };
     let (mut keys, mut spans, mut bytes, mut look_first) = (Vec::new(), 0u64, 0u64, false);
@@ -120,13 +120,12 @@ fn shares_of(
     session: &mut dyn Session,
     tenants: &[String],
     priority: u64,
-    limits: ClaimLimits,
+    most: u64,
     now: UnixMillis,
 ) -> Result<Vec<Candidate>, QueueError> {
     if tenants.is_empty() {
         return Ok(Vec::new());
     }
-    let most = u64::from(limits.objects);
     let share = most.div_ceil(tenants.len() as u64);
     let mut of_tenants = Vec::with_capacity(tenants.len());
     for tenant in tenants {
@@ -146,7 +145,7 @@ fn shares_of(
         let before = in_turn.len();
         in_turn.extend(of_tenants.iter_mut().filter_map(Iterator::next));
         if in_turn.len() == before {
-            in_turn.truncate(limits.objects as usize);
+            in_turn.truncate(usize::try_from(most).unwrap_or(usize::MAX));
             return Ok(in_turn);
         }
     }
