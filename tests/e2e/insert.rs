@@ -7,15 +7,15 @@ use bytes::Bytes;
 use clickhouse::Client;
 use local_stack::engine::{Engine, Source};
 use origin_consumer::clickhouse::ClickHouseConfig;
-use origin_consumer::columns::{SpanColumns, Unzip};
 use origin_consumer::consume::Decoder;
 use origin_consumer::insert::{
     self, BatchRows, Before, Rows, SchemaError, SpanTable, StoreError, TableError,
 };
 use origin_consumer::migrate::migrate;
 use origin_consumer::queue::{ClaimLimits, Queue};
-use origin_consumer::rows::rows_of;
 use prost::Message;
+use spillway_decode::columns::{SpanColumns, Unzip};
+use spillway_decode::rows::rows_of;
 use spillway_proto::UnixMillis;
 use spillway_proto::notification::Notification;
 use spillway_proto::otlp::{DecompressLimits, Encoding, SpanLimits, decode, judge};

@@ -9,11 +9,11 @@ use spillway_proto::notification::Notification;
 use spillway_proto::otlp::DecompressLimits;
 use ulid::Ulid;
 
-use crate::columns::{SpanColumns, Unzip};
 use crate::failpoints;
 use crate::insert::{BatchRows, Rows};
 use crate::queue::{Fault, Setback};
-use crate::rows::{RowsError, rows_of};
+use spillway_decode::columns::{SpanColumns, Unzip};
+use spillway_decode::rows::{RowsError, rows_of};
 
 /// How objects are decoded, and inserted. Both ways give the same rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]

@@ -160,7 +160,7 @@ async fn clickhouse(config: &Config) -> Vec<Finding> {
         Err(_) => return vec![unreachable(&config.clickhouse, &format!("no answer within {TIMEOUT:?}"))],
     };
     let name = format!("{}.{}", config.clickhouse.database, config.clickhouse.table);
-    let missing = crate::rows::missing_columns(&columns);
+    let missing = spillway_decode::rows::missing_columns(&columns);
     if let Some(first) = missing.first() {
         let what = match columns.len() {
             0 => format!("there is no table {name}, or the user may not see it"),

@@ -16,10 +16,10 @@ use super::rows::{BatchRows, Rows};
 use super::schema::{self, SchemaError};
 use super::{Insert, SpanSink};
 use crate::clickhouse::ClickHouseConfig;
-use crate::columns::SpanColumns;
 use crate::queue::Lease;
-use crate::rows::SpanRow;
 use crate::time::{MINUTE_MS, now};
+use spillway_decode::columns::SpanColumns;
+use spillway_decode::rows::SpanRow;
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 /// How long the server may be silent while it takes rows, and after the last one.

@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 use std::sync::Arc;
 
 use super::clickhouse::TableError;
-use crate::columns::{COLUMNS, SpanColumns};
-use crate::native::{Compressor, Gone};
+use spillway_decode::columns::{COLUMNS, SpanColumns};
+use spillway_decode::native::{Compressor, Gone};
 
 /// Compressed pieces of a block that wait to be sent.
 const FRAMES_AHEAD: usize = 8;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use spillway_proto::ObjectKey;
 use ulid::Ulid;
 
-use crate::columns::SpanColumns;
-use crate::rows::SpanRow;
+use spillway_decode::columns::SpanColumns;
+use spillway_decode::rows::SpanRow;
 
 /// The rows of a batch.
 pub struct BatchRows {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::clickhouse::TableError;
-use crate::columns::{COLUMNS, Column};
+use spillway_decode::columns::{COLUMNS, Column};
 
 /// The table cannot take spans as this version writes them.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +60,7 @@ mod tests {
     use clickhouse::Row;
 
     use super::*;
-    use crate::rows::SpanRow;
+    use spillway_decode::rows::SpanRow;
 
     #[test]
     fn a_changed_column_is_refused_by_its_name() {

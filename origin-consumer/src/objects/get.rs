@@ -121,3 +121,6 @@ impl From<reqwest::Error> for Failed {
         Self::Http(error)
     }
 }
+
+#[cfg(test)]
+mod tests;

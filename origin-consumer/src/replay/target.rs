@@ -6,7 +6,7 @@ use super::arguments::ReplayArgs;
 use crate::clickhouse::ClickHouseConfig;
 use crate::config::ConfigError;
 use crate::insert::{SpanTable, TableError};
-use crate::rows::missing_columns;
+use spillway_decode::rows::missing_columns;
 
 /// A table, which may be the one that the consumers write to.
 pub(super) struct Target {
@@ -95,7 +95,7 @@ mod tests {
     use clickhouse::Row;
 
     use super::*;
-    use crate::rows::SpanRow;
+    use spillway_decode::rows::SpanRow;
 
     #[test]
     fn a_table_without_a_column_is_refused_by_its_name() {

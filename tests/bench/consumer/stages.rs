@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use origin_consumer::columns::{SpanColumns, Unzip};
 use origin_consumer::consume::Decoder;
 use origin_consumer::insert::{self, BatchRows, Before, Rows};
-use origin_consumer::native::Compressor;
-use origin_consumer::rows::rows_of;
 use spillway_bench::cpu;
 use spillway_bench::objects::Object;
+use spillway_decode::columns::{SpanColumns, Unzip};
+use spillway_decode::native::Compressor;
+use spillway_decode::rows::rows_of;
 use spillway_proto::otlp::{DecompressLimits, SpanLimits, decompress, judge};
 use spillway_proto::record::records_of;
 use tokio::task::block_in_place;

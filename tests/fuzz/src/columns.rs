@@ -1,9 +1,9 @@
 //! The two ways from an object to the table: the columns of the hot path, beside rows by way of `prost`.
 
 use bytes::Bytes;
-use origin_consumer::columns::{SpanColumns, Unzip};
-use origin_consumer::rows::{RowsError, SpanRow, rows_of};
 use serde_json::{Map, Value as Json};
+use spillway_decode::columns::{SpanColumns, Unzip};
+use spillway_decode::rows::{RowsError, SpanRow, rows_of};
 use spillway_proto::notification::Notification;
 use spillway_proto::otlp::{Compression, DecompressLimits, SpanLimits, judge};
 use spillway_proto::record::ObjectRecord;

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use anyhow::{Result, ensure};
 use origin_consumer::insert::BatchRows;
 use origin_consumer::queue::{Batch, Fault, Finding, Queue, Setback};
-use origin_consumer::rows::{SpanRow, rows_of};
+use spillway_decode::rows::{SpanRow, rows_of};
 use spillway_proto::notification::Notification;
 use spillway_proto::otlp::DecompressLimits;
 use spillway_proto::{ObjectKey, UnixMillis};

@@ -178,9 +178,9 @@ fn any_request() -> impl Strategy<Value = ExportTraceServiceRequest> {
 fn any_value_tree() -> impl Strategy<Value = AnyValue> {
     let leaf = prop_oneof![
         Just(None),
-        ".{0,12}".prop_map(|text| Some(AnyValueKind::StringValue(text))),
+        any_text().prop_map(|text| Some(AnyValueKind::StringValue(text))),
         any::<bool>().prop_map(|bool| Some(AnyValueKind::BoolValue(bool))),
-        any::<i64>().prop_map(|int| Some(AnyValueKind::IntValue(int))),
+        prop_oneof![any::<i64>(), -1_i64..70_000].prop_map(|int| Some(AnyValueKind::IntValue(int))),
         any::<f64>().prop_map(|double| Some(AnyValueKind::DoubleValue(double))),
         any::<i32>().prop_map(|index| Some(AnyValueKind::StringValueStrindex(index))),
         proptest::collection::vec(any::<u8>(), 0..12).prop_map(|bytes| Some(AnyValueKind::BytesValue(bytes))),
@@ -198,8 +198,13 @@ fn any_value_tree() -> impl Strategy<Value = AnyValue> {
     })
 }
 
+/// As most are, of all alphabets, and longer than a length of one byte can say.
+fn any_text() -> impl Strategy<Value = String> {
+    prop_oneof![4 => "[ -~]{0,20}", 2 => ".{0,12}", 1 => "[a-z]{115,140}", 1 => "[a-z]{0,40}é?[a-z]{0,40}"]
+}
+
 fn attributes() -> impl Strategy<Value = Vec<KeyValue>> {
-    let pair = (".{0,6}", proptest::option::of(any_value_tree())).prop_map(|(key, value)| KeyValue {
+    let pair = (any_text(), proptest::option::of(any_value_tree())).prop_map(|(key, value)| KeyValue {
         key,
         value,
         key_strindex: 0,

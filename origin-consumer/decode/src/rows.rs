@@ -79,7 +79,7 @@ pub struct SpanRow {
 }
 
 /// The columns of a span that a table with these does not have.
-pub(crate) fn missing_columns(columns: &std::collections::BTreeMap<String, String>) -> Vec<&'static str> {
+pub fn missing_columns(columns: &std::collections::BTreeMap<String, String>) -> Vec<&'static str> {
     SpanRow::COLUMN_NAMES.iter().copied().filter(|name| !columns.contains_key(*name)).collect()
 }
 
