@@ -62,7 +62,7 @@ impl Default for ConsumerConfig {
             decoder: Decoder::Wire,
             batch_objects: 10_000,
             batch_spans: 100_000,
-            batch_bytes: 64 << 20,
+            batch_bytes: 96 << 20,
             batch_delay_ms: 2_000,
             max_decompressed_bytes: 100 << 20,
             lease_seconds: 30,

@@ -7,6 +7,8 @@ use std::time::Duration;
 use clickhouse::error::Error;
 use clickhouse::{Client, Row};
 use serde::Serialize;
+use spillway_decode::columns::SpanColumns;
+use spillway_decode::rows::SpanRow;
 use spillway_proto::{ObjectKey, UnixMillis};
 use tokio::time::Instant;
 use ulid::Ulid;
@@ -18,8 +20,6 @@ use super::{Insert, SpanSink};
 use crate::clickhouse::ClickHouseConfig;
 use crate::queue::Lease;
 use crate::time::{MINUTE_MS, now};
-use spillway_decode::columns::SpanColumns;
-use spillway_decode::rows::SpanRow;
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 /// How long the server may be silent while it takes rows, and after the last one.
