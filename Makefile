@@ -17,7 +17,7 @@
 #   make bench-peers       the same beside others: ROTEL=, OTEL_ARROW=, OTELCOL=, VECTOR= name built ones, by path or URL
 #   make bench-scaling     how that changes with threads, processes, the size of objects and that of the table
 #   make bench-e2e         the whole way: spans/s, CPU by process, seconds from an exporter's 200 to the row
-#   make instructions      how many instructions the hot functions take, against their budget; wants valgrind
+#   make instructions      how many instructions the hot functions take, against their budget; CI runs it
 #   make check             what CI checks before the tests: format, clippy (native and wasm32), rustdoc, licences
 #
 # Tools are kept outside of the checkout, in SPILLWAY_CACHE (default: ~/.cache/spillway).
@@ -150,8 +150,9 @@ bench-e2e: setup ## measure the whole way
 	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/$(if $(SHORT),debug,release)/bench-e2e" $(if $(SHORT),--short) $(BENCH_FLAGS)
 
 instructions: ## count the instructions of hot functions, by callgrind; WRITE=1 sets the budget
-	@cargo build --quiet --release --package spillway-bench --bin count-instructions
-	@"$${CARGO_TARGET_DIR:-target}/release/count-instructions" $(if $(WRITE),--write)
+	@deploy/local/setup.sh --with-valgrind
+	@cargo build --quiet --release --package count-instructions
+	@$(with_tools) "$${CARGO_TARGET_DIR:-target}/release/count-instructions" $(if $(WRITE),--write)
 
 check: fmt lint lint-wasm doc deny no-failpoints
 

@@ -59,11 +59,14 @@ use_toolchain() {
     fi
     export CARGO_TARGET_DIR
     use_flags
+    # A request's cost is the product here: one unit over all crates, which is slower to compile.
+    export CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1
     # worker-build sets this; without it, its own call of cargo would compile everything again.
     export WASM_BINDGEN_USE_JS_SYS=1
 }
 
-# Sets the compiler's flags: the caller's, that of .cargo/config.toml, which these hide, and the library that unwinds.
+# Sets the compiler's flags: the caller's, that of .cargo/config.toml, which these hide, the instructions on vectors, which
+# workerd has always had, and the library that unwinds.
 # `panics` tells whether there is one.
 use_flags() {
     local flags
@@ -73,6 +76,7 @@ use_flags() {
         read -ra flags <<<"${RUSTFLAGS-}"
     fi
     [[ ${flags[*]} == *getrandom_backend* ]] || flags+=(--cfg 'getrandom_backend="wasm_js"')
+    flags+=(-Ctarget-feature=+simd128)
     panics=abort
     if [[ -n $SPILLWAY_WASM_SYSROOT ]]; then
         panics=unwind

@@ -5,6 +5,7 @@
 #   deploy/local/setup.sh                        set up what is missing
 #   deploy/local/setup.sh --with-checkers        the same, and what `make deny` runs
 #   deploy/local/setup.sh --with-fuzzer          the same, and cargo-fuzz, which `make fuzz` runs
+#   deploy/local/setup.sh --with-valgrind        the same, and valgrind, which `make instructions` runs
 #   deploy/local/setup.sh --for-tests            the same, and PostgreSQL and the exporters of Python and Node for `make test`
 #   deploy/local/setup.sh --with-all-exporters   the same, and all that `make interop` drives
 #   deploy/local/setup.sh --print-env-file       print the path of the file of shell exports that it writes
@@ -28,6 +29,7 @@ tools=$here/tools
 . "$here/setup/wasm-target.sh"
 . "$here/setup/interop-tools.sh"
 . "$here/setup/postgres.sh"
+. "$here/setup/valgrind.sh"
 
 check_machine() {
     [[ $(uname -sm) == "Linux x86_64" ]] || die "this set-up knows Linux on x86_64 only, this machine is $(uname -sm)"
@@ -68,15 +70,17 @@ write_env_file() {
         export_line SPILLWAY_CARGO_MACHETE "${cargo_machete-}"
         export_line SPILLWAY_WASM_SYSROOT "$wasm_sysroot"
         export_line SPILLWAY_CARGO_FUZZ "${cargo_fuzz-}"
+        export_line SPILLWAY_VALGRIND "${valgrind-}"
+        [[ -z ${valgrind_lib-} ]] || export_line VALGRIND_LIB "$valgrind_lib"
         [[ $wasm_kind != debian ]] || export_line SPILLWAY_WASM_BIN "$wasm_bin"
     } >"$draft"
     mv "$draft" "$env_file"
 }
 
 case "${1-}" in
-    "" | --with-checkers | --with-fuzzer | --for-tests | --with-all-exporters) extras=${1-} ;;
+    "" | --with-checkers | --with-fuzzer | --with-valgrind | --for-tests | --with-all-exporters) extras=${1-} ;;
     --print-env-file) echo "$env_file"; exit ;;
-    *) die "unknown argument $1; usage: setup.sh [--with-checkers | --with-fuzzer | --for-tests | --with-all-exporters | --print-env-file]" ;;
+    *) die "unknown argument $1; usage: setup.sh [--with-checkers | --with-fuzzer | --with-valgrind | --for-tests | --with-all-exporters | --print-env-file]" ;;
 esac
 
 check_machine
@@ -95,6 +99,7 @@ set_up_wasm_bindgen
 case $extras in
     --with-checkers) set_up_checkers ;;
     --with-fuzzer) set_up_fuzzer ;;
+    --with-valgrind) set_up_valgrind ;;
     --for-tests)
         set_up_postgres
         set_up_exporters

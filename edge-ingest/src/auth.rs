@@ -93,7 +93,7 @@ fn unreadable(key: String, error: &serde_json::Error) -> Rejection {
 }
 
 fn bearer(head: &Head) -> Option<String> {
-    let (scheme, key) = head.header(AUTHORIZATION)?.trim().split_once(' ')?;
+    let (scheme, key) = head.header(AUTHORIZATION.as_str())?.trim().split_once(' ')?;
     let key = key.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty()).then(|| key.to_owned())
 }

@@ -9,7 +9,7 @@ use spillway_proto::notification::Notification;
 use spillway_proto::otlp::Verdict;
 use spillway_proto::trace_context::TraceContext;
 use spillway_proto::usage::Usage;
-use spillway_proto::{KeyId, ObjectId, ObjectKey, ProjectId, TenantId, UnixMillis};
+use spillway_proto::{KeyId, ObjectKey, ProjectId, TenantId, UnixMillis};
 
 use crate::allowance::Amounts;
 use crate::allowance::isolate::SharedTenant;
@@ -155,7 +155,6 @@ impl<K: KeyStore, A: AllowanceStore, O: ObjectStore, R: Runtime> Edge<'_, K, A, 
         let bytes = body.len();
         found.summary.bytes = bytes;
         tenant.tenant.borrow_mut().charge(Amounts { bytes: bytes as i64, ..Amounts::default() });
-        let object_id = ObjectId::of(&key.tenant, &runtime.sha256(&body).await);
         let validate =
             async { payload::check(body, announced, &self.config.body, &key.span_limits, received_at) };
         let payload = steps.step("validate", runtime, validate).await?;
@@ -169,7 +168,6 @@ impl<K: KeyStore, A: AllowanceStore, O: ObjectStore, R: Runtime> Edge<'_, K, A, 
         // 6
         let received = Received {
             at: received_at,
-            object_id,
             trace_context: context,
             caller: head.caller(),
             edge_reports_span: self.reports_spans,
@@ -321,12 +319,11 @@ pub async fn ingest_own<O: ObjectStore, R: Runtime>(
     let announced =
         Announced { bytes: None, encoding: Encoding::Protobuf, compression: Compression::Identity };
     let at = runtime.now();
-    let object_id = ObjectId::of(&key.tenant, &runtime.sha256(&export).await);
     let payload = payload::check(export, announced, &config.body, &key.span_limits, at)?;
     if payload.verdict.accepted == 0 {
         return Ok(None);
     }
     let trace_context = TraceContext::root(random(runtime), random(runtime));
-    let received = Received { at, object_id, trace_context, caller: None, edge_reports_span: true };
+    let received = Received { at, trace_context, caller: None, edge_reports_span: true };
     store::store(payload, key, &received, bucket, runtime).await.map(Some)
 }

@@ -1,6 +1,7 @@
 //! Step 5: decompress, decode, validate, and choose the bytes to store.
 
 use prost::Message;
+use prost::bytes::Bytes;
 use spillway_proto::UnixMillis;
 use spillway_proto::otlp::{Compression, Encoding, SpanLimits, Verdict, decode, decompress, judge};
 
@@ -13,8 +14,10 @@ use crate::request::Announced;
 pub struct Payload {
     /// How many spans are valid.
     pub verdict: Verdict,
+    /// The body as received.
+    pub received: Bytes,
     /// The request in protobuf: as received, or transcoded from JSON.
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
     /// How many bytes the request in protobuf has when it is not compressed.
     pub decompressed_bytes: u64,
     /// How `bytes` is compressed.
@@ -38,14 +41,21 @@ pub fn check(
         Encoding::Protobuf => {
             let (verdict, decompressed_bytes) = (judged(&body)?, body.len() as u64);
             drop(body);
-            Ok(Payload { verdict, bytes: received, decompressed_bytes, compression })
+            let received = Bytes::from(received);
+            Ok(Payload { verdict, bytes: received.clone(), received, decompressed_bytes, compression })
         }
         Encoding::Json => {
             let message = decode(&body, Encoding::Json)?;
             drop(body);
             let bytes = message.encode_to_vec();
             let (verdict, decompressed_bytes) = (judged(&bytes)?, bytes.len() as u64);
-            Ok(Payload { verdict, bytes, decompressed_bytes, compression: Compression::Identity })
+            Ok(Payload {
+                verdict,
+                received: received.into(),
+                bytes: bytes.into(),
+                decompressed_bytes,
+                compression: Compression::Identity,
+            })
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN};
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, Method};
 use spillway_proto::otlp::{Compression, Encoding};
+use spillway_proto::signature;
 use spillway_proto::trace_context::{TRACEPARENT, TraceContext};
 
 use crate::body_budget::InHand;
@@ -12,6 +13,19 @@ use crate::config::BodyConfig;
 use crate::mesh::link::Link;
 use crate::ports::{Body, Runtime};
 use crate::reject::Rejection;
+
+/// The headers that are looked at. A Worker reads no others: each costs a call.
+pub const HEADERS: [&str; 9] = [
+    "authorization",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "origin",
+    "x-api-key",
+    "x-api-token",
+    signature::HEADER,
+    TRACEPARENT,
+];
 
 /// All of a request but its body.
 #[derive(Debug, Clone)]
@@ -22,34 +36,35 @@ pub struct Head {
     pub path: String,
     /// What follows the question mark.
     pub query: Option<String>,
-    /// The headers.
+    /// Those of [`HEADERS`] that are there.
     pub headers: HeaderMap,
 }
 
 impl Head {
-    /// A header's value, if it is there and readable.
-    pub fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
+    /// The value of one of [`HEADERS`], if it is there and readable.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        debug_assert!(HEADERS.contains(&name), "`{name}` is not among the headers that a Worker reads");
         self.headers.get(name)?.to_str().ok()
     }
 
     /// The encoding that the answer is written in: the request's, else JSON, which a person can read.
     pub fn answer_encoding(&self) -> Encoding {
-        self.header(CONTENT_TYPE).and_then(Encoding::from_header).unwrap_or(Encoding::Json)
+        self.header(CONTENT_TYPE.as_str()).and_then(Encoding::from_header).unwrap_or(Encoding::Json)
     }
 
     /// The caller's trace, if it sent one.
     pub fn caller(&self) -> Option<TraceContext> {
-        self.header(HeaderName::from_static(TRACEPARENT)).and_then(|header| header.parse().ok())
+        self.header(TRACEPARENT).and_then(|header| header.parse().ok())
     }
 
     /// The body's size, where it is said.
     pub fn announced_bytes(&self) -> Option<u64> {
-        self.header(CONTENT_LENGTH)?.parse().ok()
+        self.header(CONTENT_LENGTH.as_str())?.parse().ok()
     }
 
     /// The web origin of the page that a browser sends from.
     pub fn origin(&self) -> Option<&str> {
-        self.header(ORIGIN)
+        self.header(ORIGIN.as_str())
     }
 }
 
@@ -66,10 +81,10 @@ pub struct Announced {
 
 /// Step 1: what the head says, before anything of the body is read.
 pub fn announced(head: &Head, config: &BodyConfig) -> Result<Announced, Rejection> {
-    let content_type = head.header(CONTENT_TYPE).unwrap_or_default();
+    let content_type = head.header(CONTENT_TYPE.as_str()).unwrap_or_default();
     let encoding = Encoding::from_header(content_type).ok_or(Rejection::UnsupportedType)?;
-    let compression =
-        Compression::from_header(head.header(CONTENT_ENCODING)).ok_or(Rejection::UnsupportedEncoding)?;
+    let compression = Compression::from_header(head.header(CONTENT_ENCODING.as_str()))
+        .ok_or(Rejection::UnsupportedEncoding)?;
     let length = head.announced_bytes();
     match length {
         Some(bytes) if bytes > config.max_bytes as u64 => {
@@ -126,7 +141,12 @@ pub async fn read(
             if announced_bytes.is_none() && !in_hand.take(chunk.len(), config.max_in_hand) {
                 return Err(Rejection::Busy);
             }
-            read.extend_from_slice(&chunk);
+            // Most come in one piece.
+            if read.is_empty() {
+                read = chunk;
+            } else {
+                read.extend_from_slice(&chunk);
+            }
         }
         Ok(read)
     };

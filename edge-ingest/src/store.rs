@@ -1,6 +1,6 @@
 //! Step 6: put the object into R2. From here on it cannot be lost.
 
-use prost::bytes::Bytes;
+use futures_util::join;
 use spillway_proto::key_record::KeyRecord;
 use spillway_proto::notification::Notification;
 use spillway_proto::record::ObjectRecord;
@@ -17,8 +17,6 @@ use crate::reject::Rejection;
 pub struct Received {
     /// When it had been read.
     pub at: UnixMillis,
-    /// The id of its body.
-    pub object_id: ObjectId,
     /// The edge's span.
     pub trace_context: TraceContext,
     /// The exporter's, if it sent one.
@@ -47,8 +45,6 @@ pub async fn store(
     runtime: &impl Runtime,
 ) -> Result<Notification, Rejection> {
     let spans = payload.verdict.accepted;
-    let unique = u128::from_le_bytes(random(runtime));
-    let object_key = ObjectKey::new(received.at, unique, received.object_id, spans);
     let record = ObjectRecord {
         tenant: key.tenant.clone(),
         project: key.project.clone(),
@@ -56,11 +52,17 @@ pub async fn store(
         received_at: received.at,
         span_limits: key.span_limits,
         compression: payload.compression,
-        payload: Bytes::from(payload.bytes),
+        payload: payload.bytes,
         trace_context: received.trace_context,
     };
     let bytes = record.to_object();
-    let (size, sha256) = (bytes.len() as u64, runtime.sha256(&bytes).await);
+    drop(record);
+    let (body, sha256) = join!(runtime.sha256(&payload.received), runtime.sha256(&bytes));
+    drop(payload.received);
+    let size = bytes.len() as u64;
+    let object_id = ObjectId::of(&key.tenant, &body);
+    let unique = u128::from_le_bytes(random(runtime));
+    let object_key = ObjectKey::new(received.at, unique, object_id, spans);
     let metadata = vec![
         ("tenant", key.tenant.to_string()),
         ("key-id", key.key_id.to_string()),
@@ -70,8 +72,8 @@ pub async fn store(
     ];
     let object = NewObject { key: object_key.clone(), bytes, sha256, metadata };
     let policy = &bucket.config.put;
-    let put = bucket.link.call(policy, runtime, async || bucket.objects.put(&object).await);
-    bucket.link.within(policy.timeout, runtime, put).await.map_err(Rejection::Fault)?;
+    let put = bucket.link.call_in_all(policy, runtime, async || bucket.objects.put(&object).await);
+    put.await.map_err(Rejection::Fault)?;
     Ok(Notification {
         object_key,
         tenant: key.tenant.clone(),

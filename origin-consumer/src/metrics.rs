@@ -179,6 +179,8 @@ pub struct Metrics {
     batches: Family<OfBatch, Counter>,
     objects_swept: Counter,
     spans_stored: Counter,
+    batch_spans: Histogram,
+    payload_in_work: Gauge,
     objects_dead: Counter,
     objects_audited: Family<OfAudit, Counter>,
     objects_expired: Counter,
@@ -206,6 +208,8 @@ impl Default for Metrics {
             batches: Family::default(),
             objects_swept: Counter::default(),
             spans_stored: Counter::default(),
+            batch_spans: Histogram::new(exponential_buckets(1.0, 4.0, 11)),
+            payload_in_work: Gauge::default(),
             objects_dead: Counter::default(),
             objects_audited: Family::default(),
             objects_expired: Counter::default(),
@@ -249,6 +253,13 @@ impl Default for Metrics {
             metrics.objects_swept.clone(),
         );
         registry.register("spans_stored", "Spans stored in ClickHouse", metrics.spans_stored.clone());
+        registry.register("batch_spans", "Spans of a batch that was stored", metrics.batch_spans.clone());
+        registry.register_with_unit(
+            "payload_in_work",
+            "Payload, decompressed, of the batches that are fetched, decoded or inserted",
+            Unit::Bytes,
+            metrics.payload_in_work.clone(),
+        );
         registry.register("objects_dead", "Objects that were set aside", metrics.objects_dead.clone());
         registry.register(
             "objects_audited",
@@ -356,7 +367,18 @@ impl Metrics {
 
     pub(crate) fn stored(&self, spans: u64, insert_seconds: f64) {
         self.spans_stored.inc_by(spans);
+        self.batch_spans.observe(spans as f64);
         self.insert_seconds.observe(insert_seconds);
+    }
+
+    /// A batch of so many bytes is begun.
+    pub(crate) fn payload_taken(&self, bytes: u64) {
+        self.payload_in_work.inc_by(gauge_of(bytes));
+    }
+
+    /// It has ended.
+    pub(crate) fn payload_given_back(&self, bytes: u64) {
+        self.payload_in_work.dec_by(gauge_of(bytes));
     }
 
     pub(crate) fn delay(&self, seconds: f64) {

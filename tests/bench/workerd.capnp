@@ -50,6 +50,18 @@ const readBodyRust :Workerd.Config = (
   sockets = .sockets,
 );
 
+const storeBodyJs :Workerd.Config = (
+  services = [
+    (name = "main", worker = (
+      modules = [(name = "store_body.js", esModule = embed "workers/store_body.js")],
+      compatibilityDate = .compatibilityDate,
+      bindings = [(name = "OBJECTS", r2Bucket = "r2")],
+    )),
+    .r2Stub,
+  ],
+  sockets = .sockets,
+);
+
 const sameCallsJs :Workerd.Config = (
   services = [
     (name = "main", worker = (

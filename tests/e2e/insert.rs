@@ -200,14 +200,36 @@ async fn the_times_of_traces_are_written_again_where_the_view_was_not_reached() 
 }
 
 #[tokio::test]
+async fn a_batch_of_more_objects_than_a_statement_can_name_is_looked_for_as_well() -> Result<()> {
+    const OBJECTS: usize = 4_000;
+    let exports: Vec<_> = (0..OBJECTS).map(|_| Export::new(1)).collect();
+    let bench = Bench::of(Decoder::Wire, &exports).await?;
+    let keys: Vec<_> = bench.batch.objects.iter().map(|(key, _)| key.clone()).collect();
+    let named: usize = keys.iter().map(|key| key.to_string().len()).sum();
+    let most =
+        bench.count("SELECT toUInt64(value) FROM system.settings WHERE name = 'max_query_size'").await?;
+    anyhow::ensure!(named as u64 > most, "{named} bytes of keys are too few");
+    bench.store(1).await?;
+    assert_eq!(insert::complete(&bench.table, &keys).await?.len(), OBJECTS);
+    assert_eq!(insert::resends(&bench.table, &keys, 1_000).await?, []);
+    assert_eq!(bench.table.audit(&keys).await?.len(), OBJECTS);
+    bench.store(2).await?;
+    assert_eq!(bench.count("SELECT count() FROM otel_traces").await?, OBJECTS as u64);
+    bench.table.delete(&keys).await?;
+    assert_eq!(bench.count("SELECT count() FROM otel_traces").await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
 async fn whoever_has_lost_the_lease_inserts_nothing() -> Result<()> {
     for decoder in DECODERS {
         let bench = Bench::start(decoder).await?;
         let queue = Queue::in_memory(0).await?;
         let (notification, _) = stored(&Export::new(1).body()?, 1)?;
         queue.enqueue(notification, now()).await?;
-        let at_once = ClaimLimits { objects: 1, spans: 1, bytes: 1 << 20, lease: Duration::ZERO };
-        let batch = queue.claim(at_once, now()).await?.context("a batch")?;
+        let (delay, lease) = (Duration::ZERO, Duration::ZERO);
+        let at_once = ClaimLimits { objects: 1, spans: 1, bytes: 1 << 20, delay, lease };
+        let batch = queue.claim(at_once, now()).await?.batch().context("a batch")?;
         let first_try = Before { inserts: 0, look_first: false };
         let late = insert::store(&bench.table.under(&batch.lease), &bench.batch, first_try).await;
         assert!(

@@ -1,6 +1,7 @@
 //! End to end, over the real parts: workerd with R2, KV and Durable Objects, the origin, the queue, the consumer, and
 //! the ClickHouse engine. Each test has a stack of its own.
 
+mod batches;
 mod bindings;
 mod configuration;
 mod dead_letters;

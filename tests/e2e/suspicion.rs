@@ -8,10 +8,11 @@ use spillway_tests::export::Export;
 use spillway_tests::notification::{now, stored};
 
 /// Each claim is over at once, as if its consumer had died.
-const OVER_AT_ONCE: ClaimLimits = ClaimLimits { objects: 1, spans: 1, bytes: 1 << 20, lease: Duration::ZERO };
+const OVER_AT_ONCE: ClaimLimits =
+    ClaimLimits { objects: 1, spans: 1, bytes: 1 << 20, delay: Duration::ZERO, lease: Duration::ZERO };
 
 async fn claimed(queue: &Queue) -> Result<Batch> {
-    let batch = queue.claim(OVER_AT_ONCE, now()).await?.context("no batch")?;
+    let batch = queue.claim(OVER_AT_ONCE, now()).await?.batch().context("no batch")?;
     // A consumer's death counts from here on, where another one has died before.
     queue.begin_alone(&batch).await?;
     Ok(batch)

@@ -27,7 +27,7 @@ const AGAIN: Duration = Duration::from_secs(100);
 
 async fn store(ledger: &Ledger, object: &Notification, now: UnixMillis) -> Result<()> {
     ledger.take(object).await?;
-    let batch = ledger.claim(LIMITS, NOW).await?.context("a batch")?;
+    let batch = ledger.claim(LIMITS, NOW).await?.batch().context("a batch")?;
     Ok(ledger.ack(&batch, now).await?)
 }
 

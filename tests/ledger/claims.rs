@@ -32,7 +32,7 @@ async fn a_batch_keeps_to_its_limits_and_takes_at_least_one_object(kind: Kind) -
         ledger.enqueue(object(&n.to_string()), at(n)).await?;
     }
     let mut batches = Vec::new();
-    while let Some(batch) = ledger.claim(LIMITS, at(20)).await? {
+    while let Some(batch) = ledger.claim(LIMITS, at(20)).await?.batch() {
         batches.push((batch.objects.len(), batch.spans()));
     }
     assert_eq!(batches, [(1, 500), (2, 100), (1, 1), (2, 2), (10, 10), (2, 2)]);
@@ -150,7 +150,7 @@ async fn concurrent_claims_never_give_an_object_twice(kind: Kind) -> Result<()> 
             let (mut claimed, mut empty) = (Vec::new(), 0);
             // What another transaction holds is passed over: nothing to claim may mean that all is held.
             while empty < 20 {
-                match queue.claim(limits, NOW).await? {
+                match queue.claim(limits, NOW).await?.batch() {
                     Some(batch) => claimed.push(batch),
                     None => empty += 1,
                 }

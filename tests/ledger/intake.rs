@@ -161,7 +161,7 @@ async fn a_full_queue_takes_what_it_has_room_for_and_more_when_there_is_room_aga
         anyhow::Ok(())
     });
     taken.await??;
-    let next = ledger.claim(LIMITS, NOW).await?;
+    let next = ledger.claim(LIMITS, NOW).await?.batch();
     assert_eq!(next.map(|batch| batch.objects[0].notification.clone()), Some(found[3].clone()));
     Ok(())
 }

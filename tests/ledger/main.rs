@@ -13,6 +13,7 @@ mod meter;
 mod objects;
 mod outage;
 mod processes;
+mod ripeness;
 mod routes;
 mod setbacks;
 mod simulation;

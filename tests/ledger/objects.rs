@@ -12,7 +12,9 @@ use spillway_proto::{ObjectId, ObjectKey, Sha256Digest, TenantId, UnixMillis};
 pub const NOW: UnixMillis = UnixMillis(4_000_000_000_000);
 pub const MINUTE: Duration = Duration::from_secs(60);
 pub const LEASE: Duration = Duration::from_secs(30);
-pub const LIMITS: ClaimLimits = ClaimLimits { objects: 10, spans: 100, bytes: 1_000, lease: LEASE };
+/// What waits is given out at once.
+pub const LIMITS: ClaimLimits =
+    ClaimLimits { objects: 10, spans: 100, bytes: 1_000, delay: Duration::ZERO, lease: LEASE };
 
 /// So many milliseconds after [`NOW`].
 pub fn at(millis: u64) -> UnixMillis {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use futures_util::future::try_join_all;
 use local_stack::postgres::Postgres;
-use origin_consumer::queue::{Queue, QueueConfig};
+use origin_consumer::queue::{Claim, Queue, QueueConfig};
 use spillway_proto::{ObjectKey, UnixMillis};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
@@ -62,7 +62,7 @@ async fn nothing_that_was_acknowledged_is_lost_when_postgresql_is_killed() -> Re
     assert_eq!(known.len(), enqueued.len(), "objects were acknowledged and are gone");
     let acknowledged = told.acknowledged.into_inner()?;
     // Whatever was not acknowledged comes again; of the others none does.
-    while let Some(batch) = fresh.claim(LIMITS, at(10_000_000)).await? {
+    while let Some(batch) = fresh.claim(LIMITS, at(10_000_000)).await?.batch() {
         for object in &batch.objects {
             let key = &object.notification.object_key;
             assert!(!acknowledged.contains(key), "{key} was acknowledged and comes again");
@@ -94,7 +94,7 @@ async fn enqueue(queue: &Queue, caller: usize, told: &Told) -> Result<()> {
 
 async fn work(queue: &Queue, told: &Told) -> Result<()> {
     while !told.stop.load(Ordering::Relaxed) {
-        let Ok(Some(batch)) = queue.claim(LIMITS, NOW).await else {
+        let Ok(Claim::Batch(batch)) = queue.claim(LIMITS, NOW).await else {
             sleep(Duration::from_millis(20)).await;
             continue;
         };

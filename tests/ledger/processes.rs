@@ -78,7 +78,7 @@ async fn of_concurrent_enqueues_of_one_request_one_is_new(kind: Kind) -> Result<
         assert_eq!((count(Enqueued::New), count(Enqueued::Resend)), (2, 2), "{enqueued:?}");
         assert_eq!(ledger.depth().await?.pending, 2);
         let mut requests = HashSet::new();
-        while let Some(batch) = ledger.claim(LIMITS, NOW).await? {
+        while let Some(batch) = ledger.claim(LIMITS, NOW).await?.batch() {
             for object in &batch.objects {
                 assert!(requests.insert(object.notification.object_key.object_id()));
             }

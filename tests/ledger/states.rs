@@ -22,6 +22,7 @@ use steps::{Step, TRIES, WINDOW, any_step};
 const CASES: u32 = 64;
 const FAILURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/ledger/states.regressions");
 const CLAIM: ClaimLimits = ClaimLimits { objects: 3, ..LIMITS };
+const DELAY: Duration = Duration::from_secs(20);
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// Requests that each come three times: two of them within the window, one of them after it.
@@ -54,21 +55,22 @@ impl Run {
             Step::Notify(number) => {
                 let object = &self.objects[*number];
                 let enqueued = queue.enqueue(object.clone(), now).await?;
-                ensure!(enqueued == self.model.enqueue(object, false), "{enqueued:?}");
+                ensure!(enqueued == self.model.enqueue(object, false, now), "{enqueued:?}");
             }
             Step::Sweep(numbers) => {
                 let mut found: Vec<_> = numbers.iter().map(|number| self.objects[*number].clone()).collect();
                 // Of several at once the first by key holds the request.
                 found.sort_by_key(|object| object.object_key.to_string());
                 let expected: Vec<Enqueued> =
-                    found.iter().map(|object| self.model.enqueue(object, false)).collect();
+                    found.iter().map(|object| self.model.enqueue(object, false, now)).collect();
                 let enqueued = queue.sweep_in(found, now).await?;
                 ensure!(enqueued == expected, "{enqueued:?}, not {expected:?}");
             }
-            Step::Claim => {
-                let batch = queue.claim(CLAIM, now).await?;
-                self.model.claim(batch.as_ref(), CLAIM, now)?;
-                self.claimed.extend(batch);
+            Step::Claim { waits } => {
+                let limits = ClaimLimits { delay: if *waits { DELAY } else { Duration::ZERO }, ..CLAIM };
+                let claim = queue.claim(limits, now).await?;
+                self.model.claim(&claim, limits, now)?;
+                self.claimed.extend(claim.batch());
             }
             Step::Adopt(numbers) => {
                 let asked: Vec<_> = numbers.iter().map(|number| self.objects[*number].clone()).collect();

@@ -92,12 +92,12 @@ impl Ledger {
 
     /// Claims as the tests usually do; an error if there is nothing.
     pub async fn claim_at(&self, now: UnixMillis) -> Result<Batch> {
-        self.queue.claim(LIMITS, now).await?.context("nothing can be claimed")
+        self.queue.claim(LIMITS, now).await?.batch().context("nothing can be claimed")
     }
 
     /// Whether there is something to claim.
     pub async fn has_work_at(&self, now: UnixMillis) -> Result<bool> {
-        Ok(self.queue.claim(LIMITS, now).await?.is_some())
+        Ok(self.queue.claim(LIMITS, now).await?.batch().is_some())
     }
 }
 

@@ -74,9 +74,9 @@ impl LoneOrigin {
         anyhow::ensure!(status.success(), "the origin ended with {status}\n{}", self.log()?);
         let config = QueueConfig { url: queue_url(&self.folder).into(), ..QueueConfig::default() };
         let queue = Queue::open(&config).await?;
-        let limits =
-            ClaimLimits { objects: 10_000, spans: 10_000, bytes: 1 << 30, lease: Duration::from_secs(9) };
-        let batch = queue.claim(limits, now()).await?;
+        let (delay, lease) = (Duration::ZERO, Duration::from_secs(9));
+        let limits = ClaimLimits { objects: 10_000, spans: 10_000, bytes: 1 << 30, delay, lease };
+        let batch = queue.claim(limits, now()).await?.batch();
         let objects = batch.into_iter().flat_map(|batch| batch.objects);
         Ok(objects.map(|object| object.notification).collect())
     }

@@ -58,6 +58,9 @@ impl TestStack {
         let folder = TempDir::with_prefix("spillway-test-")?;
         let source = Source::from_environment();
         let keys = keys()?;
+        // So that no test waits for what comes with others; those that ask for it are told otherwise.
+        let mut origin_vars = vec![("SPILLWAY_CONSUMER__BATCH_DELAY_MS", "50")];
+        origin_vars.extend(setup.origin_vars);
         let owned = |vars: Vec<(&str, &str)>| {
             vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
         };
@@ -73,7 +76,7 @@ impl TestStack {
             edge_outbound: setup.edge_outbound,
             engine_vars: setup.engine_vars,
             edge_vars: owned(setup.edge_vars),
-            origin_vars: owned(setup.origin_vars),
+            origin_vars: owned(origin_vars),
             origin_arguments: setup.origin_arguments,
             verbose: false,
         };

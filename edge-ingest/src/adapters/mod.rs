@@ -1,8 +1,11 @@
 //! The ports, on Cloudflare: a Worker's request, KV, Durable Objects, R2, and what is called over HTTP, a Queue or a service
 //! binding.
 
+mod body;
+mod bridge;
 mod durable_object;
 mod keys;
+mod log;
 mod metrics;
 mod notifier;
 mod post;

@@ -6,10 +6,11 @@ use http::header::CONTENT_TYPE;
 use spillway_proto::notification::{self, QueuedNotification};
 use spillway_proto::trace_context::TRACEPARENT;
 use spillway_proto::{probe, signature};
+use worker::wasm_bindgen_futures::JsFuture;
 use worker::{AbortSignal, Env, Fetch, Request, web_sys};
 
 use super::post::Post;
-use super::{binding, fault};
+use super::{binding, bridge, fault};
 use crate::config::Destination;
 use crate::ports::{Notifier, PortError, ProbeAnswer, Prober, SignedNotification};
 
@@ -34,9 +35,11 @@ impl Notifier for Notifiers<'_> {
 
 impl Notifiers<'_> {
     async fn by_http(&self, url: &str, notification: &SignedNotification) -> Result<(), PortError> {
-        let request = Fetch::Request(request(url, notification)?);
-        let response = request.send_with_signal(&self.signal()).await.map_err(fault(WHAT))?;
-        accepted(response.status_code())
+        let headers = bridge::lines(headers(notification));
+        let signal = self.signal();
+        let post = async { JsFuture::from(bridge::post(url, &headers, &notification.body, &signal)?).await };
+        let status = post.await.map_err(|error| fault(WHAT)(worker::Error::from(error)))?;
+        accepted(status.as_f64().unwrap_or_default() as u16)
     }
 
     fn signal(&self) -> AbortSignal {
@@ -80,12 +83,16 @@ impl Prober for Notifiers<'_> {
 }
 
 fn request(url: &str, notification: &SignedNotification) -> Result<Request, PortError> {
-    let headers = [
+    let headers = headers(notification);
+    Post { url, headers: &headers, body: &notification.body }.request().map_err(fault(WHAT))
+}
+
+fn headers(notification: &SignedNotification) -> [(&str, &str); 3] {
+    [
         (CONTENT_TYPE.as_str(), notification::CONTENT_TYPE),
         (signature::HEADER, &notification.signature),
         (TRACEPARENT, &notification.traceparent),
-    ];
-    Post { url, headers: &headers, body: &notification.body }.request().map_err(fault(WHAT))
+    ]
 }
 
 fn accepted(status: u16) -> Result<(), PortError> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use spillway_proto::{Sha256Digest, UnixMillis};
 use worker::wasm_bindgen::JsCast;
 use worker::wasm_bindgen_futures::JsFuture;
-use worker::{Date, Delay, js_sys};
+use worker::{Delay, js_sys};
 
 use crate::ports::Runtime;
 
@@ -16,7 +16,7 @@ pub(super) struct WorkerRuntime;
 
 impl Runtime for WorkerRuntime {
     fn now(&self) -> UnixMillis {
-        UnixMillis(Date::now().as_millis())
+        UnixMillis(js_sys::Date::now() as u64)
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {
@@ -46,7 +46,9 @@ impl Runtime for WorkerRuntime {
 async fn native_sha256(bytes: &[u8]) -> Option<Sha256Digest> {
     let scope: web_sys::WorkerGlobalScope = js_sys::global().unchecked_into();
     let subtle = scope.crypto().ok()?.subtle();
-    let digest = subtle.digest_with_str_and_js_u8_array("SHA-256", &js_sys::Uint8Array::from(bytes)).ok()?;
+    // It is told where in wasm's memory they lie, and takes what it needs before it returns:
+    // <https://www.w3.org/TR/WebCryptoAPI/#SubtleCrypto-method-digest>, step 2.
+    let digest = subtle.digest_with_str_and_u8_array("SHA-256", bytes).ok()?;
     let digest = js_sys::Uint8Array::new(&JsFuture::from(digest).await.ok()?);
     let mut sha256 = [0; 32];
     (digest.length() == 32).then(|| {

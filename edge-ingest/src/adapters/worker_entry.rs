@@ -3,31 +3,30 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use futures_util::StreamExt;
-use http::{HeaderMap, HeaderName, HeaderValue, Response as HttpResponse};
+use http::Response as HttpResponse;
 use serde_json::json;
 use spillway_proto::otlp::Encoding;
-use worker::{
-    ByteStream, Context, Env, Headers, Request, Response, ScheduleContext, ScheduledEvent, console_error,
-    console_log, event,
-};
+use worker::web_sys::{Request, Response};
+use worker::{Context, Env, ScheduleContext, ScheduledEvent, Url, console_error, console_log, event};
 
+use super::body::WorkerBody;
+use super::bridge::{self, HeadReader};
 use super::durable_object::DurableAllowances;
 use super::keys::Keys;
+use super::log::{log, log_background};
 use super::metrics::MetricsBinding;
 use super::notifier::Notifiers;
 use super::r2::R2Objects;
 use super::runtime::WorkerRuntime;
 use super::{binding, fault};
-use crate::background::Report;
 use crate::body_budget::BodyBudget;
 use crate::config::Config;
 use crate::guard::guarded;
-use crate::ingest::{Edge, Outcome, Summary, ingest_own};
+use crate::ingest::{Edge, Outcome, ingest_own};
 use crate::isolate::Isolate;
 use crate::mesh::router::{Route, route};
 use crate::notify::notify;
-use crate::ports::{Body, PortError};
+use crate::ports::PortError;
 use crate::reject::Rejection;
 use crate::request::Head;
 use crate::store::Bucket;
@@ -38,10 +37,13 @@ thread_local! {
     /// A Worker's variables do not change while its isolate lives.
     static CONFIG: OnceCell<Rc<Config>> = const { OnceCell::new() };
     static ISOLATE: Rc<Isolate> = Rc::default();
+    /// Nor do its bindings, none of which belongs to a request.
+    static WORLD: OnceCell<Rc<World>> = const { OnceCell::new() };
+    static HEADS: HeadReader = HeadReader::new(&request::HEADERS.join("\n"));
 }
 
 #[event(fetch)]
-async fn fetch(mut request: Request, env: Env, ctx: Context) -> worker::Result<Response> {
+async fn fetch(request: Request, env: Env, ctx: Context) -> worker::Result<Response> {
     let answer = match head(&request) {
         Ok(head) => {
             let refuse = |rejection: &Rejection| {
@@ -49,7 +51,7 @@ async fn fetch(mut request: Request, env: Env, ctx: Context) -> worker::Result<R
                 cors::allow(&mut answer, &head);
                 answer
             };
-            match guarded(serve(&head, &mut request, env, &ctx)).await {
+            match guarded(serve(&head, &request, env, &ctx)).await {
                 Ok(Ok(answer)) => answer,
                 Ok(Err(rejection)) => refuse(&rejection),
                 Err(panic) => refuse(&Rejection::Fault(panic)),
@@ -93,7 +95,7 @@ async fn send_canary(env: &Env) -> Result<(), PortError> {
 
 async fn serve(
     head: &Head,
-    request: &mut Request,
+    request: &Request,
     env: Env,
     ctx: &Context,
 ) -> Result<HttpResponse<Vec<u8>>, Rejection> {
@@ -142,8 +144,11 @@ struct World {
 }
 
 impl World {
-    fn of(config: Rc<Config>, env: Env) -> Result<Self, PortError> {
-        Ok(Self {
+    fn of(config: Rc<Config>, env: Env) -> Result<Rc<Self>, PortError> {
+        if let Some(world) = WORLD.with(|cell| cell.get().cloned()) {
+            return Ok(world);
+        }
+        let world = Rc::new(Self {
             config,
             isolate: ISOLATE.with(Rc::clone),
             keys: Keys::of(&env)?,
@@ -151,7 +156,8 @@ impl World {
             objects: objects(&env)?,
             metrics: MetricsBinding::of(&env),
             env,
-        })
+        });
+        Ok(WORLD.with(|cell| Rc::clone(cell.get_or_init(|| world))))
     }
 
     fn edge(&self) -> Edge<'_, Keys, DurableAllowances, R2Objects, WorkerRuntime> {
@@ -259,106 +265,23 @@ fn refuse(rejection: &Rejection, encoding: Encoding) -> HttpResponse<Vec<u8>> {
     response::rejected(rejection, encoding)
 }
 
-fn log(summary: &Summary) {
-    let key = summary.key.as_ref();
-    let steps: serde_json::Map<_, _> =
-        summary.steps.iter().map(|step| (step.name.to_owned(), step.millis().into())).collect();
-    let line = json!({
-        "outcome": summary.code,
-        "tenant": key.map(|(tenant, ..)| tenant.as_str()),
-        "project": key.and_then(|(_, project, _)| project.as_ref()).map(|project| project.as_str()),
-        "key_id": key.map(|(.., id)| id.as_str()),
-        "spans_accepted": summary.verdict.accepted,
-        "spans_rejected": summary.verdict.rejected,
-        "bytes": summary.bytes,
-        "object_key": summary.object_key.as_ref(),
-        "trace_id": summary.context.map(|context| context.trace_id_hex()),
-        "ms": steps,
-    });
-    console_log!("{line}");
-    for fault in &summary.faults {
-        console_error!("{}", json!({ "outcome": summary.code, "error": fault.to_string() }));
-    }
-}
-
-fn log_background(outcome: &Outcome, report: &Report) {
-    let object_key = outcome.summary.object_key.as_ref();
-    if let Some(notified) = &report.notified {
-        let what = notified.by.map_or("not_notified", |_| "notified_after_faults");
-        for fault in &notified.faults {
-            console_error!(
-                "{}",
-                json!({ "outcome": what, "object_key": object_key, "error": fault.to_string() })
-            );
-        }
-    }
-    for fault in &report.faults {
-        console_error!("{}", json!({ "outcome": "background", "error": fault.to_string() }));
-    }
-}
-
 fn head(request: &Request) -> worker::Result<Head> {
-    let url = request.url()?;
-    let method = String::from(request.method());
+    let head = HEADS.with(|heads| heads.read(request))?;
+    let mut lines = head.split('\n');
+    let method = lines.next().unwrap_or_default();
+    let url: Url = lines.next().unwrap_or_default().parse()?;
     Ok(Head {
         method: method.parse().map_err(|_| worker::Error::RustError("unreadable method".to_owned()))?,
         path: url.path().to_owned(),
         query: url.query().map(str::to_owned),
-        headers: headers(request.headers()),
+        headers: bridge::headers(lines),
     })
-}
-
-/// The headers that can be read; the conversion of `worker` panics on a control character.
-fn headers(headers: &Headers) -> HeaderMap {
-    let readable = headers.entries().filter_map(|(name, value)| {
-        Some((name.parse::<HeaderName>().ok()?, HeaderValue::from_str(&value).ok()?))
-    });
-    readable.collect()
 }
 
 fn to_worker(response: HttpResponse<Vec<u8>>) -> worker::Result<Response> {
     let (parts, body) = response.into_parts();
-    let response = if body.is_empty() { Response::empty()? } else { Response::from_bytes(body)? };
-    Ok(response.with_status(parts.status.as_u16()).with_headers(Headers::from(&parts.headers)))
-}
-
-/// A request's body. One whose length is announced, and was found to be within its bound, comes in one piece: the runtime reads
-/// it several times faster than chunk by chunk. One without a length is counted as it comes.
-enum WorkerBody<'a> {
-    Announced(&'a mut Request),
-    Chunked(ByteStream),
-    AtEnd,
-}
-
-impl<'a> WorkerBody<'a> {
-    fn of(request: &'a mut Request, head: &Head, config: &Config) -> Self {
-        if head.announced_bytes().is_some_and(|bytes| bytes <= config.body.max_bytes as u64) {
-            return Self::Announced(request);
-        }
-        request.stream().map_or(Self::AtEnd, Self::Chunked)
-    }
-}
-
-impl WorkerBody<'_> {
-    /// The rest of it, chunk by chunk: to be passed over without being held.
-    fn in_chunks(self) -> Self {
-        match self {
-            Self::Announced(request) => request.stream().map_or(Self::AtEnd, Self::Chunked),
-            other => other,
-        }
-    }
-}
-
-impl Body for WorkerBody<'_> {
-    async fn next_chunk(&mut self) -> Result<Option<Vec<u8>>, PortError> {
-        match self {
-            Self::Announced(request) => {
-                let bytes = request.bytes().await.map_err(fault("request body"));
-                *self = Self::AtEnd;
-                bytes.map(Some)
-            }
-            Self::Chunked(stream) => stream.next().await.transpose().map_err(fault("request body")),
-            Self::AtEnd => Ok(None),
-        }
-    }
+    let headers = parts.headers.iter();
+    let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    let headers = bridge::lines(headers);
+    Ok(bridge::respond(parts.status.as_u16(), &headers, &body)?)
 }

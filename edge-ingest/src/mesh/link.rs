@@ -54,21 +54,45 @@ impl Link {
         mut attempt: impl AsyncFnMut() -> Result<T, PortError>,
     ) -> Result<T, PortError> {
         retry(&policy.retry, runtime, async || {
-            if let Some(breaker) = &policy.breaker
-                && !self.breaker.borrow_mut().admit(breaker, runtime.now())
-            {
-                return Err(self.fault("is left alone after repeated failures"));
-            }
+            self.admit(policy, runtime)?;
             let answer = self.within(policy.timeout, runtime, attempt()).await;
-            if let Some(breaker) = &policy.breaker {
-                match &answer {
-                    Ok(_) => self.breaker.borrow_mut().succeeded(),
-                    Err(_) => drop(self.breaker.borrow_mut().failed(breaker, runtime.now())),
-                }
-            }
+            self.note(&answer, policy, runtime);
             answer
         })
         .await
+    }
+
+    /// Calls `attempt` as `policy` says, whose timeout holds for all tries together.
+    pub async fn call_in_all<T>(
+        &self,
+        policy: &LinkPolicy,
+        runtime: &impl Runtime,
+        mut attempt: impl AsyncFnMut() -> Result<T, PortError>,
+    ) -> Result<T, PortError> {
+        let tries = retry(&policy.retry, runtime, async || {
+            self.admit(policy, runtime)?;
+            let answer = attempt().await;
+            self.note(&answer, policy, runtime);
+            answer
+        });
+        self.within(policy.timeout, runtime, tries).await
+    }
+
+    fn admit(&self, policy: &LinkPolicy, runtime: &impl Runtime) -> Result<(), PortError> {
+        match &policy.breaker {
+            Some(breaker) if !self.breaker.borrow_mut().admit(breaker, runtime.now()) => {
+                Err(self.fault("is left alone after repeated failures"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn note<T>(&self, answer: &Result<T, PortError>, policy: &LinkPolicy, runtime: &impl Runtime) {
+        let Some(breaker) = &policy.breaker else { return };
+        match answer {
+            Ok(_) => self.breaker.borrow_mut().succeeded(),
+            Err(_) => drop(self.breaker.borrow_mut().failed(breaker, runtime.now())),
+        }
     }
 
     /// Waits for `work`, and no longer than `timeout`. What was begun may still come to its end.

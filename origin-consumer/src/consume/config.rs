@@ -14,8 +14,13 @@ use crate::queue::ClaimLimits;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConsumerConfig {
-    /// Batches that are worked on side by side.
+    /// Batches that are worked on side by side: fetched, decoded, inserted.
     pub workers: usize,
+    /// Batches of those that are inserted side by side. While they are, other workers fetch and decode the next ones.
+    pub inserts: usize,
+    /// Bytes of payload, decompressed, of the batches that are worked on. A batch waits until there is room for it; one that
+    /// is larger by itself is worked on alone.
+    pub memory_bytes: u64,
     /// Objects that a worker fetches side by side.
     pub fetches: usize,
     /// How objects are decoded: `wire` or, as a reference, `prost`.
@@ -26,6 +31,8 @@ pub struct ConsumerConfig {
     pub batch_spans: u64,
     /// The most bytes of payload of a batch, decompressed; one object alone may hold more.
     pub batch_bytes: u64,
+    /// How long objects that do not fill a batch wait for others, in milliseconds. 0: not at all.
+    pub batch_delay_ms: u64,
     /// The most bytes of one payload after decompression.
     pub max_decompressed_bytes: usize,
     /// How long a batch stays with a consumer that does not renew its lease, in seconds. A consumer that died is
@@ -48,12 +55,15 @@ pub struct ConsumerConfig {
 impl Default for ConsumerConfig {
     fn default() -> Self {
         Self {
-            workers: 2,
-            fetches: 8,
+            workers: 3,
+            inserts: 2,
+            memory_bytes: 256 << 20,
+            fetches: 32,
             decoder: Decoder::Wire,
-            batch_objects: 1_000,
+            batch_objects: 10_000,
             batch_spans: 100_000,
-            batch_bytes: 64 << 20,
+            batch_bytes: 96 << 20,
+            batch_delay_ms: 2_000,
             max_decompressed_bytes: 100 << 20,
             lease_seconds: 30,
             insert_timeout_seconds: 120,
@@ -68,10 +78,13 @@ impl Default for ConsumerConfig {
 impl ConsumerConfig {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         in_range("consumer.workers", self.workers, 1..=64)?;
-        in_range("consumer.fetches", self.fetches, 1..=64)?;
+        in_range("consumer.inserts", self.inserts, 1..=64)?;
+        in_range("consumer.memory_bytes", self.memory_bytes, 1 << 20..=1 << 40)?;
+        in_range("consumer.fetches", self.fetches, 1..=256)?;
         in_range("consumer.batch_objects", self.batch_objects, 1..=100_000)?;
         in_range("consumer.batch_spans", self.batch_spans, 1..=1_000_000)?;
         in_range("consumer.batch_bytes", self.batch_bytes, 1..=1 << 30)?;
+        in_range("consumer.batch_delay_ms", self.batch_delay_ms, 0..=60_000)?;
         in_range("consumer.max_decompressed_bytes", self.max_decompressed_bytes, 1 << 20..=1 << 30)?;
         in_range("consumer.lease_seconds", self.lease_seconds, 3..=3600)?;
         in_range("consumer.insert_timeout_seconds", self.insert_timeout_seconds, 1..=3600)?;
@@ -94,6 +107,7 @@ impl ConsumerConfig {
             objects: self.batch_objects,
             spans: self.batch_spans,
             bytes: self.batch_bytes,
+            delay: Duration::from_millis(self.batch_delay_ms),
             lease: self.lease(),
         }
     }

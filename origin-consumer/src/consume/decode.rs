@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use serde::Deserialize;
+use spillway_decode::columns::{SpanColumns, Unzip};
+use spillway_decode::rows::{RowsError, rows_of};
 use spillway_proto::notification::Notification;
 use spillway_proto::otlp::DecompressLimits;
 use ulid::Ulid;
@@ -12,8 +14,6 @@ use ulid::Ulid;
 use crate::failpoints;
 use crate::insert::{BatchRows, Rows};
 use crate::queue::{Fault, Setback};
-use spillway_decode::columns::{SpanColumns, Unzip};
-use spillway_decode::rows::{RowsError, rows_of};
 
 /// How objects are decoded, and inserted. Both ways give the same rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]

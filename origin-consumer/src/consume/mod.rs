@@ -1,7 +1,9 @@
 //! The consumer: what happens to the objects that wait in the queue, step by step.
 
+mod claim;
 mod config;
 mod decode;
+mod memory;
 mod outage;
 mod worker;
 
@@ -13,7 +15,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use spillway_proto::UnixMillis;
 use spillway_proto::notification::Notification;
-use tokio::sync::RwLock;
+use tokio::sync::{Mutex, RwLock, Semaphore};
 
 pub use config::ConsumerConfig;
 pub use decode::Decoder;
@@ -27,6 +29,7 @@ use crate::telemetry::Telemetry;
 use crate::telemetry::hop::{self, StepTimes};
 use crate::time::{after, now};
 use decode::Reuse;
+use memory::Memory;
 use outage::Outage;
 
 /// Memory of columns is kept for the next batch if it is no more than so many times what a batch's payload may have.
@@ -42,7 +45,11 @@ pub struct Consumer {
     telemetry: Telemetry,
     outage: Outage,
     reuse: Reuse,
+    looks: Mutex<()>,
+    /// A batch takes of these three in their order, and each goes on once it has them: so none waits for ever.
     turns: RwLock<()>,
+    memory: Memory,
+    inserts: Semaphore,
     replaces: bool,
 }
 
@@ -97,8 +104,21 @@ impl Consumer {
         metrics: Arc<Metrics>,
         telemetry: Telemetry,
     ) -> Self {
-        let (outage, reuse, turns) = (Outage::default(), Reuse::default(), RwLock::default());
-        Self { config, queue, objects, table, metrics, telemetry, outage, reuse, turns, replaces: false }
+        Self {
+            memory: Memory::of(config.memory_bytes, Arc::clone(&metrics)),
+            inserts: Semaphore::new(config.inserts),
+            config,
+            queue,
+            objects,
+            table,
+            metrics,
+            telemetry,
+            outage: Outage::default(),
+            reuse: Reuse::default(),
+            looks: Mutex::default(),
+            turns: RwLock::default(),
+            replaces: false,
+        }
     }
 
     /// One that deletes what the table holds of an object before it stores it.
@@ -120,6 +140,7 @@ impl Consumer {
         });
         self.leave_resends(batch).await?;
         // d
+        let _memory = self.memory.take(batch.payload_bytes()).await;
         let fetched = self.fetch_all(batch).await?;
         let fetched_at = now();
         failpoints::pass("consume::fetched");
@@ -128,6 +149,8 @@ impl Consumer {
         let decoded_at = now();
         failpoints::pass("consume::decoded");
         // f
+        let _place = self.inserts.acquire().await.ok();
+        let inserting = now();
         self.queue.begin_insert(batch, after(now(), self.config.lease())).await?;
         failpoints::pass("consume::insert_begun");
         let table = self.table.under(&batch.lease);
@@ -151,6 +174,7 @@ impl Consumer {
                 claimed,
                 fetched: fetched_at,
                 decoded: decoded_at,
+                inserting,
                 inserted: inserted_at,
                 acked: now(),
             },
@@ -256,7 +280,7 @@ impl Consumer {
         tracing::info!(
             batch = %batch.id, objects = batch.objects.len(), spans = batch.spans(), tries = batch.inserts + 1,
             fetch_ms = times.fetched.0.saturating_sub(times.claimed.0),
-            insert_ms = times.inserted.0.saturating_sub(times.decoded.0), "stored"
+            insert_ms = times.inserted.0.saturating_sub(times.inserting.0), "stored"
         );
         for object in &batch.objects {
             let UnixMillis(received) = object.notification.received_at_unix_ms;

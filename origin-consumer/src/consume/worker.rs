@@ -1,7 +1,7 @@
 //! The workers: each claims a batch, and brings it to exactly one outcome.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 use tokio::task::JoinSet;
@@ -12,8 +12,6 @@ use crate::metrics::BatchOutcome;
 use crate::queue::{Batch, Fault, QueueError, Setback};
 use crate::time::{after, backoff, jittered, now, random};
 
-/// How long an idle worker waits before it looks again; an object that comes in through the same process wakes it.
-const IDLE: Duration = Duration::from_millis(250);
 /// Consumers that may die over a batch before it is split: which of its objects was it?
 const DEATHS_BEFORE_SPLIT: u32 = 3;
 /// Tries of a batch that is too large for the server before it is split: it may only have been busy.
@@ -54,25 +52,8 @@ impl Consumer {
     }
 
     async fn work(self: Arc<Self>, stop: CancellationToken) {
-        while !stop.is_cancelled() {
-            // c
-            let limits = self.config.claim_limits();
-            let claimed = if self.outage.is_on(Instant::now()) {
-                self.queue.reclaim(limits, now()).await
-            } else {
-                self.queue.claim(limits, now()).await
-            };
-            match claimed {
-                Ok(Some(batch)) => drop(self.settle(&batch).await),
-                Ok(None) => tokio::select! {
-                    () = self.queue.wait(IDLE) => {}
-                    () = stop.cancelled() => {}
-                },
-                Err(error) => {
-                    tracing::error!(%error, "no batch can be claimed");
-                    tokio::time::sleep(IDLE).await;
-                }
-            }
+        while let Some(batch) = self.next_batch(&stop).await {
+            self.settle(&batch).await;
         }
     }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 use clickhouse::error::Error;
 use clickhouse::{Client, Row};
 use serde::Serialize;
+use spillway_decode::columns::SpanColumns;
+use spillway_decode::rows::SpanRow;
 use spillway_proto::{ObjectKey, UnixMillis};
 use tokio::time::Instant;
 use ulid::Ulid;
@@ -18,8 +20,6 @@ use super::{Insert, SpanSink};
 use crate::clickhouse::ClickHouseConfig;
 use crate::queue::Lease;
 use crate::time::{MINUTE_MS, now};
-use spillway_decode::columns::SpanColumns;
-use spillway_decode::rows::SpanRow;
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 /// How long the server may be silent while it takes rows, and after the last one.
@@ -28,6 +28,9 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Between two looks whether other inserts have ended.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// Objects that one statement names: the server reads 256 KiB of it by default, and a key has about a hundred bytes.
+/// <https://clickhouse.com/docs/operations/settings/settings#max_query_size>
+const KEYS: usize = 1_000;
 /// Deletions of ours, as the server shows them.
 const OUR_DELETIONS: &str = "command LIKE '%DELETE WHERE ObjectKey IN %'";
 /// The ids of our inserts: of a batch, of a try, of a day.
@@ -144,22 +147,27 @@ impl SpanTable {
                    GROUP BY ObjectKey)",
             self.table
         );
-        let texts: Vec<String> = keys.iter().map(ObjectKey::to_string).collect();
-        let query = self.client.query(&sql).bind(&texts).fetch_all::<(String, u64, bool)>();
-        let rows = in_time("the audit", QUERY_TIMEOUT, query).await?;
-        Ok(rows
-            .into_iter()
-            .filter_map(|(key, rows, exact)| Some((key.parse().ok()?, (rows, exact))))
-            .collect())
+        let mut found = HashMap::with_capacity(keys.len());
+        for keys in keys.chunks(KEYS) {
+            let query = self.client.query(&sql).bind(texts(keys)).fetch_all::<(String, u64, bool)>();
+            let rows = in_time("the audit", QUERY_TIMEOUT, query).await?;
+            found.extend(
+                rows.into_iter()
+                    .filter_map(|(key, rows, exact)| Some((key.parse::<ObjectKey>().ok()?, (rows, exact)))),
+            );
+        }
+        Ok(found)
     }
 
     /// Deletes the rows of these objects; returns once they are gone.
     pub async fn delete(&self, keys: &[ObjectKey]) -> Result<(), TableError> {
-        let texts: Vec<String> = keys.iter().map(ObjectKey::to_string).collect();
         let sql = format!("ALTER TABLE {} DELETE WHERE ObjectKey IN ?", self.table);
-        let delete = self.client.query(&sql).bind(&texts).with_setting("mutations_sync", "2");
-        self.check_lease()?;
-        in_time("the deletion", self.end_timeout, delete.execute()).await
+        for keys in keys.chunks(KEYS) {
+            let delete = self.client.query(&sql).bind(texts(keys)).with_setting("mutations_sync", "2");
+            self.check_lease()?;
+            in_time("the deletion", self.end_timeout, delete.execute()).await?;
+        }
+        Ok(())
     }
 
     /// An error unless the table has every column that is written, of its type.
@@ -203,16 +211,20 @@ impl SpanTable {
         let (Some(first), Some(last)) = (times().min(), times().max()) else { return Ok(Vec::new()) };
         let first = ObjectKey::folder_of(UnixMillis(first.saturating_sub(window_ms)));
         let behind = ObjectKey::folder_of(UnixMillis(last.saturating_add(window_ms + MINUTE_MS)));
-        let ids: Vec<String> = keys.iter().map(|key| key.object_id().to_string()).collect();
         // The projection `by_object` is in the order of the keys.
         let sql = format!(
             "SELECT ObjectKey FROM {} WHERE ObjectKey >= ? AND ObjectKey < ?
              AND splitByChar('-', ObjectKey)[2] IN ? GROUP BY ObjectKey",
             self.table
         );
-        let query = self.client.query(&sql).bind(first).bind(behind).bind(&ids).fetch_all::<String>();
-        let found = in_time("a look for requests", QUERY_TIMEOUT, query).await?;
-        Ok(found.into_iter().filter_map(|key| key.parse().ok()).collect())
+        let mut found = Vec::new();
+        for keys in keys.chunks(KEYS) {
+            let ids: Vec<String> = keys.iter().map(|key| key.object_id().to_string()).collect();
+            let query = self.client.query(&sql).bind(&first).bind(&behind).bind(ids).fetch_all::<String>();
+            let keys = in_time("a look for requests", QUERY_TIMEOUT, query).await?;
+            found.extend(keys.into_iter().filter_map(|key| key.parse::<ObjectKey>().ok()));
+        }
+        Ok(found)
     }
 
     async fn insert_columns(
@@ -325,10 +337,15 @@ impl SpanSink for SpanTable {
         // Answered by the projection `by_object`, which commits together with the rows.
         let sql =
             format!("SELECT ObjectKey, count() FROM {} WHERE ObjectKey IN ? GROUP BY ObjectKey", self.table);
-        let texts: Vec<String> = keys.iter().map(ObjectKey::to_string).collect();
-        let query = self.client.query(&sql).bind(&texts).fetch_all::<(String, u64)>();
-        let rows = in_time("a look", QUERY_TIMEOUT, query).await?;
-        Ok(rows.into_iter().filter_map(|(key, rows)| Some((key.parse().ok()?, rows))).collect())
+        let mut counts = HashMap::with_capacity(keys.len());
+        for keys in keys.chunks(KEYS) {
+            let query = self.client.query(&sql).bind(texts(keys)).fetch_all::<(String, u64)>();
+            let rows = in_time("a look", QUERY_TIMEOUT, query).await?;
+            counts.extend(
+                rows.into_iter().filter_map(|(key, rows)| Some((key.parse::<ObjectKey>().ok()?, rows))),
+            );
+        }
+        Ok(counts)
     }
 
     async fn row_numbers(&self, key: &ObjectKey) -> Result<HashSet<u32>, TableError> {
@@ -360,6 +377,10 @@ impl SpanSink for SpanTable {
         }
         Ok(insert.end().await?)
     }
+}
+
+fn texts(keys: &[ObjectKey]) -> Vec<String> {
+    keys.iter().map(ObjectKey::to_string).collect()
 }
 
 async fn in_time<T>(

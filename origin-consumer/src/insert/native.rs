@@ -1,15 +1,15 @@
 //! An INSERT of columns: a Native block, compressed.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use clickhouse::insert_formatted::InsertFormatted;
 use clickhouse::{Client, Compression};
-use tokio::sync::mpsc;
-
-use std::sync::Arc;
-
-use super::clickhouse::TableError;
 use spillway_decode::columns::{COLUMNS, SpanColumns};
 use spillway_decode::native::{Compressor, Gone};
+use tokio::sync::mpsc;
+
+use super::clickhouse::TableError;
 
 /// Compressed pieces of a block that wait to be sent.
 const FRAMES_AHEAD: usize = 8;

@@ -3,11 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use spillway_proto::ObjectKey;
-use ulid::Ulid;
-
 use spillway_decode::columns::SpanColumns;
 use spillway_decode::rows::SpanRow;
+use spillway_proto::ObjectKey;
+use ulid::Ulid;
 
 /// The rows of a batch.
 pub struct BatchRows {

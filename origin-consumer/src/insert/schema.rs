@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::clickhouse::TableError;
 use spillway_decode::columns::{COLUMNS, Column};
+
+use super::clickhouse::TableError;
 
 /// The table cannot take spans as this version writes them.
 #[derive(Debug, thiserror::Error)]

@@ -29,7 +29,7 @@ use tokio::sync::Notify;
 use ulid::Ulid;
 
 pub use audit::{Audited, Finding};
-pub use batches::{Adopted, Batch, ClaimLimits, Claimed, Fault, Setback, Spared};
+pub use batches::{Adopted, Batch, Claim, ClaimLimits, Claimed, Fault, Setback, Spared};
 pub use config::QueueConfig;
 pub use dead::{DeadFilter, DeadObject};
 pub use intake::{Enqueued, Source};

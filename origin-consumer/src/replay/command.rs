@@ -18,7 +18,7 @@ use super::selection::{Found, Selection};
 use super::target::{Target, TargetError};
 use super::totals::Totals;
 use crate::config::{Config, ConfigError};
-use crate::consume::Consumer;
+use crate::consume::{Consumer, ConsumerConfig};
 use crate::insert::SpanTable;
 use crate::metrics::Metrics;
 use crate::objects::{Bucket, Folder, FolderError, ObjectError, Objects};
@@ -198,10 +198,13 @@ async fn bring(
     let queue = Arc::new(queue);
     // Nobody reads these counts; what is shown is counted by the replay itself.
     let metrics = Arc::new(Metrics::default());
+    // As many inserts side by side as it was told batches.
+    let inserts = arguments.concurrency.get();
     let consumer = |objects: Objects| {
+        let config = ConsumerConfig { inserts, ..config.consumer.clone() };
         let (queue, metrics) = (Arc::clone(&queue), Arc::clone(&metrics));
         let telemetry = Telemetry::default();
-        Consumer::new(config.consumer.clone(), queue, objects, table.clone(), metrics, telemetry)
+        Consumer::new(config, queue, objects, table.clone(), metrics, telemetry)
     };
     let bucket = || Objects::new(&config.s3).decompressing_to(config.consumer.max_decompressed_bytes);
     let successor = consumer(if target.is_live { bucket() } else { source.clone() });

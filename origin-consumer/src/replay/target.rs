@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use spillway_decode::rows::missing_columns;
+
 use super::arguments::ReplayArgs;
 use crate::clickhouse::ClickHouseConfig;
 use crate::config::ConfigError;
 use crate::insert::{SpanTable, TableError};
-use spillway_decode::rows::missing_columns;
 
 /// A table, which may be the one that the consumers write to.
 pub(super) struct Target {

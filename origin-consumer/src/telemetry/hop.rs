@@ -35,6 +35,8 @@ pub struct StepTimes {
     pub fetched: UnixMillis,
     /// All rows were made.
     pub decoded: UnixMillis,
+    /// It was their turn to be inserted.
+    pub inserting: UnixMillis,
     /// ClickHouse had confirmed them.
     pub inserted: UnixMillis,
     /// The batch was acknowledged.
@@ -85,7 +87,7 @@ pub fn consumed(notification: &Notification, batch: Ulid, times: &StepTimes) -> 
     consume.attributes.push(KeyValue::new("spillway.batch", batch.to_string()));
     let fetch = consume.below("fetch", SpanKind::Client, times.claimed, times.fetched);
     let decode = consume.below("decode", SpanKind::Internal, times.fetched, times.decoded);
-    let mut insert = consume.below("insert", SpanKind::Client, times.decoded, times.inserted);
+    let mut insert = consume.below("insert", SpanKind::Client, times.inserting, times.inserted);
     insert.attributes.push(KeyValue::new("db.system.name", "clickhouse"));
     vec![consume, fetch, decode, insert]
 }

@@ -9,9 +9,9 @@ use origin_consumer::metrics::Metrics;
 use origin_consumer::objects::Objects;
 use origin_consumer::telemetry::Telemetry;
 use spillway_bench::ledgers::Ledgers;
-use spillway_bench::objects::Object;
 use spillway_bench::rig::Rig;
 use spillway_bench::{cpu, workload};
+use spillway_generator::objects::Object;
 use tokio_util::sync::CancellationToken;
 
 use crate::report::Turn;
@@ -30,7 +30,12 @@ pub async fn measure(
 ) -> Result<()> {
     rig.make_database(DATABASE).await?;
     let queue = Arc::new(ledgers.next(objects).await?.queue);
-    let config = ConsumerConfig { decoder, batch_spans: batch_spans as u64, ..ConsumerConfig::default() };
+    let config = ConsumerConfig {
+        decoder,
+        batch_spans: batch_spans as u64,
+        batch_delay_ms: 0, // The last one is not full.
+        ..ConsumerConfig::default()
+    };
     let consumer = Arc::new(Consumer::new(
         config,
         Arc::clone(&queue),

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
-use spillway_bench::payloads::Generator;
 use spillway_bench::send::{percentile, send_all};
 use spillway_bench::workload::Shape;
+use spillway_generator::payloads::Generator;
 
 use crate::Plan;
 use crate::load::body;

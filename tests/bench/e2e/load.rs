@@ -6,9 +6,9 @@ use anyhow::Result;
 use bytes::Bytes;
 use prost::Message;
 use serde::Serialize;
-use spillway_bench::payloads::{Generator, gzipped};
 use spillway_bench::send::send_all;
 use spillway_bench::workload::Shape;
+use spillway_generator::payloads::{Generator, gzipped};
 
 use crate::Plan;
 use crate::parts::{Parts, Used};

@@ -22,10 +22,10 @@ use clap::Parser;
 use local_stack::command::run_to_end;
 use spillway_bench::ledgers::Ledgers;
 use spillway_bench::machine::Machine;
-use spillway_bench::objects::Object;
-use spillway_bench::payloads::gzipped;
 use spillway_bench::rig::Rig;
 use spillway_bench::workload::{self, Shape};
+use spillway_generator::objects::Object;
+use spillway_generator::payloads::gzipped;
 
 use crate::peer::{Contender, Peer};
 use crate::report::{Plan, Report};

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use serde::Serialize;
 use spillway_bench::consumers::Consumers;
 use spillway_bench::ledgers::Ledgers;
-use spillway_bench::objects::Object;
 use spillway_bench::rig::Rig;
 use spillway_bench::send::{Target, send_all};
 use spillway_bench::{cpu, workload};
+use spillway_generator::objects::Object;
 
 use crate::peer::{self, Contender, Running};
 use crate::report::Plan;

@@ -112,13 +112,14 @@ async fn acknowledge_all(queue: &Queue, plan: &Plan) -> Result<Duration> {
         objects: plan.batch,
         spans: u64::MAX,
         bytes: u64::MAX,
+        delay: Duration::ZERO,
         lease: Duration::from_secs(3600),
     };
     let workers = (0..plan.workers).map(|_| async move {
         let mut acknowledged = 0;
         // What another worker holds is passed over, so one that finds nothing looks once more.
         loop {
-            while let Some(batch) = queue.claim(limits, now()).await? {
+            while let Some(batch) = queue.claim(limits, now()).await?.batch() {
                 queue.ack(&batch, now()).await?;
                 acknowledged += batch.objects.len();
             }

@@ -12,7 +12,7 @@ use origin_consumer::queue::{Queue, QueueConfig};
 use spillway_proto::UnixMillis;
 use ulid::Ulid;
 
-use crate::objects::Object;
+use spillway_generator::objects::Object;
 
 /// The edge's clock is allowed to be ahead by so much, and a moment.
 const WHOLE_AFTER: Duration = Duration::from_millis(5_100);

@@ -5,8 +5,6 @@ pub mod cpu;
 pub mod figures;
 pub mod ledgers;
 pub mod machine;
-pub mod objects;
-pub mod payloads;
 pub mod rig;
 pub mod send;
 pub mod server_rows;

@@ -38,9 +38,15 @@ struct Cli {
     /// Requests in flight; calls from Worker to Worker are measured one at a time as well
     #[arg(long, default_value_t = 8)]
     concurrency: usize,
-    /// Only the Workers whose name contains this
+    /// Only the Workers whose name contains this, and no calls from Worker to Worker; may be given several times
     #[arg(long, value_name = "NAME")]
-    only: Option<String>,
+    only: Vec<String>,
+    /// Only the payloads whose name contains this; may be given several times
+    #[arg(long, value_name = "NAME")]
+    payload: Vec<String>,
+    /// Another checkout, in which the edge was built: it has turns too, so that a change is compared in one run
+    #[arg(long, value_name = "FOLDER")]
+    beside: Option<PathBuf>,
     /// Where the figures go, all of them
     #[arg(long, value_name = "FILE", default_value = "target/bench-edge.json")]
     json: PathBuf,
@@ -49,7 +55,14 @@ struct Cli {
 impl Cli {
     fn plan(&self) -> Plan {
         let (rounds, turn) = if self.short { (1, 100) } else { (self.rounds.max(1), self.turn) };
-        Plan { rounds, turn: Duration::from_millis(turn), concurrency: self.concurrency.max(1) }
+        Plan {
+            rounds,
+            turn: Duration::from_millis(turn),
+            concurrency: self.concurrency.max(1),
+            only: self.only.clone(),
+            payloads: self.payload.clone(),
+            beside: self.beside.clone(),
+        }
     }
 }
 
@@ -60,8 +73,8 @@ fn main() -> ExitCode {
 async fn run(cli: &Cli) -> Result<()> {
     let plan = cli.plan();
     let folder = TempDir::with_prefix("spillway-bench-")?;
-    let workers = measure::workers(&plan, cli.only.as_deref().unwrap_or_default(), folder.path()).await?;
-    let calls = measure::calls(&plan, folder.path()).await?;
+    let workers = measure::workers(&plan, folder.path()).await?;
+    let calls = if plan.only.is_empty() { measure::calls(&plan, folder.path()).await? } else { Vec::new() };
     let report = Report::new(&plan, cli.short, workers, calls)?;
     fs::write(&cli.json, serde_json::to_vec_pretty(&report)?)
         .with_context(|| format!("cannot write {}", cli.json.display()))?;

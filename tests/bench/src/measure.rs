@@ -1,13 +1,15 @@
 //! Rounds of turns.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
 use local_stack::http::client;
+use local_stack::tools::checkout;
 use reqwest::Client;
 use serde::Serialize;
-use spillway_bench::payloads::{self, Payload};
+use spillway_generator::payloads::{self, Payload};
 
 use crate::load::{self, Request, Sent};
 use crate::workerd::Workerd;
@@ -25,22 +27,36 @@ pub struct Plan {
     pub turn: Duration,
     /// Requests in flight.
     pub concurrency: usize,
+    /// Parts of the names of the Workers that have turns; all have, where there are none.
+    pub only: Vec<String>,
+    /// Parts of the names of the payloads that are sent; all are, where there are none.
+    pub payloads: Vec<String>,
+    /// Another checkout, whose edge has turns too.
+    pub beside: Option<PathBuf>,
 }
 
 /// A Worker that is compared: the constant in `workerd.capnp`, and what the tables call it.
+#[derive(Clone, Copy)]
 struct Contestant {
     config: &'static str,
     name: &'static str,
 }
 
-/// The first one is what the others are compared with.
-const CONTESTANTS: [Contestant; 5] = [
+/// The floor of an edge that stores.
+pub const STORES: &str = "JavaScript, streams the body into R2";
+
+/// The first one is what the others are compared with; and so is [`STORES`].
+const CONTESTANTS: [Contestant; 6] = [
     Contestant { config: "readBodyJs", name: "JavaScript, reads the body" },
     Contestant { config: "readBodyRust", name: "Rust, reads the body" },
+    Contestant { config: "storeBodyJs", name: STORES },
     Contestant { config: "sameCallsJs", name: "JavaScript, the edge's calls without its checks" },
     Contestant { config: "edge", name: "edge-ingest" },
     Contestant { config: "edgeWithQuota", name: "edge-ingest, a key with a quota" },
 ];
+
+/// The edge of another checkout.
+const BESIDE: Contestant = Contestant { config: "edge", name: "edge-ingest, of the other checkout" };
 
 /// A Worker calls another, in the way that the path names; the first does not.
 const CALLS: [(&str, &str); 3] =
@@ -91,6 +107,8 @@ pub struct WorkerResult {
     pub cpu_us: Spread,
     /// The same, divided by that of the first Worker in the same round.
     pub ratio: Spread,
+    /// The same, divided by that of the Worker which streams the body into R2; none where that one has no turns.
+    pub ratio_to_storing: Option<Spread>,
     /// Requests answered in a second.
     pub requests_per_second: Spread,
 }
@@ -112,14 +130,22 @@ pub struct CallResult {
     pub latency_above_none_us: Spread,
 }
 
-/// Sends every payload to every Worker whose name contains `only`.
-pub async fn workers(plan: &Plan, only: &str, folder: &Path) -> Result<Vec<WorkerResult>> {
-    let payloads = payloads::all()?;
-    let chosen: Vec<_> = CONTESTANTS.iter().filter(|contestant| contestant.name.contains(only)).collect();
+/// Sends the payloads to the Workers, as planned.
+pub async fn workers(plan: &Plan, folder: &Path) -> Result<Vec<WorkerResult>> {
+    let mut payloads = payloads::all()?;
+    payloads.retain(|payload| is_chosen(payload.name, &plan.payloads));
+    let this = checkout();
+    let own = CONTESTANTS.iter().map(|contestant| (contestant, this));
+    let other = plan.beside.iter().map(|other| (&BESIDE, other.as_path()));
+    let chosen: Vec<_> =
+        own.chain(other).filter(|(contestant, _)| is_chosen(contestant.name, &plan.only)).collect();
     let mut targets = Vec::new();
-    for contestant in &chosen {
-        targets.push(Target::start(contestant.config, folder).await?);
+    for (contestant, checkout) in &chosen {
+        let files = folder.join(contestant.name);
+        fs::create_dir_all(&files)?;
+        targets.push(Target::start(contestant.config, checkout, &files).await?);
     }
+    let storing = chosen.iter().position(|(contestant, _)| contestant.name == STORES);
     let mut turns = vec![vec![Vec::new(); chosen.len()]; payloads.len()];
     for round in 0..=plan.rounds {
         announce(round, plan.rounds, "payloads");
@@ -140,15 +166,18 @@ pub async fn workers(plan: &Plan, only: &str, folder: &Path) -> Result<Vec<Worke
     }
     let mut results = Vec::new();
     for (payload, turns) in payloads.iter().zip(&turns) {
-        for (contestant, own) in chosen.iter().zip(turns) {
-            let ratios = own.iter().zip(&turns[0]).map(|(own, first)| own.cpu_us / first.cpu_us);
+        for ((contestant, _), own) in chosen.iter().zip(turns) {
+            let ratio = |to: usize| {
+                Spread::of(own.iter().zip(&turns[to]).map(|(own, other)| own.cpu_us / other.cpu_us))
+            };
             results.push(WorkerResult {
                 worker: contestant.name,
                 payload: payload.name,
                 spans: payload.spans,
                 body_bytes: payload.bytes(),
                 cpu_us: Spread::of(own.iter().map(|turn| turn.cpu_us)),
-                ratio: Spread::of(ratios),
+                ratio: ratio(0),
+                ratio_to_storing: storing.map(ratio),
                 requests_per_second: Spread::of(own.iter().map(|turn| turn.per_second)),
             });
         }
@@ -156,9 +185,13 @@ pub async fn workers(plan: &Plan, only: &str, folder: &Path) -> Result<Vec<Worke
     Ok(results)
 }
 
+fn is_chosen(name: &str, parts: &[String]) -> bool {
+    parts.is_empty() || parts.iter().any(|part| name.contains(part))
+}
+
 /// Measures calls from Worker to Worker: one at a time, and as many as the plan says.
 pub async fn calls(plan: &Plan, folder: &Path) -> Result<Vec<CallResult>> {
-    let target = Target::start("calls", folder).await?;
+    let target = Target::start("calls", checkout(), folder).await?;
     let mut results = Vec::new();
     for concurrency in [1, plan.concurrency] {
         let mut turns = vec![Vec::new(); CALLS.len()];
@@ -210,8 +243,8 @@ struct Target {
 }
 
 impl Target {
-    async fn start(config: &'static str, folder: &Path) -> Result<Self> {
-        Ok(Self { workerd: Workerd::start(config, folder).await?, client: client() })
+    async fn start(config: &'static str, checkout: &Path, folder: &Path) -> Result<Self> {
+        Ok(Self { workerd: Workerd::start(config, checkout, folder).await?, client: client() })
     }
 
     async fn warm_up(&self, request: &Request, plan: &Plan) -> Result<()> {

@@ -11,7 +11,7 @@ use local_stack::tools::edge_build;
 use serde::Serialize;
 use spillway_bench::cpu;
 
-use crate::measure::{CallResult, Plan, Spread, WorkerResult};
+use crate::measure::{CallResult, Plan, STORES, Spread, WorkerResult};
 use crate::workerd;
 
 /// All that was measured, and where. [`fmt::Display`] makes tables of it, in Markdown.
@@ -85,18 +85,25 @@ impl fmt::Display for Report {
 impl Report {
     fn workers_table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let first = self.workers.first().map_or("", |result| result.worker);
-        writeln!(f, "\n| request | Worker | µs CPU a request | times \"{first}\" | requests/s |")?;
-        writeln!(f, "| --- | --- | ---: | ---: | ---: |")?;
+        writeln!(
+            f,
+            "\n| request | Worker | µs CPU a request | times \"{first}\" | times \"{STORES}\" | requests/s |"
+        )?;
+        writeln!(f, "| --- | --- | ---: | ---: | ---: | ---: |")?;
         for result in &self.workers {
             let request = format!("{} ({:.1} KB)", result.payload, result.body_bytes as f64 / 1e3);
             let (cpu, ratio) = (spread(result.cpu_us, 0), spread(result.ratio, 2));
+            let to_storing = result.ratio_to_storing.map_or_else(String::new, |ratio| spread(ratio, 2));
             let per_second = spread(result.requests_per_second, 0);
-            writeln!(f, "| {request} | {} | {cpu} | {ratio} | {per_second} |", result.worker)?;
+            writeln!(f, "| {request} | {} | {cpu} | {ratio} | {to_storing} | {per_second} |", result.worker)?;
         }
         Ok(())
     }
 
     fn calls_table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.calls.is_empty() {
+            return Ok(());
+        }
         writeln!(
             f,
             "\n| in flight | call | µs CPU a request | above no call | µs latency (p50) | above no call |"

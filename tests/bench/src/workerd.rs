@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use local_stack::ports::free_port;
 use local_stack::process::Process;
-use local_stack::tools::{checkout, exported};
+use local_stack::tools::exported;
 use spillway_bench::cpu;
 use tokio::net::TcpStream;
 
@@ -24,15 +24,15 @@ pub struct Workerd {
 }
 
 impl Workerd {
-    /// Starts the configuration that is the constant `config` of `workerd.capnp`, with its files in `folder`.
-    pub async fn start(config: &'static str, folder: &Path) -> Result<Self> {
+    /// Starts the configuration that is the constant `config` of a checkout's `workerd.capnp`, with its files in `folder`.
+    pub async fn start(config: &'static str, checkout: &Path, folder: &Path) -> Result<Self> {
         let (main, origin) = (address()?, address()?);
         let usage = folder.join(config);
         fs::create_dir_all(&usage)?;
         // workerd does not look whether its owner still lives; with this, the kernel does.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]).arg(exported("SPILLWAY_WORKERD")?).arg("serve");
-        command.arg(checkout().join("tests/bench/workerd.capnp")).arg(config);
+        command.arg(checkout.join("tests/bench/workerd.capnp")).arg(config);
         command.arg("--socket-addr").arg(format!("main={main}"));
         if config == "calls" {
             command.arg("--socket-addr").arg(format!("origin={origin}"));

@@ -12,8 +12,8 @@ use spillway_proto::UnixMillis;
 use spillway_proto::otlp::ExportTraceServiceRequest;
 use ulid::Ulid;
 
-use crate::objects::{Object, object};
-use crate::payloads::Generator;
+use spillway_generator::objects::{Object, object};
+use spillway_generator::payloads::Generator;
 
 const SEED: u64 = 6;
 const TENANTS: u64 = 8;

@@ -25,7 +25,7 @@ pub struct Plan {
     /// Go on for so long at least
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seconds: u64,
-    /// Consumers; each has two workers
+    /// Consumers; each has three workers
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=16))]
     pub consumers: u8,
     /// Exports a second
@@ -43,6 +43,9 @@ pub struct Plan {
     /// The most objects of a batch
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub batch_objects: u32,
+    /// How long objects that do not fill a batch wait for others
+    #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=60_000))]
+    pub batch_delay: u64,
     /// How long a batch stays with a consumer that stands still
     #[arg(long, value_name = "SECONDS", default_value_t = 3)]
     pub lease: u64,

@@ -124,6 +124,7 @@ impl World {
             ("CLICKHOUSE__DATABASE", engine.database.clone()),
             ("CONSUMER__LEASE_SECONDS", plan.lease.to_string()),
             ("CONSUMER__BATCH_OBJECTS", plan.batch_objects.to_string()),
+            ("CONSUMER__BATCH_DELAY_MS", plan.batch_delay.to_string()),
             ("SWEEP__INTERVAL_SECONDS", "1".to_owned()),
             ("SWEEP__GRACE_SECONDS", "2".to_owned()),
             ("SWEEP__PASSES_SECONDS", "[5, 30]".to_owned()),

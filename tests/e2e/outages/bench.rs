@@ -12,7 +12,7 @@ use spillway_tests::stack::{Setup, TestStack};
 
 pub const PATIENCE: Duration = Duration::from_secs(90);
 /// One for each worker, and those that were begun in the moment in which an outage was noticed.
-const OPEN_BATCHES: u64 = 4;
+const OPEN_BATCHES: u64 = 6;
 /// The origin and the consumer, of a debug build.
 const MEMORY_BYTES: u64 = 512 << 20;
 const SPANS: u64 = 3;

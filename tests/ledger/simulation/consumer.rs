@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use origin_consumer::insert::{self, BatchRows, Before, StoreError};
-use origin_consumer::queue::{Batch, Fault, Finding, QueueError, Setback};
+use origin_consumer::queue::{Batch, Claim, Fault, Finding, QueueError, Setback};
 use spillway_proto::{ObjectKey, UnixMillis};
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ const TRIES: u32 = 1_000_000;
 pub async fn consume(world: &World) {
     loop {
         world.step().await;
-        let Ok(Some(batch)) = world.queue.claim(LIMITS, world.now()).await else {
+        let Ok(Claim::Batch(batch)) = world.queue.claim(LIMITS, world.now()).await else {
             world.rest(2_000).await;
             continue;
         };

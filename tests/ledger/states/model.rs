@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use origin_consumer::queue::{Adopted, Batch, ClaimLimits, Enqueued, Fault, Finding, Setback};
+use origin_consumer::queue::{Adopted, Batch, Claim, ClaimLimits, Enqueued, Fault, Finding, Setback};
 use rusqlite::Connection;
 use spillway_proto::notification::Notification;
 use spillway_proto::{ObjectId, ObjectKey, UnixMillis};
@@ -39,6 +39,7 @@ struct Object {
     batch: Option<String>,
     failures: u32,
     not_before: u64,
+    enqueued_at: u64,
     look_first: bool,
     replayed: bool,
     ended_at: u64,
@@ -75,7 +76,7 @@ pub struct Model {
 }
 
 impl Model {
-    pub fn enqueue(&mut self, object: &Notification, replayed: bool) -> Enqueued {
+    pub fn enqueue(&mut self, object: &Notification, replayed: bool, now: UnixMillis) -> Enqueued {
         let key = object.object_key.to_string();
         if self.objects.contains_key(&key) {
             return Enqueued::Known;
@@ -95,6 +96,7 @@ impl Model {
             batch: None,
             failures: 0,
             not_before: 0,
+            enqueued_at: now.0,
             look_first: replayed,
             replayed,
             ended_at: 0,
@@ -105,7 +107,12 @@ impl Model {
     }
 
     /// Whether the claim was right, and what has become of it.
-    pub fn claim(&mut self, batch: Option<&Batch>, limits: ClaimLimits, now: UnixMillis) -> Result<()> {
+    pub fn claim(&mut self, claim: &Claim, limits: ClaimLimits, now: UnixMillis) -> Result<()> {
+        let batch = match claim {
+            Claim::Batch(batch) => Some(batch),
+            Claim::Unripe(_) | Claim::Nothing => None,
+        };
+        let mut due = None;
         for replayed in [false, true] {
             let free = self
                 .open
@@ -115,7 +122,13 @@ impl Model {
                 return self.reclaim(batch.context("a batch is free")?, first, limits.lease, now);
             }
             let waiting: Vec<_> = self.waiting(replayed, now);
-            if !waiting.is_empty() {
+            let enqueued_at = |key: &String| self.objects.get(key).map(|object| object.enqueued_at);
+            if let Some(oldest) = waiting.iter().filter_map(enqueued_at).min() {
+                let ripe_at = oldest + limits.delay.as_millis() as u64;
+                if waiting.len() < limits.objects as usize && now.0 < ripe_at {
+                    due = Some(due.map_or(ripe_at, |due: u64| due.min(ripe_at)));
+                    continue;
+                }
                 let batch = batch.context("objects wait")?;
                 let keys = keys_of(batch);
                 ensure!(keys.len() == waiting.len().min(limits.objects as usize), "{} objects", keys.len());
@@ -123,7 +136,11 @@ impl Model {
                 return self.hand_out(batch, replayed, limits.lease, now);
             }
         }
-        ensure!(batch.is_none(), "there is nothing to claim");
+        match claim {
+            Claim::Batch(_) => anyhow::bail!("there is nothing to claim"),
+            Claim::Unripe(at) => ensure!(due == Some(at.0), "due at {at:?}, not {due:?}"),
+            Claim::Nothing => ensure!(due.is_none(), "objects wait until {due:?}"),
+        }
         Ok(())
     }
 
@@ -310,7 +327,7 @@ impl Model {
         by_key.sort_by_key(|object| object.object_key.to_string());
         by_key.dedup_by_key(|object| object.object_key.to_string());
         for object in &by_key {
-            self.enqueue(object, true);
+            self.enqueue(object, true, now);
         }
         let (mut keys, mut in_hand, mut duplicates) = (Vec::new(), Vec::new(), Vec::new());
         for object in by_key {

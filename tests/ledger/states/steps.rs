@@ -15,7 +15,10 @@ pub enum Step {
     Wait(u16),
     Notify(usize),
     Sweep(Vec<usize>),
-    Claim,
+    /// Of objects that have waited for others, or of any.
+    Claim {
+        waits: bool,
+    },
     Adopt(Vec<usize>),
     RetryDead(usize),
     Discard(usize),
@@ -45,7 +48,7 @@ pub fn any_step() -> impl Strategy<Value = Step> {
         3 => any::<u16>().prop_map(Step::Wait),
         4 => object.clone().prop_map(Step::Notify),
         2 => objects.clone().prop_map(Step::Sweep),
-        6 => Just(Step::Claim),
+        6 => any::<bool>().prop_map(|waits| Step::Claim { waits }),
         1 => objects.prop_map(Step::Adopt),
         1 => object.clone().prop_map(Step::RetryDead),
         1 => object.clone().prop_map(Step::Discard),

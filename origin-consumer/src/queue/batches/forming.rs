@@ -1,11 +1,12 @@
-//! Which batch comes next: one whose lease has run out, or a new one of what waits.
+//! Which batch comes next: one whose lease has run out, or a new one of what waits, if that is ripe.
 
 use std::time::Duration;
 
 use spillway_proto::UnixMillis;
 use ulid::Ulid;
 
-use super::{Batch, ClaimLimits, Claimed, count};
+use super::ripe::{Ripeness, waiting};
+use super::{Batch, Claim, ClaimLimits, Claimed, count};
 use crate::queue::lease::Lease;
 use crate::queue::session::{Session, Value, in_powers, placeholders, values};
 use crate::queue::{QueueError, too_far};
@@ -51,24 +52,31 @@ pub(super) fn reclaim(
 }
 
 /// An object that waits.
-struct Waiting {
+struct Candidate {
     object_key: String,
     spans: u64,
     bytes: u64,
     look_first: bool,
 }
 
-/// Makes a batch of what has waited the longest, each tenant its share.
+/// Makes a batch of what has waited the longest, if that is ripe.
 pub(super) fn form(
     session: &mut dyn Session,
     priority: u64,
     limits: ClaimLimits,
     now: UnixMillis,
-) -> Result<Option<Batch>, QueueError> {
-    let tenants = tenants_that_wait(session, priority)?;
-    let waiting = waiting_of(session, &tenants, priority, limits, now)?;
+) -> Result<Claim, QueueError> {
+    let candidates = match waiting(session, priority, limits, now)?.ripeness(limits, now) {
+        Ripeness::Nothing => return Ok(Claim::Nothing),
+        Ripeness::Unripe(until) => return Ok(Claim::Unripe(until)),
+        Ripeness::Due => oldest(session, None, priority, limits.objects.into(), now)?,
+        Ripeness::Full(enough) => {
+            let tenants = tenants_that_wait(session, priority)?;
+            shares_of(session, &tenants, priority, enough, now)?
+        }
+    };
     let (mut keys, mut spans, mut bytes, mut look_first) = (Vec::new(), 0u64, 0u64, false);
-    for object in waiting {
+    for object in candidates {
         spans = spans.saturating_add(object.spans);
         bytes = bytes.saturating_add(object.bytes);
         if !keys.is_empty() && (spans > limits.spans || bytes > limits.bytes) {
@@ -78,10 +86,10 @@ pub(super) fn form(
         keys.push(object.object_key);
     }
     if keys.is_empty() {
-        return Ok(None);
+        return Ok(Claim::Nothing);
     }
     let new = NewBatch { priority, look_first, abandoned: 0, lease: Some(limits.lease) };
-    open(session, &keys, new, now).map(Some)
+    open(session, &keys, new, now).map(Claim::Batch)
 }
 
 /// In turn: which tenants come first depends on the time, so that more of them than share a batch all have their turn.
@@ -108,28 +116,27 @@ fn tenants_that_wait(session: &mut dyn Session, priority: u64) -> Result<Vec<Str
 
 /// The objects that have waited the longest, one of each tenant after the other. What one tenant leaves of its share, others
 /// may take.
-fn waiting_of(
+fn shares_of(
     session: &mut dyn Session,
     tenants: &[String],
     priority: u64,
-    limits: ClaimLimits,
+    most: u64,
     now: UnixMillis,
-) -> Result<Vec<Waiting>, QueueError> {
+) -> Result<Vec<Candidate>, QueueError> {
     if tenants.is_empty() {
         return Ok(Vec::new());
     }
-    let most = u64::from(limits.objects);
     let share = most.div_ceil(tenants.len() as u64);
     let mut of_tenants = Vec::with_capacity(tenants.len());
     for tenant in tenants {
-        of_tenants.push(oldest_of(session, tenant, priority, share, now)?);
+        of_tenants.push(oldest(session, Some(tenant), priority, share, now)?);
     }
-    let taken: u64 = of_tenants.iter().map(|waiting| waiting.len() as u64).sum();
+    let taken: u64 = of_tenants.iter().map(|candidates| candidates.len() as u64).sum();
     let mut left = most.saturating_sub(taken);
-    for (tenant, waiting) in tenants.iter().zip(&mut of_tenants) {
-        if left > 0 && waiting.len() as u64 == share && share < most {
-            *waiting = oldest_of(session, tenant, priority, share + left, now)?;
-            left = left.saturating_sub(waiting.len() as u64 - share);
+    for (tenant, candidates) in tenants.iter().zip(&mut of_tenants) {
+        if left > 0 && candidates.len() as u64 == share && share < most {
+            *candidates = oldest(session, Some(tenant), priority, share + left, now)?;
+            left = left.saturating_sub(candidates.len() as u64 - share);
         }
     }
     let mut of_tenants: Vec<_> = of_tenants.into_iter().map(Vec::into_iter).collect();
@@ -138,35 +145,41 @@ fn waiting_of(
         let before = in_turn.len();
         in_turn.extend(of_tenants.iter_mut().filter_map(Iterator::next));
         if in_turn.len() == before {
-            in_turn.truncate(limits.objects as usize);
+            in_turn.truncate(usize::try_from(most).unwrap_or(usize::MAX));
             return Ok(in_turn);
         }
     }
 }
 
-fn oldest_of(
+/// Those of a tenant, or of all, that have waited the longest.
+fn oldest(
     session: &mut dyn Session,
-    tenant: &str,
+    tenant: Option<&str>,
     priority: u64,
     most: u64,
     now: UnixMillis,
-) -> Result<Vec<Waiting>, QueueError> {
+) -> Result<Vec<Candidate>, QueueError> {
+    let mut values = values![priority, now.0, too_far(now).0].to_vec();
+    values.extend(tenant.map(Value::from));
+    let of_tenant = if tenant.is_some() { "AND tenant = $4" } else { "" };
+    values.push(most.into());
     let sql = format!(
         "SELECT object_key, spans, payload_bytes, look_first FROM objects
-         WHERE state = 'pending' AND priority = $1 AND tenant = $2 AND (not_before_ms <= $3 OR not_before_ms > $4)
-         ORDER BY enqueued_at_ms LIMIT $5{}",
+         WHERE state = 'pending' AND priority = $1 AND (not_before_ms <= $2 OR not_before_ms > $3) {of_tenant}
+         ORDER BY tenant, enqueued_at_ms LIMIT ${}{}",
+        values.len(),
         session.skip_locked()
     );
-    let rows = session.query(&sql, values![priority, tenant, now.0, too_far(now).0, most])?;
-    let waiting = rows.iter().map(|row| {
-        Ok(Waiting {
+    let rows = session.query(&sql, &values)?;
+    let candidates = rows.iter().map(|row| {
+        Ok(Candidate {
             object_key: row.text(0)?.to_owned(),
             spans: row.number(1)?,
             bytes: row.number(2)?,
             look_first: row.number(3)? == 1,
         })
     });
-    waiting.collect()
+    candidates.collect()
 }
 
 /// What a batch begins with.

@@ -2,6 +2,7 @@
 
 mod adopt;
 mod forming;
+mod ripe;
 mod setbacks;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,8 @@ pub struct ClaimLimits {
     pub spans: u64,
     /// Bytes of payload a batch, decompressed; one object alone may hold more.
     pub bytes: u64,
+    /// How long objects that do not fill a batch wait for others.
+    pub delay: Duration,
     /// How long the batch is the caller's, unless it renews the lease.
     pub lease: Duration,
 }
@@ -72,6 +75,32 @@ impl Batch {
     /// The spans that its objects hold.
     pub fn spans(&self) -> u64 {
         self.objects.iter().map(|object| u64::from(object.notification.object_key.spans())).sum()
+    }
+
+    /// The bytes of their payloads, decompressed, as far as their notifications tell.
+    pub fn payload_bytes(&self) -> u64 {
+        self.objects.iter().fold(0, |sum, object| sum.saturating_add(object.notification.payload_bytes))
+    }
+}
+
+/// What a claim has come to.
+#[derive(Debug)]
+pub enum Claim {
+    /// A batch, which is the caller's.
+    Batch(Batch),
+    /// Objects wait that do not fill a batch. Unless others come, the next batch is made of them then.
+    Unripe(UnixMillis),
+    /// Nothing waits, or not yet, or another transaction is taking it.
+    Nothing,
+}
+
+impl Claim {
+    /// The batch, if it is one.
+    pub fn batch(self) -> Option<Batch> {
+        match self {
+            Self::Batch(batch) => Some(batch),
+            Self::Unripe(_) | Self::Nothing => None,
+        }
     }
 }
 
@@ -126,35 +155,36 @@ pub struct Adopted {
 
 impl Queue {
     /// Takes a batch: one whose lease has run out, as it is, else a new one of the objects that wait the longest, each
-    /// tenant its share. Live ones come before replayed ones.
-    pub async fn claim(&self, limits: ClaimLimits, now: UnixMillis) -> Result<Option<Batch>, QueueError> {
-        self.next(limits, now, true).await
+    /// tenant its share, if they fill one or have waited for the delay. Live ones come before replayed ones.
+    pub async fn claim(&self, limits: ClaimLimits, now: UnixMillis) -> Result<Claim, QueueError> {
+        let claim = move |session: &mut dyn Session| {
+            let mut due = None;
+            for priority in PRIORITIES {
+                if let Some(batch) = reclaim(session, priority, limits, now)? {
+                    return Ok(Claim::Batch(batch));
+                }
+                match form(session, priority, limits, now)? {
+                    Claim::Batch(batch) => return Ok(Claim::Batch(batch)),
+                    Claim::Unripe(at) => due = Some(due.map_or(at, |due: UnixMillis| due.min(at))),
+                    Claim::Nothing => {}
+                }
+            }
+            Ok(due.map_or(Claim::Nothing, Claim::Unripe))
+        };
+        self.store.writer.run(claim).await
     }
 
     /// Takes a batch whose lease has run out, if there is one.
     pub async fn reclaim(&self, limits: ClaimLimits, now: UnixMillis) -> Result<Option<Batch>, QueueError> {
-        self.next(limits, now, false).await
-    }
-
-    async fn next(
-        &self,
-        limits: ClaimLimits,
-        now: UnixMillis,
-        or_new: bool,
-    ) -> Result<Option<Batch>, QueueError> {
-        let claim = move |session: &mut dyn Session| {
+        let reclaim = move |session: &mut dyn Session| {
             for priority in PRIORITIES {
-                let mut batch = reclaim(session, priority, limits, now)?;
-                if batch.is_none() && or_new {
-                    batch = form(session, priority, limits, now)?;
-                }
-                if batch.is_some() {
-                    return Ok(batch);
+                if let Some(batch) = reclaim(session, priority, limits, now)? {
+                    return Ok(Some(batch));
                 }
             }
             Ok(None)
         };
-        self.store.writer.run(claim).await
+        self.store.writer.run(reclaim).await
     }
 
     /// Takes these objects, whatever became of them before, as a batch of the caller's own.

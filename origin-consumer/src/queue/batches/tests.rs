@@ -1,8 +1,13 @@
 use super::*;
 use crate::objects::samples::notification;
 
-const LIMITS: ClaimLimits =
-    ClaimLimits { objects: 100, spans: 1_000, bytes: 1 << 20, lease: Duration::from_secs(30) };
+const LIMITS: ClaimLimits = ClaimLimits {
+    objects: 100,
+    spans: 1_000,
+    bytes: 1 << 20,
+    delay: Duration::ZERO,
+    lease: Duration::from_secs(30),
+};
 const NOW: UnixMillis = UnixMillis(1_795_200_000_000);
 const LATER: UnixMillis = UnixMillis(NOW.0 + 3_600_000);
 
@@ -13,7 +18,7 @@ async fn claimed(objects: u64) -> (Queue, Batch) {
         let future = crate::time::now().0;
         queue.enqueue(notification("acme", future + n, 1), NOW).await.unwrap();
     }
-    let batch = queue.claim(LIMITS, NOW).await.unwrap().unwrap();
+    let batch = queue.claim(LIMITS, NOW).await.unwrap().batch().unwrap();
     assert!(!batch.look_first);
     (queue, batch)
 }
@@ -32,7 +37,7 @@ async fn an_object_that_was_replayed_and_set_back_is_looked_for() {
     queue.set_back(&adopted, setback(&adopted), 5, NOW).await.unwrap();
     // First the one beside it, then itself.
     for at in [NOW, LATER] {
-        let again = queue.claim(LIMITS, at).await.unwrap().unwrap();
+        let again = queue.claim(LIMITS, at).await.unwrap().batch().unwrap();
         assert_eq!(again.objects.len(), 1);
         assert!(again.look_first);
     }
@@ -44,13 +49,13 @@ async fn the_halves_of_a_batch_whose_first_insert_was_refused_are_looked_for() {
     queue.begin_insert(&batch, LATER).await.unwrap();
     queue.split(&batch, NOW).await.unwrap();
     for _ in 0..2 {
-        let half = queue.claim(LIMITS, NOW).await.unwrap().unwrap();
+        let half = queue.claim(LIMITS, NOW).await.unwrap().batch().unwrap();
         assert!(half.look_first);
         // Nothing of the halves themselves has begun, so all of them waits again.
         queue.set_back(&half, setback(&half), 5, NOW).await.unwrap();
     }
     for at in [NOW, LATER] {
-        let again = queue.claim(LIMITS, at).await.unwrap().unwrap();
+        let again = queue.claim(LIMITS, at).await.unwrap().batch().unwrap();
         assert_eq!(again.objects.len(), 2);
         assert!(again.look_first);
     }
@@ -61,5 +66,5 @@ async fn an_object_whose_first_insert_was_refused_is_looked_for() {
     let (queue, batch) = claimed(1).await;
     queue.begin_insert(&batch, LATER).await.unwrap();
     queue.set_back(&batch, setback(&batch), 5, NOW).await.unwrap();
-    assert!(queue.claim(LIMITS, LATER).await.unwrap().unwrap().look_first);
+    assert!(queue.claim(LIMITS, LATER).await.unwrap().batch().unwrap().look_first);
 }

@@ -10,10 +10,10 @@ use local_stack::postgres::Postgres;
 use spillway_bench::consumers::Consumers;
 use spillway_bench::ledgers::{Ledger, Ledgers};
 use spillway_bench::machine::Machine;
-use spillway_bench::objects::Object;
 use spillway_bench::rig::Rig;
 use spillway_bench::server_rows::{self, COLUMNS, OWN_COLUMNS};
 use spillway_bench::workload::{self, Shape};
+use spillway_generator::objects::Object;
 
 pub use self::report::Report;
 

@@ -5,10 +5,10 @@ use std::hint::black_box;
 use anyhow::Result;
 use bytes::Bytes;
 use prost::Message;
-use spillway_bench::objects::{Object, object};
-use spillway_bench::payloads::Generator;
 use spillway_decode::columns::{SpanColumns, Unzip};
 use spillway_decode::native::{Compressor, Gone};
+use spillway_generator::objects::{Object, object};
+use spillway_generator::payloads::Generator;
 use spillway_proto::UnixMillis;
 use spillway_proto::otlp::{DecompressLimits, SpanLimits, judge};
 

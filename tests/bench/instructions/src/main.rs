@@ -11,7 +11,6 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
-use local_stack::tools::checkout;
 use tempfile::TempDir;
 
 /// How far above its budget a function may be, since compilers and hashes differ a little.
@@ -20,7 +19,7 @@ const TOLERANCE: f64 = 1.05;
 const SLACK: f64 = 0.80;
 
 /// Counts the instructions that the hot functions take for a span, and holds them to tests/bench/instructions/budget.json
-/// (exit code 1 above it). Wants valgrind.
+/// (exit code 1 above it). Wants valgrind, which `make instructions` installs.
 #[derive(Parser)]
 struct Cli {
     /// Write the counts into the budget
@@ -42,7 +41,7 @@ fn main() -> Result<()> {
     }
     let counts: Counts =
         work::ALL.iter().map(|(name, _)| Ok((name.to_string(), count(name)?))).collect::<Result<_>>()?;
-    let file = checkout().join("tests/bench/instructions/budget.json");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("budget.json");
     if cli.write {
         return Ok(fs::write(&file, serde_json::to_string_pretty(&counts)? + "\n")?);
     }
@@ -71,7 +70,8 @@ fn count(function: &str) -> Result<f64> {
     let folder = TempDir::new()?;
     let file = folder.path().join("callgrind.out");
     let this = std::env::current_exe()?;
-    let mut valgrind = Command::new("valgrind");
+    let valgrind = std::env::var_os("SPILLWAY_VALGRIND").filter(|path| !path.is_empty());
+    let mut valgrind = Command::new(valgrind.unwrap_or_else(|| "valgrind".into()));
     valgrind.args(["--tool=callgrind", "--collect-atstart=no", "--toggle-collect=*measured_by_callgrind*"]);
     valgrind.arg(flag("--callgrind-out-file=", &file)).arg(this).args(["--run", function]);
     let run = valgrind.output().context("valgrind cannot be run")?;

@@ -47,6 +47,7 @@ pub fn all() -> Result<Vec<Payload>> {
     let kinds = [
         ("1 span", 1, false),
         ("100 spans", 100, false),
+        ("135 spans", 135, false),
         ("100 spans, gzip", 100, true),
         ("1,000 spans", 1_000, false),
     ];
