@@ -15,6 +15,8 @@ on_both_stores!(
     those_that_wait_the_longest_come_first,
     each_tenant_has_its_share_and_what_it_leaves_goes_to_others,
     of_more_tenants_than_share_a_batch_none_starves,
+    of_tenants_whose_objects_fill_a_batch_each_has_its_turn,
+    large_objects_of_one_tenant_leave_no_batch_half_empty,
     live_ones_come_before_those_that_are_tried_again_by_hand,
     what_shall_wait_does_and_keeps_no_other_back,
     concurrent_claims_never_give_an_object_twice,
@@ -93,6 +95,39 @@ async fn of_more_tenants_than_share_a_batch_none_starves(kind: Kind) -> Result<(
     // By chance one has no turn in one run of a hundred thousand.
     assert_eq!(by_tenant.len(), TENANTS, "{by_tenant:?}");
     assert_eq!(by_tenant.values().sum::<usize>(), CLAIMS * LIMITS.objects as usize, "batches are full");
+    Ok(())
+}
+
+async fn of_tenants_whose_objects_fill_a_batch_each_has_its_turn(kind: Kind) -> Result<()> {
+    let ledger = Ledger::open(kind).await?;
+    for n in 0..30 {
+        for tenant in ["first", "second", "third"] {
+            ledger.enqueue(body(&n.to_string()).of(tenant).spans(60).object(), NOW).await?;
+        }
+    }
+    let mut batches = Vec::new();
+    for _ in 0..30 {
+        batches.push(ledger.claim_at(NOW).await?);
+    }
+    // By chance one has no turn in one run of sixty thousand.
+    assert_eq!(by_tenant(&batches).len(), 3);
+    Ok(())
+}
+
+async fn large_objects_of_one_tenant_leave_no_batch_half_empty(kind: Kind) -> Result<()> {
+    let ledger = Ledger::open(kind).await?;
+    let of = |tenant: &str, count: usize, spans: u32| -> Vec<_> {
+        (0..count).map(|n| body(&n.to_string()).of(tenant).spans(spans).object()).collect()
+    };
+    let mut objects = of("a-large-one", 1_500, 100);
+    for tenant in 0..20 {
+        objects.extend(of(&format!("small-{tenant:02}"), 50, 1));
+    }
+    ledger.sweep_in(objects, NOW).await?;
+    let limits = ClaimLimits { objects: 1_000, spans: 1_000, bytes: 1_000_000, ..LIMITS };
+    let batch = ledger.claim(limits, NOW).await?.batch().expect("a batch");
+    assert!(batch.spans() > 900, "{} spans", batch.spans());
+    assert_eq!(by_tenant(&[batch]).len(), 21);
     Ok(())
 }
 

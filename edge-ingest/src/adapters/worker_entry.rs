@@ -1,11 +1,12 @@
 //! What the runtime calls: a request comes in, an answer goes out, and the background follows it.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use http::Response as HttpResponse;
 use serde_json::json;
 use spillway_proto::otlp::Encoding;
+use worker::js_sys::Object;
 use worker::web_sys::{Request, Response};
 use worker::{Context, Env, ScheduleContext, ScheduledEvent, Url, console_error, console_log, event};
 
@@ -34,11 +35,8 @@ use crate::telemetry::Batch;
 use crate::{canary, cors, operator, probe, request, response, usage};
 
 thread_local! {
-    /// A Worker's variables do not change while its isolate lives.
-    static CONFIG: OnceCell<Rc<Config>> = const { OnceCell::new() };
     static ISOLATE: Rc<Isolate> = Rc::default();
-    /// Nor do its bindings, none of which belongs to a request.
-    static WORLD: OnceCell<Rc<World>> = const { OnceCell::new() };
+    static KEPT: RefCell<Option<Rc<Kept>>> = const { RefCell::new(None) };
     static HEADS: HeadReader = HeadReader::new(&request::HEADERS.join("\n"));
 }
 
@@ -117,7 +115,7 @@ async fn handle(
     ctx: &Context,
 ) -> Result<HttpResponse<Vec<u8>>, Rejection> {
     match route(config.role, &head.method, &head.path)? {
-        Route::Traces => traces(head, body, config, env, ctx).await.map_err(Rejection::Fault),
+        Route::Traces => traces(head, body, &env, ctx).await.map_err(Rejection::Fault),
         Route::Preflight => Ok(cors::preflight(head)),
         Route::Usage => {
             let allowances = allowances(&env).map_err(Rejection::Fault)?;
@@ -129,6 +127,37 @@ async fn handle(
         }
         Route::Telemetry => telemetry(body, config, env, ctx).await,
         Route::Health => Ok(response::json(br#"{"status":"ok"}"#.to_vec())),
+    }
+}
+
+/// What an isolate keeps for requests with the same variables and bindings. Cloudflare may change those of a Worker whose isolates
+/// live on, <https://developers.cloudflare.com/workers/runtime-apis/bindings/#making-changes-to-bindings>.
+struct Kept {
+    env: Env,
+    config: Rc<Config>,
+    world: OnceCell<Rc<World>>,
+}
+
+impl Kept {
+    fn of(env: &Env) -> Result<Rc<Self>, PortError> {
+        if let Some(kept) = KEPT.with_borrow(Option::clone)
+            && Object::is(kept.env.as_ref(), env.as_ref())
+        {
+            return Ok(kept);
+        }
+        let config = Config::read(|name| env.var(name).ok().map(|value| value.to_string()));
+        let config = Rc::new(config.map_err(fault("configuration"))?);
+        let kept = Rc::new(Self { env: env.clone(), config, world: OnceCell::new() });
+        KEPT.set(Some(Rc::clone(&kept)));
+        Ok(kept)
+    }
+
+    fn world(&self) -> Result<Rc<World>, PortError> {
+        if let Some(world) = self.world.get() {
+            return Ok(Rc::clone(world));
+        }
+        let world = World::new(Rc::clone(&self.config), self.env.clone())?;
+        Ok(Rc::clone(self.world.get_or_init(|| Rc::new(world))))
     }
 }
 
@@ -144,11 +173,8 @@ struct World {
 }
 
 impl World {
-    fn of(config: Rc<Config>, env: Env) -> Result<Rc<Self>, PortError> {
-        if let Some(world) = WORLD.with(|cell| cell.get().cloned()) {
-            return Ok(world);
-        }
-        let world = Rc::new(Self {
+    fn new(config: Rc<Config>, env: Env) -> Result<Self, PortError> {
+        Ok(Self {
             config,
             isolate: ISOLATE.with(Rc::clone),
             keys: Keys::of(&env)?,
@@ -156,8 +182,7 @@ impl World {
             objects: objects(&env)?,
             metrics: MetricsBinding::of(&env),
             env,
-        });
-        Ok(WORLD.with(|cell| Rc::clone(cell.get_or_init(|| world))))
+        })
     }
 
     fn edge(&self) -> Edge<'_, Keys, DurableAllowances, R2Objects, WorkerRuntime> {
@@ -183,11 +208,10 @@ impl World {
 async fn traces(
     head: &Head,
     body: &mut WorkerBody<'_>,
-    config: Rc<Config>,
-    env: Env,
+    env: &Env,
     ctx: &Context,
 ) -> Result<HttpResponse<Vec<u8>>, PortError> {
-    let world = World::of(config, env)?;
+    let world = Kept::of(env)?.world()?;
     let mut outcome = world.edge().ingest(head, body).await;
     log(&outcome.summary);
     let answer = std::mem::take(&mut outcome.response);
@@ -245,12 +269,7 @@ fn objects(env: &Env) -> Result<R2Objects, PortError> {
 }
 
 fn config(env: &Env) -> Result<Rc<Config>, PortError> {
-    if let Some(config) = CONFIG.with(|cell| cell.get().cloned()) {
-        return Ok(config);
-    }
-    let read = Config::read(|name| env.var(name).ok().map(|value| value.to_string()));
-    let config = Rc::new(read.map_err(fault("configuration"))?);
-    Ok(CONFIG.with(|cell| Rc::clone(cell.get_or_init(|| config))))
+    Ok(Rc::clone(&Kept::of(env)?.config))
 }
 
 /// The answer where the pipeline was not reached.

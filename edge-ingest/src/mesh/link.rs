@@ -62,20 +62,15 @@ impl Link {
         .await
     }
 
-    /// Calls `attempt` as `policy` says, whose timeout holds for all tries together.
+    /// Calls `attempt` as `policy` says, whose timeout holds for all tries together. No breaker looks on: it would not see a try
+    /// that the timeout has cut off.
     pub async fn call_in_all<T>(
         &self,
         policy: &LinkPolicy,
         runtime: &impl Runtime,
-        mut attempt: impl AsyncFnMut() -> Result<T, PortError>,
+        attempt: impl AsyncFnMut() -> Result<T, PortError>,
     ) -> Result<T, PortError> {
-        let tries = retry(&policy.retry, runtime, async || {
-            self.admit(policy, runtime)?;
-            let answer = attempt().await;
-            self.note(&answer, policy, runtime);
-            answer
-        });
-        self.within(policy.timeout, runtime, tries).await
+        self.within(policy.timeout, runtime, retry(&policy.retry, runtime, attempt)).await
     }
 
     fn admit(&self, policy: &LinkPolicy, runtime: &impl Runtime) -> Result<(), PortError> {

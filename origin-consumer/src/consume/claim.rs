@@ -24,6 +24,8 @@ impl Consumer {
         while !stop.is_cancelled() {
             let (deaf, awake) = match self.claim().await {
                 Ok(Claim::Batch(batch)) => return Some(batch),
+                // What comes in meanwhile is no reason to look again.
+                Ok(Claim::Unripe(_)) if self.outage.is_on(Instant::now()) => (IDLE, Duration::ZERO),
                 Ok(Claim::Unripe(due)) => rest(due, now()),
                 Ok(Claim::Nothing) => (Duration::ZERO, IDLE),
                 Err(error) => {
@@ -44,7 +46,6 @@ impl Consumer {
         let limits = self.config.claim_limits();
         if self.outage.is_on(Instant::now()) {
             let batch = self.queue.reclaim(limits, now()).await?;
-            // What comes in meanwhile is no reason to look again.
             return Ok(batch.map_or_else(|| Claim::Unripe(after(now(), IDLE)), Claim::Batch));
         }
         self.queue.claim(limits, now()).await

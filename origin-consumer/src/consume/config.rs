@@ -57,7 +57,7 @@ impl Default for ConsumerConfig {
         Self {
             workers: 3,
             inserts: 2,
-            memory_bytes: 256 << 20,
+            memory_bytes: 320 << 20,
             fetches: 32,
             decoder: Decoder::Wire,
             batch_objects: 10_000,

@@ -3,6 +3,7 @@
 mod claim;
 mod config;
 mod decode;
+mod fetch;
 mod memory;
 mod outage;
 mod worker;
@@ -12,7 +13,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use futures_util::stream::{self, StreamExt};
 use spillway_proto::UnixMillis;
 use spillway_proto::notification::Notification;
 use tokio::sync::{Mutex, RwLock, Semaphore};
@@ -23,7 +23,7 @@ pub use decode::Decoder;
 use crate::failpoints;
 use crate::insert::{self, BatchRows, Before, SpanSink, SpanTable, StoreError, TableError};
 use crate::metrics::Metrics;
-use crate::objects::{ObjectError, Objects};
+use crate::objects::Objects;
 use crate::queue::{Batch, Fault, Queue, QueueError, Setback};
 use crate::telemetry::Telemetry;
 use crate::telemetry::hop::{self, StepTimes};
@@ -200,44 +200,6 @@ impl Consumer {
         match setbacks.collect::<Vec<_>>() {
             none if none.is_empty() => Ok(()),
             setbacks => Err(BatchError::Objects(setbacks)),
-        }
-    }
-
-    /// Every object of the batch that has to be inserted.
-    async fn fetch_all(&self, batch: &Batch) -> Result<Vec<(Notification, Bytes)>, BatchError> {
-        let fetches = batch.objects.iter().map(|object| {
-            let (objects, notification) = (self.objects.clone(), object.notification.clone());
-            async move {
-                let object = objects.fetch(&notification).await;
-                (notification, object)
-            }
-        });
-        let fetches: Vec<_> = fetches.collect();
-        let mut fetches = stream::iter(fetches).buffered(self.config.fetches);
-        let (mut fetched, mut setbacks) = (Vec::with_capacity(batch.objects.len()), Vec::new());
-        while let Some((notification, object)) = fetches.next().await {
-            let (fault, reason) = match object {
-                Ok(bytes) => {
-                    fetched.push((notification, bytes));
-                    continue;
-                }
-                Err(ObjectError::Poison(reason)) => (Fault::Poison, reason),
-                Err(ObjectError::Transient(reason)) => (Fault::Passing, reason),
-            };
-            setbacks.push(Setback { object_key: notification.object_key, fault, reason });
-            // Where nothing can be had, the bucket is away, and the rest need not be tried.
-            if fetched.is_empty()
-                && setbacks.iter().all(|setback| setback.fault == Fault::Passing)
-                && let Some(Setback { reason, .. }) = setbacks.get(self.config.fetches - 1)
-            {
-                return Err(BatchError::Transient(reason.clone()));
-            }
-        }
-        match setbacks.as_slice() {
-            [Setback { fault: Fault::Passing, reason, .. }, ..] if fetched.is_empty() => {
-                Err(BatchError::Transient(reason.clone()))
-            }
-            _ => self.spare(batch, setbacks).await.map(|()| fetched),
         }
     }
 

@@ -16,7 +16,7 @@ use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use clap::Parser;
 use local_stack::command::run_to_end;
@@ -117,7 +117,7 @@ async fn run(cli: &Cli) -> Result<()> {
             );
         }
     }
-    let mut report = Report::new(plan, machine, rig.version().await?);
+    let (mut report, mut others) = (Report::new(plan, machine, rig.version().await?), Vec::new());
     let turns = Shape::wanted(cli.shape).count() * plan.rounds * SPILLWAYS_TURNS;
     let mut ledgers = Ledgers::make(rig.ledger_urls(turns)).await?;
     for shape in Shape::wanted(cli.shape) {
@@ -130,7 +130,11 @@ async fn run(cli: &Cli) -> Result<()> {
                 for contender in contenders.iter().filter(|contender| contender.takes_part(kind)) {
                     eprintln!("bench-peers: {shape}, round {round} of {}, {kind}: {contender}", plan.rounds);
                     let turn = turn::take(contender, kind, &load, &plan, &mut ledgers, &mut rig).await;
-                    report.add(shape, kind, contender, turn.with_context(|| contender.to_string())?);
+                    let turn = turn.with_context(|| contender.to_string())?;
+                    if turn.rows.as_ref().is_some_and(|rows| !rows.are_the_same()) {
+                        others.push(contender.to_string());
+                    }
+                    report.add(shape, kind, contender, turn);
                 }
                 turn::clear(&contenders, kind, &rig).await?;
             }
@@ -140,6 +144,7 @@ async fn run(cli: &Cli) -> Result<()> {
         .with_context(|| format!("cannot write {}", cli.json.display()))?;
     write!(stdout(), "{report}")?;
     eprintln!("bench-peers: the figures are also in {}", cli.json.display());
+    ensure!(others.is_empty(), "other rows than Spillway's have been stored by {}", others.join(", "));
     Ok(())
 }
 

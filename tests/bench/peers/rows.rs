@@ -1,6 +1,6 @@
 //! What contenders have stored, beside what Spillway has in its own table.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde::Serialize;
 use spillway_bench::rig::Rig;
 
@@ -18,6 +18,13 @@ pub struct Rows {
     pub different: Vec<&'static str>,
 }
 
+impl Rows {
+    /// Whether the contender has stored what Spillway has.
+    pub fn are_the_same(&self) -> bool {
+        self.different.is_empty() && self.rows == self.spillway_rows
+    }
+}
+
 /// A column that all have, and the value of it that is compared: what writers may write differently without meaning
 /// anything else is brought to one form, and nothing else.
 struct Column {
@@ -32,7 +39,7 @@ enum Form {
     /// `SPAN_KIND_SERVER`, as older writers have it, is `Server`; `STATUS_CODE_OK` is `Ok`.
     Enum { prefix: &'static str },
     /// A map has no order, though its text has: its pairs are sorted. A number that is a double and a whole one is `87`,
-    /// where rotel has `87.0`.
+    /// where rotel has `87.0`; a text that looks so is taken for one, and the data has none.
     Map,
     /// The same, of the maps of a list.
     Maps,
@@ -86,11 +93,12 @@ const COLUMNS: [Column; 22] = [
     Column { name: "Links.Attributes", form: Form::Maps },
 ];
 
-/// Compares the rows of a contender with those that Spillway has stored in the same round.
-pub async fn compare(rig: &Rig, contender: &Contender) -> Result<Rows> {
+/// Compares the rows of a contender with those that Spillway has stored in the same round, which are to be as many as there were spans.
+pub async fn compare(rig: &Rig, contender: &Contender, spans: u64) -> Result<Rows> {
     let (ours, theirs) = (Contender::Spillway.database(), stock_database(contender));
     let count = "SELECT count() FROM otel_traces";
     let (rows, spillway_rows) = (rig.number(&theirs, count).await?, rig.number(&ours, count).await?);
+    ensure!(spillway_rows == spans, "Spillway has stored {spillway_rows} rows of {spans} spans");
     let mut different = Vec::new();
     if ours != theirs {
         for column in &COLUMNS {

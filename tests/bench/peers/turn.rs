@@ -75,11 +75,12 @@ pub async fn take(
         rig.drain_merges().await?;
     }
     let clickhouse = rig.engine_cpu()? - before;
+    let spans = workload::spans(&load.objects);
     let rows = match kind {
         Kind::Null => None,
-        Kind::MergeTree => Some(rows::compare(rig, contender).await?),
+        Kind::MergeTree => Some(rows::compare(rig, contender, spans).await?),
     };
-    let spans = workload::spans(&load.objects) as f64;
+    let spans = spans as f64;
     Ok(Used {
         client: brought.client.as_secs_f64() * 1e6 / spans,
         clickhouse: clickhouse.as_secs_f64() * 1e6 / spans,

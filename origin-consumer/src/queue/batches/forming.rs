@@ -13,7 +13,9 @@ use crate::queue::{QueueError, too_far};
 use crate::time::after;
 
 /// Tenants that share a batch at most.
-const TENANTS: u64 = 64;
+const TENANTS: usize = 64;
+/// Where so many objects do not fill a batch, so many times as many are looked at.
+const MORE: u64 = 4;
 
 /// Takes the batch whose lease ran out first.
 pub(super) fn reclaim(
@@ -72,7 +74,7 @@ pub(super) fn form(
         Ripeness::Due => oldest(session, None, priority, limits.objects.into(), now)?,
         Ripeness::Full(enough) => {
             let tenants = tenants_that_wait(session, priority)?;
-            shares_of(session, &tenants, priority, enough, now)?
+            shares_that_fill(session, &tenants, priority, limits, enough, now)?
         }
     };
     let (mut keys, mut spans, mut bytes, mut look_first) = (Vec::new(), 0u64, 0u64, false);
@@ -92,7 +94,7 @@ pub(super) fn form(
     open(session, &keys, new, now).map(Claim::Batch)
 }
 
-/// In turn: which tenants come first depends on the time, so that more of them than share a batch all have their turn.
+/// In turn: which of them comes first is up to chance, so that those whose objects a batch has no room for all have their turn.
 fn tenants_that_wait(session: &mut dyn Session, priority: u64) -> Result<Vec<String>, QueueError> {
     // From one tenant to the next by the index; a DISTINCT would read all that wait.
     let sql = "WITH RECURSIVE tenants (tenant) AS (
@@ -106,12 +108,33 @@ fn tenants_that_wait(session: &mut dyn Session, priority: u64) -> Result<Vec<Str
     let rows = session.query(sql, values![priority])?;
     let mut tenants =
         rows.iter().map(|row| Ok(row.text(0)?.to_owned())).collect::<Result<Vec<_>, QueueError>>()?;
-    if tenants.len() as u64 > TENANTS {
-        let turn = Ulid::generate().random() % tenants.len() as u128;
-        tenants.rotate_left(usize::try_from(turn).unwrap_or_default());
-        tenants.truncate(usize::try_from(TENANTS).unwrap_or(usize::MAX));
-    }
+    let turn = Ulid::generate().random() % tenants.len().max(1) as u128;
+    tenants.rotate_left(usize::try_from(turn).unwrap_or_default());
+    tenants.truncate(TENANTS);
     Ok(tenants)
+}
+
+/// The shares that fill a batch, which `enough` objects do if those of all tenants are like those that were counted. If not, more
+/// are taken.
+fn shares_that_fill(
+    session: &mut dyn Session,
+    tenants: &[String],
+    priority: u64,
+    limits: ClaimLimits,
+    enough: u64,
+    now: UnixMillis,
+) -> Result<Vec<Candidate>, QueueError> {
+    let mut most = enough.min(limits.objects.into());
+    loop {
+        let shares = shares_of(session, tenants, priority, most, now)?;
+        let spans = shares.iter().fold(0, |spans: u64, object| spans.saturating_add(object.spans));
+        let bytes = shares.iter().fold(0, |bytes: u64, object| bytes.saturating_add(object.bytes));
+        let is_full = spans >= limits.spans || bytes >= limits.bytes || most >= limits.objects.into();
+        if is_full || (shares.len() as u64) < most {
+            return Ok(shares);
+        }
+        most = most.saturating_mul(MORE).min(limits.objects.into());
+    }
 }
 
 /// The objects that have waited the longest, one of each tenant after the other. What one tenant leaves of its share, others

@@ -52,6 +52,7 @@ fn main() -> Result<()> {
 fn compare(counts: &Counts, budget: &Counts) -> Result<()> {
     let mut over = Vec::new();
     writeln!(stdout(), "| function | instructions a span | budget |\n| --- | ---: | ---: |")?;
+    ensure!(counts.keys().eq(budget.keys()), "budget.json is not of these functions: run with --write");
     for (name, count) in counts {
         let budget = *budget.get(name).with_context(|| format!("budget.json has no {name}"))?;
         let mark = if *count < budget * SLACK { ", which can be lowered" } else { "" };
@@ -78,7 +79,9 @@ fn count(function: &str) -> Result<f64> {
     ensure!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     let counted = fs::read_to_string(&file)?;
     let total = counted.lines().find_map(|line| line.strip_prefix("totals: ")).context("no totals")?;
-    Ok(total.trim().parse::<f64>()? / work::SPANS as f64)
+    let total: f64 = total.trim().parse()?;
+    ensure!(total > 0.0, "callgrind has counted nothing of {function}");
+    Ok(total / work::SPANS as f64)
 }
 
 fn flag(name: &str, value: &Path) -> PathBuf {
