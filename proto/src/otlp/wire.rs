@@ -111,6 +111,12 @@ impl<'a> Message<'a> {
         self.rest
     }
 
+    /// Goes on at `rest`, which is what follows fields that were read from [`Self::rest`].
+    #[inline]
+    pub(super) fn go_on_at(&mut self, rest: &'a [u8]) {
+        self.rest = rest;
+    }
+
     /// What of `self` lies before `later`, which was read on from it.
     pub(super) fn until(&self, later: &Message<'a>) -> &'a [u8] {
         &self.rest[..self.rest.len() - later.rest.len()]
@@ -218,7 +224,7 @@ impl<'a> Message<'a> {
     #[inline]
     pub(super) fn text(&mut self, wire_type: WireType, field: &'static str) -> Read<&'a [u8]> {
         let bytes = self.bytes(wire_type)?;
-        if is_ascii(bytes) || std::str::from_utf8(bytes).is_ok() {
+        if is_utf8(bytes) {
             return Ok(bytes);
         }
         fault(Fault::Utf8).map_err(|error| error.within(field, None))
@@ -260,6 +266,18 @@ impl<'a> Message<'a> {
             },
         }
     }
+}
+
+/// The number, where the bytes are one and nothing else.
+#[inline]
+pub(super) fn whole_varint(bytes: &[u8]) -> Option<u64> {
+    let mut message = Message::new(bytes);
+    message.varint_value().ok().filter(|_| message.rest.is_empty())
+}
+
+#[inline]
+pub(super) fn is_utf8(bytes: &[u8]) -> bool {
+    is_ascii(bytes) || std::str::from_utf8(bytes).is_ok()
 }
 
 /// As `<[u8]>::is_ascii`, which takes its last bytes one by one; most texts are not longer than those.

@@ -1,7 +1,7 @@
 //! Attributes, and the values that they may have.
 
 use super::super::visit::{Owner, Value, Visitor};
-use super::super::wire::{Message, Read, WireType, is_ascii};
+use super::super::wire::{Message, Read, WireType, is_ascii, is_utf8, whole_varint};
 
 /// The attributes of one span, event, link, resource or scope.
 #[derive(Default)]
@@ -11,31 +11,57 @@ pub(super) struct Attributes {
     pub(super) largest_value: usize,
 }
 
-/// Reads an attribute of `owner`.
-#[inline]
-pub(super) fn attribute<'a>(
-    parent: &mut Message<'a>,
-    wire_type: WireType,
-    attributes: &mut Attributes,
-    owner: Owner,
-    visitor: &mut impl Visitor<'a>,
-) -> Read<()> {
-    let pair = parent.message(wire_type).map_err(|error| error.within("attributes", None))?;
-    if let Some((key, value)) = usual(pair.rest()) {
-        let value_bytes = if let Value::Text(text) = value { text.len() } else { SCALAR_BYTES };
-        attributes.add(key, value_bytes);
-        visitor.attribute(owner, key, value);
-        return Ok(());
+impl Owner {
+    /// What an attribute begins with, as a field of its owner: the field's number and its type.
+    #[inline]
+    fn attributes_key(self) -> u8 {
+        let field = match self {
+            Self::Resource => 1,
+            Self::Scope | Self::Event => 3,
+            Self::Link => 4,
+            Self::Span => 9,
+        };
+        field << 3 | 2
     }
-    let pair = key_value(pair).map_err(|error| error.within("attributes", None))?;
-    attributes.add(pair.key, pair.value_bytes);
-    visitor.attribute(owner, pair.key, pair.value);
-    Ok(())
 }
 
 impl Attributes {
+    /// Reads an attribute of `owner`, and those that follow it at once.
     #[inline]
-    fn add(&mut self, key: &[u8], value_bytes: usize) {
+    pub(super) fn read<'a>(
+        &mut self,
+        parent: &mut Message<'a>,
+        wire_type: WireType,
+        owner: Owner,
+        visitor: &mut impl Visitor<'a>,
+    ) -> Read<()> {
+        let pair = parent.message(wire_type).map_err(|error| error.within("attributes", None))?;
+        match usual(pair.rest()) {
+            Some((key, value)) => self.add(key, value, owner, visitor),
+            None => {
+                let pair = key_value(pair).map_err(|error| error.within("attributes", None))?;
+                self.count_in(pair.key, pair.value_bytes);
+                visitor.attribute(owner, pair.key, pair.value);
+            }
+        }
+        while let Some((pair, rest)) = short(parent.rest(), owner.attributes_key())
+            && let Some((key, value)) = usual(pair)
+        {
+            self.add(key, value, owner, visitor);
+            parent.go_on_at(rest);
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn add<'a>(&mut self, key: &'a [u8], value: Value<'a>, owner: Owner, visitor: &mut impl Visitor<'a>) {
+        let value_bytes = if let Value::Text(text) = value { text.len() } else { SCALAR_BYTES };
+        self.count_in(key, value_bytes);
+        visitor.attribute(owner, key, value);
+    }
+
+    #[inline]
+    fn count_in(&mut self, key: &[u8], value_bytes: usize) {
         self.count += 1;
         self.longest_key = self.longest_key.max(key.len());
         self.largest_value = self.largest_value.max(value_bytes);
@@ -50,29 +76,26 @@ struct KeyValue<'a> {
 }
 
 /// The key and the value of an attribute as exporters write nearly all of them: first the key, then a value that is a scalar,
-/// both ASCII, with lengths of one byte. Of any other it says nothing: [`key_value`] reads it field by field, which takes
-/// thrice as long.
+/// with lengths of one byte. Of any other it says nothing: [`key_value`] reads it field by field, which takes thrice as long.
 #[inline(always)]
 fn usual(pair: &[u8]) -> Option<(&[u8], Value<'_>)> {
     let (key, rest) = short(pair, 0x0a)?;
-    let [0x12, length, value @ ..] = rest else { return None };
-    if usize::from(*length) != value.len() || *length >= 0x80 {
+    let [0x12, length @ ..0x80, value @ ..] = rest else { return None };
+    if usize::from(*length) != value.len() {
         return None;
     }
     let value = match value {
-        // The numbers and lengths of fields, which are between the texts, are below 0x80, too.
-        [0x0a, length, text @ ..] if usize::from(*length) == text.len() => {
-            return is_ascii(pair).then_some((key, Value::Text(text)));
+        [0x0a, length @ ..0x80, text @ ..] if usize::from(*length) == text.len() => {
+            // The numbers and lengths of fields, which are between the texts, are below 0x80, too.
+            let is_text = is_ascii(pair) || is_utf8(key) && is_utf8(text);
+            return is_text.then_some((key, Value::Text(text)));
         }
         [0x10, byte @ ..0x80] => Value::Bool(*byte != 0),
-        [0x18, byte @ ..0x80] => Value::Int(i64::from(*byte)),
-        [0x18, low, high @ ..0x80] if *low >= 0x80 => {
-            Value::Int(i64::from(low & 0x7f) | i64::from(*high) << 7)
-        }
+        [0x18, int @ ..] => Value::Int(whole_varint(int)?.cast_signed()),
         [0x21, double @ ..] => Value::Double(f64::from_le_bytes(double.try_into().ok()?)),
         _ => return None,
     };
-    is_ascii(key).then_some((key, value))
+    is_utf8(key).then_some((key, value))
 }
 
 /// A field whose key is `tag` and whose length takes one byte, and what follows it.
