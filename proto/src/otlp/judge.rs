@@ -7,9 +7,9 @@
 
 mod attribute;
 
+use attribute::Attributes;
 #[cfg(test)]
 pub(super) use attribute::SCALAR_BYTES;
-use attribute::Attributes;
 
 use super::limits::SpanLimits;
 use super::rules::{Rules, SpanFacts};
