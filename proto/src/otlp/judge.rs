@@ -202,7 +202,7 @@ fn resource<'a>(
 ) -> Read<()> {
     while let Some((field, wire_type)) = message.key()? {
         match field {
-            1 => facts.attributes.read(&mut message, wire_type, Owner::Resource, visitor)?,
+            1 => facts.attributes.read(&mut message, (field, wire_type), Owner::Resource, visitor)?,
             2 => drop(message.varint(wire_type)?),
             3 => {
                 entity_ref(message.message(wire_type)?).map_err(|error| error.within("entity_refs", None))?
@@ -235,7 +235,7 @@ fn scope<'a>(
         match field {
             1 => facts.name = message.text(wire_type, "name")?,
             2 => facts.version = message.text(wire_type, "version")?,
-            3 => facts.attributes.read(&mut message, wire_type, Owner::Scope, visitor)?,
+            3 => facts.attributes.read(&mut message, (field, wire_type), Owner::Scope, visitor)?,
             4 => drop(message.varint(wire_type)?),
             _ => message.skip(field, wire_type)?,
         }
@@ -274,7 +274,7 @@ fn span<'a>(
             6 => fields.kind = message.varint(wire_type)? as i32,
             7 => fields.start_unix_nano = message.fixed64(wire_type)?,
             8 => fields.end_unix_nano = message.fixed64(wire_type)?,
-            9 => attributes.read(&mut message, wire_type, Owner::Span, visitor)?,
+            9 => attributes.read(&mut message, (field, wire_type), Owner::Span, visitor)?,
             10 => fields.dropped_attributes = message.varint(wire_type)? as u32,
             11 => {
                 event(message.message(wire_type)?, &mut facts, visitor)
@@ -310,7 +310,7 @@ fn event<'a>(mut message: Message<'a>, facts: &mut SpanFacts, visitor: &mut impl
         match field {
             1 => fields.time_unix_nano = message.fixed64(wire_type)?,
             2 => fields.name = message.text(wire_type, "name")?,
-            3 => attributes.read(&mut message, wire_type, Owner::Event, visitor)?,
+            3 => attributes.read(&mut message, (field, wire_type), Owner::Event, visitor)?,
             4 => drop(message.varint(wire_type)?),
             _ => message.skip(field, wire_type)?,
         }
@@ -329,7 +329,7 @@ fn link<'a>(mut message: Message<'a>, facts: &mut SpanFacts, visitor: &mut impl 
             1 => fields.trace_id = message.bytes(wire_type)?,
             2 => fields.span_id = message.bytes(wire_type)?,
             3 => fields.trace_state = message.text(wire_type, "trace_state")?,
-            4 => attributes.read(&mut message, wire_type, Owner::Link, visitor)?,
+            4 => attributes.read(&mut message, (field, wire_type), Owner::Link, visitor)?,
             5 => drop(message.varint(wire_type)?),
             6 => drop(message.fixed32(wire_type)?),
             _ => message.skip(field, wire_type)?,

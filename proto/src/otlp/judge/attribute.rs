@@ -11,62 +11,39 @@ pub(super) struct Attributes {
     pub(super) largest_value: usize,
 }
 
-impl Owner {
-    /// What an attribute begins with, as a field of its owner: the field's number and its type.
-    #[inline]
-    fn attributes_key(self) -> u8 {
-        let field = match self {
-            Self::Resource => 1,
-            Self::Scope | Self::Event => 3,
-            Self::Link => 4,
-            Self::Span => 9,
-        };
-        field << 3 | 2
-    }
-}
-
 impl Attributes {
-    /// Reads an attribute of `owner`, and those that follow it at once.
+    /// Reads an attribute of `owner`, whose key was that of `field`, and those that follow it at once.
     #[inline]
     pub(super) fn read<'a>(
         &mut self,
         parent: &mut Message<'a>,
-        wire_type: WireType,
+        (field, wire_type): (u32, WireType),
         owner: Owner,
         visitor: &mut impl Visitor<'a>,
     ) -> Read<()> {
-        let pair = parent.message(wire_type).map_err(|error| error.within("attributes", None))?;
-        match usual(pair.rest()) {
-            Some((key, value)) => self.add(key, value, owner, visitor),
-            None => {
-                let pair = key_value(pair).map_err(|error| error.within("attributes", None))?;
-                self.count_in(pair.key, pair.value_bytes);
-                visitor.attribute(owner, pair.key, pair.value);
-            }
-        }
-        while let Some((pair, rest)) = short(parent.rest(), owner.attributes_key())
-            && let Some((key, value)) = usual(pair)
+        let first = parent.message(wire_type);
+        let first = first.and_then(|pair| usual(pair.rest()).map_or_else(|| key_value(pair), Ok));
+        self.add(first.map_err(|error| error.within("attributes", None))?, owner, visitor);
+        while let Some((pair, rest)) = short(parent.rest(), field << 3 | DELIMITED)
+            && let Some(pair) = usual(pair)
         {
-            self.add(key, value, owner, visitor);
+            self.add(pair, owner, visitor);
             parent.go_on_at(rest);
         }
         Ok(())
     }
 
     #[inline(always)]
-    fn add<'a>(&mut self, key: &'a [u8], value: Value<'a>, owner: Owner, visitor: &mut impl Visitor<'a>) {
-        let value_bytes = if let Value::Text(text) = value { text.len() } else { SCALAR_BYTES };
-        self.count_in(key, value_bytes);
-        visitor.attribute(owner, key, value);
-    }
-
-    #[inline]
-    fn count_in(&mut self, key: &[u8], value_bytes: usize) {
+    fn add<'a>(&mut self, pair: KeyValue<'a>, owner: Owner, visitor: &mut impl Visitor<'a>) {
         self.count += 1;
-        self.longest_key = self.longest_key.max(key.len());
-        self.largest_value = self.largest_value.max(value_bytes);
+        self.longest_key = self.longest_key.max(pair.key.len());
+        self.largest_value = self.largest_value.max(pair.value_bytes);
+        visitor.attribute(owner, pair.key, pair.value);
     }
 }
+
+/// The type of a field whose length is before it, as its key has it.
+const DELIMITED: u32 = 2;
 
 struct KeyValue<'a> {
     key: &'a [u8],
@@ -78,7 +55,7 @@ struct KeyValue<'a> {
 /// The key and the value of an attribute as exporters write nearly all of them: first the key, then a value that is a scalar,
 /// with lengths of one byte. Of any other it says nothing: [`key_value`] reads it field by field, which takes thrice as long.
 #[inline(always)]
-fn usual(pair: &[u8]) -> Option<(&[u8], Value<'_>)> {
+fn usual(pair: &[u8]) -> Option<KeyValue<'_>> {
     let (key, rest) = short(pair, 0x0a)?;
     let [0x12, length @ ..0x80, value @ ..] = rest else { return None };
     if usize::from(*length) != value.len() {
@@ -88,21 +65,23 @@ fn usual(pair: &[u8]) -> Option<(&[u8], Value<'_>)> {
         [0x0a, length @ ..0x80, text @ ..] if usize::from(*length) == text.len() => {
             // The numbers and lengths of fields, which are between the texts, are below 0x80, too.
             let is_text = is_ascii(pair) || is_utf8(key) && is_utf8(text);
-            return is_text.then_some((key, Value::Text(text)));
+            return is_text.then_some(KeyValue { key, value: Value::Text(text), value_bytes: text.len() });
         }
         [0x10, byte @ ..0x80] => Value::Bool(*byte != 0),
         [0x18, int @ ..] => Value::Int(whole_varint(int)?.cast_signed()),
         [0x21, double @ ..] => Value::Double(f64::from_le_bytes(double.try_into().ok()?)),
         _ => return None,
     };
-    is_utf8(key).then_some((key, value))
+    is_utf8(key).then_some(KeyValue { key, value, value_bytes: SCALAR_BYTES })
 }
 
 /// A field whose key is `tag` and whose length takes one byte, and what follows it.
 #[inline]
-fn short(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+fn short(bytes: &[u8], tag: u32) -> Option<(&[u8], &[u8])> {
     match bytes {
-        [found, length @ ..0x80, rest @ ..] if *found == tag => rest.split_at_checked(usize::from(*length)),
+        [found, length @ ..0x80, rest @ ..] if u32::from(*found) == tag => {
+            rest.split_at_checked(usize::from(*length))
+        }
         _ => None,
     }
 }
