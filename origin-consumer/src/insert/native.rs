@@ -21,6 +21,8 @@ pub(super) fn statement(client: Client, table: &str) -> InsertFormatted {
     let sql = format!("INSERT INTO {table} ({}) FORMAT Native", names.join(", "));
     // The frames are compressed where the block is written, beside its thread and not in it.
     let client = client.with_compression(Compression::None).with_setting("decompress", "1");
+    // Columns of which many spans have the same are sent in another type than the table's.
+    let client = client.with_setting("input_format_native_allow_types_conversion", "1");
     client.insert_formatted_with(sql)
 }
 

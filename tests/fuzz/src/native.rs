@@ -29,7 +29,8 @@ enum Type {
     Unsigned64,
     Signed64,
     LowCardinality,
-    Map,
+    /// Of keys that are [`Self::LowCardinality`], to values of this type.
+    Map(Box<Self>),
     Array(Box<Self>),
 }
 
@@ -41,10 +42,12 @@ impl Type {
             "UInt64" => Self::Unsigned64,
             "DateTime64(3)" | "DateTime64(9)" => Self::Signed64,
             "LowCardinality(String)" => Self::LowCardinality,
-            "Map(LowCardinality(String), String)" => Self::Map,
             _ => {
-                let element = name.strip_prefix("Array(").and_then(|rest| rest.strip_suffix(")"));
-                Self::Array(Box::new(Self::of(element.unwrap_or_else(|| panic!("a type: {name}")))))
+                let of = |prefix: &str| {
+                    name.strip_prefix(prefix)?.strip_suffix(")").map(|of| Box::new(Self::of(of)))
+                };
+                let map = || of("Map(LowCardinality(String), ").map(Self::Map);
+                of("Array(").map(Self::Array).or_else(map).unwrap_or_else(|| panic!("a type: {name}"))
             }
         }
     }
@@ -88,7 +91,11 @@ impl Reader<'_> {
 
     fn prefix(&mut self, column_type: &Type) {
         match column_type {
-            Type::LowCardinality | Type::Map => assert_eq!(self.length(), 1, "the version of dictionaries"),
+            Type::LowCardinality => assert_eq!(self.length(), 1, "the version of dictionaries"),
+            Type::Map(value) => {
+                self.prefix(&Type::LowCardinality);
+                self.prefix(value);
+            }
             Type::Array(element) => self.prefix(element),
             Type::Text | Type::Unsigned32 | Type::Unsigned64 | Type::Signed64 => {}
         }
@@ -107,11 +114,11 @@ impl Reader<'_> {
                 let elements = self.values(element, ends.last().copied().unwrap_or_default());
                 by_ends(&ends, elements)
             }
-            Type::Map => {
+            Type::Map(value) => {
                 let ends = self.ends(rows);
                 let pairs = ends.last().copied().unwrap_or_default();
                 let keys = self.low_cardinality(pairs);
-                let values = self.values(&Type::Text, pairs);
+                let values = self.values(value, pairs);
                 by_ends(&ends, keys.into_iter().zip(values).map(|(key, value)| Json::Array(vec![key, value])))
             }
         }

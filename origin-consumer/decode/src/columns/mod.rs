@@ -12,7 +12,7 @@ mod write;
 pub use unzip::Unzip;
 pub use write::{COLUMNS, Column};
 
-use crate::native::{Dictionary, Maps, Texts};
+use crate::native::{CommonMaps, Dictionary, Maps, Texts};
 
 /// Spans of many objects, column by column; a span is known by its place, from 0.
 ///
@@ -20,12 +20,9 @@ use crate::native::{Dictionary, Maps, Texts};
 #[derive(Debug, Default)]
 pub struct SpanColumns {
     dictionaries: Dictionaries,
-    objects: Texts,
-    resource_attributes: Maps,
+    resource_attributes: CommonMaps,
     scopes: Vec<Scope>,
-    scope_names: Texts,
-    scope_versions: Texts,
-    scope_attributes: Maps,
+    scope_attributes: CommonMaps,
 
     scope: Vec<u32>,
     row_no: Vec<u32>,
@@ -50,9 +47,10 @@ pub struct SpanColumns {
     links: Links,
 }
 
-/// The texts of `LowCardinality` columns. All maps have their keys in one.
+/// The texts of `LowCardinality` columns. All maps have their keys in one, and those of resources and scopes their values.
 #[derive(Debug, Default)]
 struct Dictionaries {
+    objects: Dictionary,
     tenants: Dictionary,
     projects: Dictionary,
     services: Dictionary,
@@ -61,8 +59,11 @@ struct Dictionaries {
     status_codes: Dictionary,
     event_names: Dictionary,
     resource_schema_urls: Dictionary,
+    scope_names: Dictionary,
+    scope_versions: Dictionary,
     scope_schema_urls: Dictionary,
     keys: Dictionary,
+    common_values: Dictionary,
 }
 
 /// What the spans of a scope have in common: places in columns, and numbers in dictionaries.
@@ -76,6 +77,8 @@ struct Scope {
     resource: u32,
     service: u32,
     resource_schema_url: u32,
+    name: u32,
+    version: u32,
     schema_url: u32,
 }
 
@@ -99,7 +102,6 @@ struct Links {
 /// How far the columns are filled.
 #[derive(Debug, Clone, Copy)]
 struct Mark {
-    objects: usize,
     resources: usize,
     scopes: usize,
     spans: usize,
@@ -131,67 +133,31 @@ impl SpanColumns {
         self.trace_id[span]
     }
 
-    /// Forgets all, and keeps the memory for what comes next.
+    /// Forgets all, and keeps the memory for what comes next, but for the dictionaries', which is small or was an exception.
     pub fn clear(&mut self) {
-        self.truncate(Mark { objects: 0, resources: 0, scopes: 0, spans: 0 });
-        let Dictionaries {
-            tenants,
-            projects,
-            services,
-            names,
-            kinds,
-            status_codes,
-            event_names,
-            resource_schema_urls,
-            scope_schema_urls,
-            keys,
-        } = &mut self.dictionaries;
-        let dictionaries = [
-            tenants,
-            projects,
-            services,
-            names,
-            kinds,
-            status_codes,
-            event_names,
-            resource_schema_urls,
-            scope_schema_urls,
-            keys,
-        ];
-        dictionaries.into_iter().for_each(Dictionary::clear);
+        self.truncate(Mark { resources: 0, scopes: 0, spans: 0 });
+        self.dictionaries = Dictionaries::default();
     }
 
     /// About how many bytes of memory it holds: those of the parts that grow with what spans carry.
     pub fn capacity(&self) -> usize {
-        let maps = [
-            &self.resource_attributes,
-            &self.scope_attributes,
-            &self.attributes,
-            &self.events.attributes,
-            &self.links.attributes,
-        ];
+        let common_maps = [&self.resource_attributes, &self.scope_attributes];
+        let maps = [&self.attributes, &self.events.attributes, &self.links.attributes];
         let texts = [&self.trace_state, &self.status_message, &self.links.trace_state];
-        maps.map(Maps::capacity).into_iter().sum::<usize>()
+        common_maps.map(CommonMaps::capacity).into_iter().sum::<usize>()
+            + maps.map(Maps::capacity).into_iter().sum::<usize>()
             + texts.map(Texts::capacity).into_iter().sum::<usize>()
     }
 
     fn mark(&self) -> Mark {
-        Mark {
-            objects: self.objects.len(),
-            resources: self.resource_attributes.len(),
-            scopes: self.scopes.len(),
-            spans: self.len(),
-        }
+        Mark { resources: self.resource_attributes.len(), scopes: self.scopes.len(), spans: self.len() }
     }
 
     /// Forgets what was added after the mark. Texts stay in the dictionaries: those that no span has are not written.
     fn truncate(&mut self, mark: Mark) {
-        let Mark { objects, resources, scopes, spans } = mark;
-        self.objects.truncate(objects);
+        let Mark { resources, scopes, spans } = mark;
         self.resource_attributes.truncate(resources);
         self.scopes.truncate(scopes);
-        self.scope_names.truncate(scopes);
-        self.scope_versions.truncate(scopes);
         self.scope_attributes.truncate(scopes);
         for column in [
             &mut self.scope,

@@ -9,7 +9,7 @@ use spillway_proto::otlp::{DecodeError, DecompressLimits, WireError, judge_and_v
 use spillway_proto::record::{ObjectRecord, records_of};
 
 use super::unzip::Unzip;
-use super::value::put_value;
+use super::value::{put_value, text};
 use super::{Mark, Scope, SpanColumns};
 use crate::rows::{RowsError, kind_name, nanos, status_name};
 
@@ -33,19 +33,19 @@ impl SpanColumns {
     fn add_records(
         &mut self,
         notification: &Notification,
-        object: Bytes,
+        bytes: Bytes,
         limits: DecompressLimits,
         unzip: &mut Unzip,
         mark: Mark,
     ) -> Result<(), RowsError> {
         let key = &notification.object_key;
-        self.objects.push(key.to_string().as_bytes());
-        for record in records_of(object)? {
+        let object = self.dictionaries.objects.number(key.to_string().as_bytes());
+        for record in records_of(bytes)? {
             if record.tenant != notification.tenant {
                 return Err(RowsError::Tenant);
             }
             let payload = unzip.payload(&record.payload, record.compression, limits)?;
-            self.add_request(&payload, &record, mark).map_err(DecodeError::from)?;
+            self.add_request(&payload, &record, object, mark).map_err(DecodeError::from)?;
         }
         let found = self.len() - mark.spans;
         if found == key.spans() as usize {
@@ -59,17 +59,20 @@ impl SpanColumns {
         &mut self,
         request: &[u8],
         record: &ObjectRecord,
+        object: u32,
         mark: Mark,
     ) -> Result<(), Box<WireError>> {
         let project = record.project.as_ref().map_or("", |project| project.as_str());
         let of_record = Scope {
-            object: place(self.objects.len() - 1),
+            object,
             tenant: self.dictionaries.tenants.number(record.tenant.as_str().as_bytes()),
             project: self.dictionaries.projects.number(project.as_bytes()),
             received_at: record.received_at.0.try_into().unwrap_or(i64::MAX),
             resource: 0,
             service: 0,
             resource_schema_url: 0,
+            name: 0,
+            version: 0,
             schema_url: 0,
         };
         let first_span = mark.spans;
@@ -114,19 +117,25 @@ impl<'a> Visitor<'a> for Reader<'_> {
     #[inline]
     fn attribute(&mut self, owner: Owner, key: &'a [u8], value: Value<'a>) {
         let columns = &mut *self.columns;
+        let key_number = columns.dictionaries.keys.number(key);
         let maps = match owner {
             Owner::Span => &mut columns.attributes,
             Owner::Event => &mut columns.events.attributes,
             Owner::Link => &mut columns.links.attributes,
-            Owner::Scope => &mut columns.scope_attributes,
             Owner::Resource => {
+                let text = text(value);
                 if key == b"service.name" && self.service.is_none() {
-                    self.service = Some(columns.dictionaries.services.number(&text_of(value)));
+                    self.service = Some(columns.dictionaries.services.number(&text));
                 }
-                &mut columns.resource_attributes
+                let value = columns.dictionaries.common_values.number(&text);
+                return columns.resource_attributes.pair(key_number, value);
+            }
+            Owner::Scope => {
+                let value = columns.dictionaries.common_values.number(&text(value));
+                return columns.scope_attributes.pair(key_number, value);
             }
         };
-        put_value(maps.pair(columns.dictionaries.keys.number(key)), value);
+        put_value(maps.pair(key_number), value);
     }
 
     fn resource(&mut self, schema_url: &'a [u8]) {
@@ -141,9 +150,10 @@ impl<'a> Visitor<'a> for Reader<'_> {
 
     fn scope(&mut self, scope: ScopeFields<'a>) {
         let columns = &mut *self.columns;
-        self.scope.schema_url = columns.dictionaries.scope_schema_urls.number(scope.schema_url);
-        columns.scope_names.push(scope.name);
-        columns.scope_versions.push(scope.version);
+        let dictionaries = &mut columns.dictionaries;
+        self.scope.name = dictionaries.scope_names.number(scope.name);
+        self.scope.version = dictionaries.scope_versions.number(scope.version);
+        self.scope.schema_url = dictionaries.scope_schema_urls.number(scope.schema_url);
         columns.scope_attributes.end();
         columns.scopes.push(self.scope);
     }
@@ -197,11 +207,4 @@ impl<'a> Visitor<'a> for Reader<'_> {
 /// Validation has refused ids of another length; a parent may have none, which is the same as zeros.
 fn id<const BYTES: usize>(bytes: &[u8]) -> [u8; BYTES] {
     bytes.try_into().unwrap_or([0; BYTES])
-}
-
-fn text_of(value: Value<'_>) -> Vec<u8> {
-    let mut written = Vec::new();
-    put_value(&mut written, value);
-    let length_bytes = written.iter().take_while(|byte| **byte >= 0x80).count() + 1;
-    written.split_off(length_bytes)
 }

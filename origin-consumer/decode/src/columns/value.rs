@@ -1,5 +1,7 @@
 //! The text of a value, as [`crate::rows`] has it, where a column's values stand.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use prost::Message;
@@ -25,6 +27,17 @@ pub(super) fn put_value(out: &mut Vec<u8>, value: Value<'_>) {
         Value::Bytes(bytes) => put_text(out, BASE64.encode(bytes).as_bytes()),
         Value::Nested(pair) => put_nested(out, pair),
     }
+}
+
+/// The text of `value`.
+pub(super) fn text(value: Value<'_>) -> Cow<'_, [u8]> {
+    if let Value::Text(text) = value {
+        return Cow::Borrowed(text);
+    }
+    let mut written = Vec::new();
+    put_value(&mut written, value);
+    let length_bytes = written.iter().take_while(|byte| **byte >= 0x80).count() + 1;
+    Cow::Owned(written.split_off(length_bytes))
 }
 
 fn put_double(out: &mut Vec<u8>, double: f64) {

@@ -3,8 +3,10 @@
 //! The numbers of columns and of rows, then of each column its name, its type and its data. Without a version of the
 //! protocol, as over HTTP, there is nothing else. All numbers are little-endian.
 
+use std::ops::Range;
+
 use super::texts::put_number;
-use super::{Dictionary, Maps, Texts, put_text};
+use super::{CommonMaps, Dictionary, Maps, Texts, put_text};
 
 /// What takes the bytes has gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -149,8 +151,7 @@ impl<'t> Block<'t> {
         Ok(())
     }
 
-    /// `Map(LowCardinality(String), String)`, without its prefix: those of `maps` that are named, in that order. One that is
-    /// named often is numbered once.
+    /// `Map(LowCardinality(String), String)`, without its prefix: those of `maps` that are named, in that order.
     pub fn maps(
         &mut self,
         keys: &Dictionary,
@@ -158,38 +159,65 @@ impl<'t> Block<'t> {
         which: impl Iterator<Item = usize> + Clone,
     ) -> Result<(), Gone> {
         self.offsets(which.clone().map(|map| maps.pairs(map).len()))?;
-        let (mut used, mut seen) = (Renumbered::new(keys), vec![false; maps.len()]);
-        let mut pairs = 0;
-        for map in which.clone() {
-            let range = maps.pairs(map);
-            pairs += range.len();
-            if !std::mem::replace(&mut seen[map], true) {
-                maps.keys()[range].iter().for_each(|number| used.add(*number));
-            }
-        }
-        if pairs == 0 {
-            return Ok(());
-        }
-        let places = || maps.keys().iter().map(|number| used.places[*number as usize]);
-        match self.dictionary(keys, &used, pairs)? {
-            Width::One => {
-                let places: Vec<_> = places().map(|place| place as u8).collect();
-                which.clone().try_for_each(|map| self.put(&places[maps.pairs(map)]))?;
-            }
-            Width::Two => {
-                let places: Vec<_> = places().map(|place| (place as u16).to_le_bytes()).collect();
-                let places = places.as_slice();
-                which.clone().try_for_each(|map| self.put(places[maps.pairs(map)].as_flattened()))?;
-            }
-            Width::Four => {
-                let places: Vec<_> = places().map(u32::to_le_bytes).collect();
-                which.clone().try_for_each(|map| self.put(places[maps.pairs(map)].as_flattened()))?;
-            }
-        }
+        self.runs(keys, maps.keys(), maps.len(), which.clone(), |map| maps.pairs(map))?;
         for map in which {
             self.put(maps.values(map))?;
         }
         Ok(())
+    }
+
+    /// `Map(LowCardinality(String), LowCardinality(String))`, without its two prefixes: those of `maps` that are named, in
+    /// that order.
+    pub fn common_maps(
+        &mut self,
+        [keys, values]: [&Dictionary; 2],
+        maps: &CommonMaps,
+        which: impl Iterator<Item = usize> + Clone,
+    ) -> Result<(), Gone> {
+        self.offsets(which.clone().map(|map| maps.pairs(map).len()))?;
+        self.runs(keys, maps.keys(), maps.len(), which.clone(), |map| maps.pairs(map))?;
+        self.runs(values, maps.values(), maps.len(), which, |map| maps.pairs(map))
+    }
+
+    /// `LowCardinality(String)`, of runs of `numbers`, of which there are `runs`, those that are named. One that is named
+    /// often is numbered once.
+    fn runs(
+        &mut self,
+        dictionary: &Dictionary,
+        numbers: &[u32],
+        runs: usize,
+        which: impl Iterator<Item = usize> + Clone,
+        range: impl Fn(usize) -> Range<usize>,
+    ) -> Result<(), Gone> {
+        let (mut used, mut seen) = (Renumbered::new(dictionary), vec![false; runs]);
+        let mut rows = 0;
+        for run in which.clone() {
+            let range = range(run);
+            rows += range.len();
+            if !std::mem::replace(&mut seen[run], true) {
+                numbers[range].iter().for_each(|number| used.add(*number));
+            }
+        }
+        if rows == 0 {
+            return Ok(());
+        }
+        let places = numbers.iter().map(|number| used.places[*number as usize]);
+        let ranges = which.map(range);
+        match self.dictionary(dictionary, &used, rows)? {
+            Width::One => self.places(&places.map(|place| [place as u8]).collect::<Vec<_>>(), ranges),
+            Width::Two => {
+                self.places(&places.map(|place| (place as u16).to_le_bytes()).collect::<Vec<_>>(), ranges)
+            }
+            Width::Four => self.places(&places.map(u32::to_le_bytes).collect::<Vec<_>>(), ranges),
+        }
+    }
+
+    fn places<const BYTES: usize>(
+        &mut self,
+        places: &[[u8; BYTES]],
+        mut ranges: impl Iterator<Item = Range<usize>>,
+    ) -> Result<(), Gone> {
+        ranges.try_for_each(|range| self.put(places[range].as_flattened()))
     }
 }
 

@@ -1,8 +1,9 @@
-//! `Map(LowCardinality(String), String)`.
+//! `Map`, of texts.
 
 use std::ops::Range;
 
-/// A column of maps: the numbers of their keys in a [`super::Dictionary`], and their values as `String` writes them.
+/// A column of `Map(LowCardinality(String), String)`: the numbers of the maps' keys in a [`super::Dictionary`], and their
+/// values as `String` writes them.
 #[derive(Debug, Default)]
 pub struct Maps {
     keys: Vec<u32>,
@@ -75,5 +76,66 @@ impl Maps {
         self.keys.capacity() * size_of::<u32>()
             + self.values.capacity()
             + self.ends.capacity() * size_of::<End>()
+    }
+}
+
+/// A column of `Map(LowCardinality(String), LowCardinality(String))`: the numbers of the maps' keys in a
+/// [`super::Dictionary`], and those of their values in another.
+#[derive(Debug, Default)]
+pub struct CommonMaps {
+    keys: Vec<u32>,
+    values: Vec<u32>,
+    ends: Vec<usize>,
+}
+
+impl CommonMaps {
+    /// Adds a key and its value to the map that is not ended.
+    #[inline]
+    pub fn pair(&mut self, key: u32, value: u32) {
+        self.keys.push(key);
+        self.values.push(value);
+    }
+
+    /// Ends a map.
+    pub fn end(&mut self) {
+        self.ends.push(self.keys.len());
+    }
+
+    /// How many maps were ended.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether none was.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Leaves the first `len` maps, and none that is not ended.
+    pub fn truncate(&mut self, len: usize) {
+        self.ends.truncate(len);
+        let end = self.ends.last().copied().unwrap_or_default();
+        self.keys.truncate(end);
+        self.values.truncate(end);
+    }
+
+    /// Where the keys and the values of a map are.
+    #[inline]
+    pub(super) fn pairs(&self, map: usize) -> Range<usize> {
+        map.checked_sub(1).map_or(0, |before| self.ends[before])..self.ends[map]
+    }
+
+    pub(super) fn keys(&self) -> &[u32] {
+        &self.keys
+    }
+
+    pub(super) fn values(&self) -> &[u32] {
+        &self.values
+    }
+
+    /// How many bytes of memory it holds.
+    pub fn capacity(&self) -> usize {
+        (self.keys.capacity() + self.values.capacity()) * size_of::<u32>()
+            + self.ends.capacity() * size_of::<usize>()
     }
 }

@@ -16,5 +16,5 @@ mod texts;
 pub use block::{Block, Gone};
 pub use compress::Compressor;
 pub use dictionary::Dictionary;
-pub use maps::Maps;
+pub use maps::{CommonMaps, Maps};
 pub use texts::{Texts, put_text};
