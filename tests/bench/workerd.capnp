@@ -39,13 +39,33 @@ const readBodyJs :Workerd.Config = (
   sockets = .sockets,
 );
 
+const readBodyModules :List(Workerd.Worker.Module) = [
+  (name = "index.js", esModule = embed "read-body/build/index.js"),
+  (name = "index_bg.wasm", wasm = embed "read-body/build/index_bg.wasm"),
+];
+
 const readBodyRust :Workerd.Config = (
   services = [(name = "main", worker = (
-    modules = [
-      (name = "index.js", esModule = embed "read-body/build/index.js"),
-      (name = "index_bg.wasm", wasm = embed "read-body/build/index_bg.wasm"),
-    ],
+    modules = .readBodyModules,
     compatibilityDate = .compatibilityDate,
+  ))],
+  sockets = .sockets,
+);
+
+const checkBodyRust :Workerd.Config = (
+  services = [(name = "main", worker = (
+    modules = .readBodyModules,
+    compatibilityDate = .compatibilityDate,
+    bindings = [(name = "THEN", text = "check")],
+  ))],
+  sockets = .sockets,
+);
+
+const decodeBodyRust :Workerd.Config = (
+  services = [(name = "main", worker = (
+    modules = .readBodyModules,
+    compatibilityDate = .compatibilityDate,
+    bindings = [(name = "THEN", text = "decode")],
   ))],
   sockets = .sockets,
 );

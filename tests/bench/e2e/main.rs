@@ -3,18 +3,20 @@
 //!
 //! For each shape of spans there are two parts. First as many requests as the edge takes: what it accepts in a second, and what
 //! each process has used of the processor once all rows are stored and merged. Then a steady load that leaves the machine idle
-//! time: how long it takes from an exporter's 200 until its rows are seen by a query. After each part the table must hold every
-//! span that was accepted, once.
+//! time: how long it takes from an exporter's 200 until its rows are seen by a query. Where it is asked for, the steady load goes
+//! on for so long, and the memory of the origin is watched. After each part the table must hold every span that was accepted, once.
 
 mod fresh;
 mod load;
 mod parts;
 mod report;
+mod soak;
 
 use std::fs;
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -47,6 +49,9 @@ struct Cli {
     /// How long the steady load lasts, in seconds
     #[arg(long, value_name = "S", default_value_t = 30)]
     steady_seconds: u64,
+    /// Go on with the steady load for so many minutes, and watch the memory of the origin and the consumer; 0: do not
+    #[arg(long, value_name = "M", default_value_t = 0.0)]
+    soak_minutes: f64,
     /// Compress the requests, as the Collector does; most SDKs do not
     #[arg(long)]
     gzip: bool,
@@ -70,12 +75,18 @@ pub struct Plan {
     exporters: usize,
     steady_rate: f64,
     steady_requests: usize,
+    soak: Duration,
     gzip: bool,
 }
 
 impl Cli {
     fn plan(&self) -> Plan {
-        let (spans, steady_seconds) = if self.short { (1_000, 1) } else { (self.spans, self.steady_seconds) };
+        let (spans, steady_seconds, soak) = if self.short {
+            (1_000, 1, Duration::from_secs(2))
+        } else {
+            let soak = Duration::try_from_secs_f64(self.soak_minutes * 60.0);
+            (self.spans, self.steady_seconds, soak.unwrap_or_default())
+        };
         let steady_rate = self.steady_rate.max(0.1);
         Plan {
             short: self.short,
@@ -83,6 +94,7 @@ impl Cli {
             request_spans: self.request_spans.max(1),
             exporters: self.exporters.max(1),
             steady_rate,
+            soak,
             steady_requests: ((steady_seconds as f64 * steady_rate) as usize).max(1),
             gzip: self.gzip,
         }
@@ -104,8 +116,13 @@ async fn run(cli: &Cli) -> Result<()> {
         let loaded = load::measure(&mut parts, shape, &plan).await?;
         eprintln!("bench-e2e: {shape}: {} requests, {} a second", plan.steady_requests, plan.steady_rate);
         let fresh = fresh::measure(&parts, shape, &plan, loaded.spans).await?;
+        if !plan.soak.is_zero() {
+            eprintln!("bench-e2e: {shape}: {} requests a second for {:?}", plan.steady_rate, plan.soak);
+        }
+        let stored = loaded.spans + (plan.steady_requests * plan.request_spans) as u64;
+        let memory = soak::measure(&parts, shape, &plan, stored).await?;
         parts.stop().await?;
-        figures.push(Figures { shape, loaded, fresh });
+        figures.push(Figures { shape, loaded, fresh, memory });
     }
     let report = Report { plan, machine, figures };
     fs::write(&cli.json, serde_json::to_vec_pretty(&report)?)

@@ -99,10 +99,15 @@ impl Parts {
         }
     }
 
+    /// The process of the origin and the consumer.
+    pub fn origin(&self) -> u32 {
+        self.stack.origin.process.id()
+    }
+
     /// What has been used until now.
     pub fn used(&mut self) -> Result<Used> {
         let (workerd, miniflare) = cpu::of_group_by_name(self.stack.edge.process.id(), "workerd")?;
-        let origin = cpu::of_group(self.stack.origin.process.id())?;
+        let origin = cpu::of_group(self.origin())?;
         let engine = self.stack.engine.process().context("the engine is not ours")?.id();
         let [workerd, miniflare, origin, clickhouse] =
             [workerd, miniflare, origin, cpu::of_group(engine)?].map(|used| used.as_secs_f64());

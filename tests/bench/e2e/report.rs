@@ -10,6 +10,7 @@ use crate::Plan;
 use crate::fresh::Fresh;
 use crate::load::Loaded;
 use crate::parts::Used;
+use crate::soak::Slice;
 
 /// All that was measured, and where. [`fmt::Display`] makes tables of it, in Markdown.
 #[derive(Serialize)]
@@ -25,6 +26,7 @@ pub struct Figures {
     pub shape: Shape,
     pub loaded: Loaded,
     pub fresh: Fresh,
+    pub memory: Vec<Slice>,
 }
 
 impl fmt::Display for Report {
@@ -68,6 +70,18 @@ impl fmt::Display for Report {
         for Figures { shape, fresh, .. } in figures {
             let Fresh { p50, p99, max, look_seconds } = fresh;
             writeln!(f, "| {shape} | {p50:.2} | {p99:.2} | {max:.2} | {look_seconds:.2} |")?;
+        }
+        if !plan.soak.is_zero() {
+            writeln!(
+                f,
+                "\n| memory of the origin and the consumer, MiB | until minute | lowest | highest |"
+            )?;
+            writeln!(f, "| --- | ---: | ---: | ---: |")?;
+        }
+        for Figures { shape, memory, .. } in figures {
+            for Slice { until_minute, lowest, highest } in memory {
+                writeln!(f, "| {shape} | {until_minute:.1} | {lowest:.0} | {highest:.0} |")?;
+            }
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ pub mod cpu;
 pub mod figures;
 pub mod ledgers;
 pub mod machine;
+pub mod memory;
 pub mod rig;
 pub mod send;
 pub mod server_rows;

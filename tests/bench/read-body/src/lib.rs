@@ -1,10 +1,32 @@
-//! The floor for a Worker in Rust: reads the body into wasm's memory and answers.
+//! The floor for a Worker in Rust: reads the body into wasm's memory and answers. Where its variable `THEN` says so, it checks
+//! the body first as the edge does, or has `prost` decode it.
 #![cfg(target_arch = "wasm32")]
 
-use worker::{Context, Env, Request, Response, event};
+use spillway_proto::UnixMillis;
+use spillway_proto::otlp::{Compression, DecompressLimits, Encoding, SpanLimits, decode, decompress, judge};
+use worker::{Context, Date, Env, Error, Request, Response, event};
+
+const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 16 << 20, max_ratio: 1_000 };
 
 #[event(fetch)]
-async fn fetch(mut request: Request, _env: Env, _ctx: Context) -> worker::Result<Response> {
-    request.bytes().await?;
+async fn fetch(mut request: Request, env: Env, _ctx: Context) -> worker::Result<Response> {
+    let compression = Compression::from_header(request.headers().get("content-encoding")?.as_deref());
+    let body = request.bytes().await?;
+    let then = env.var("THEN").map(|then| then.to_string()).unwrap_or_default();
+    if !then.is_empty() {
+        let compression = compression.ok_or_else(|| failed("compressed by what?"))?;
+        let plain = decompress(&body, compression, LIMITS).map_err(failed)?;
+        match then.as_str() {
+            "check" => {
+                judge(&plain, &SpanLimits::default(), UnixMillis(Date::now().as_millis())).map_err(failed)?;
+            }
+            "decode" => drop(decode(&plain, Encoding::Protobuf).map_err(failed)?),
+            other => return Err(failed(format!("THEN is check or decode, not {other}"))),
+        }
+    }
     Response::empty()
+}
+
+fn failed(error: impl ToString) -> Error {
+    Error::RustError(error.to_string())
 }
