@@ -33,7 +33,9 @@ pub struct SpanColumns {
     parent_span_id: Vec<[u8; 8]>,
     trace_state: Texts,
     name: Vec<u32>,
+    /// A [`SpanKind`](spillway_proto::otlp::trace::v1::span::SpanKind).
     kind: Vec<u32>,
+    /// A [`StatusCode`](spillway_proto::otlp::trace::v1::status::StatusCode).
     status_code: Vec<u32>,
     status_message: Texts,
     flags: Vec<u32>,
@@ -55,8 +57,6 @@ struct Dictionaries {
     projects: Dictionary,
     services: Dictionary,
     names: Dictionary,
-    kinds: Dictionary,
-    status_codes: Dictionary,
     event_names: Dictionary,
     resource_schema_urls: Dictionary,
     scope_names: Dictionary,

@@ -11,7 +11,7 @@ use spillway_proto::record::{ObjectRecord, records_of};
 use super::unzip::Unzip;
 use super::value::{put_value, text};
 use super::{Mark, Scope, SpanColumns};
-use crate::rows::{RowsError, kind_name, nanos, status_name};
+use crate::rows::{RowsError, nanos};
 
 impl SpanColumns {
     /// Adds the valid spans of an object. After an error, there are none of it.
@@ -191,8 +191,8 @@ impl<'a> Visitor<'a> for Reader<'_> {
         columns.parent_span_id.push(id(span.parent_span_id));
         columns.trace_state.push(span.trace_state);
         columns.name.push(columns.dictionaries.names.number(span.name));
-        columns.kind.push(columns.dictionaries.kinds.number(kind_name(kind).as_bytes()));
-        columns.status_code.push(columns.dictionaries.status_codes.number(status_name(status).as_bytes()));
+        columns.kind.push(kind as u32);
+        columns.status_code.push(status as u32);
         columns.status_message.push(span.status_message);
         columns.flags.push(span.flags);
         columns.dropped_attributes.push(span.dropped_attributes);

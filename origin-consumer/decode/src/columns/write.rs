@@ -2,8 +2,12 @@
 
 use std::ops::Range;
 
+use spillway_proto::otlp::trace::v1::span::SpanKind;
+use spillway_proto::otlp::trace::v1::status::StatusCode;
+
 use super::{Dictionaries, Scope, SpanColumns};
 use crate::native::{Block, CommonMaps, Dictionary, Gone};
+use crate::rows::{kind_name, status_name};
 
 /// About how many bytes of a block are handed on at once: they are compressed while they are in the processor's cache.
 const PIECE_BYTES: usize = 256 << 10;
@@ -57,7 +61,8 @@ pub static COLUMNS: [Column; 34] = [
         names(block, &of.dictionaries.names, each(spans).map(|span| of.name[span]))
     }),
     column("SpanKind", NAME, |of, spans, block| {
-        names(block, &of.dictionaries.kinds, each(spans).map(|span| of.kind[span]))
+        let kinds = (0..).map_while(|kind| SpanKind::try_from(kind).ok()).map(kind_name).collect();
+        names(block, &kinds, each(spans).map(|span| of.kind[span]))
     }),
     column("ServiceName", NAME, |of, spans, block| {
         names(block, &of.dictionaries.services, scopes(of, spans).map(|scope| scope.service))
@@ -80,7 +85,8 @@ pub static COLUMNS: [Column; 34] = [
         block.numbers(each(spans).map(|span| of.duration[span].to_le_bytes()))
     }),
     column("StatusCode", NAME, |of, spans, block| {
-        names(block, &of.dictionaries.status_codes, each(spans).map(|span| of.status_code[span]))
+        let codes = (0..).map_while(|code| StatusCode::try_from(code).ok()).map(status_name).collect();
+        names(block, &codes, each(spans).map(|span| of.status_code[span]))
     }),
     column("StatusMessage", TEXT, |of, spans, block| block.texts(&of.status_message, each(spans))),
     column("Events.Timestamp", "Array(DateTime64(9))", |of, spans, block| {

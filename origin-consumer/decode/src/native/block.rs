@@ -23,6 +23,10 @@ pub struct Block<'t> {
     take: &'t mut Take<'t>,
 }
 
+/// So many numbers are written before it is looked whether the bytes are enough for a piece.
+const AT_ONCE: usize = 512;
+/// The text of 16 bytes, with its length before it.
+const LONGEST_HEX: usize = 33;
 /// How the dictionaries of a column are written: `SharedDictionariesWithAdditionalKeys`.
 const DICTIONARY_VERSION: u64 = 1;
 /// A dictionary stands before the numbers, and is the only one.
@@ -65,12 +69,23 @@ impl<'t> Block<'t> {
     /// Numbers of any type.
     pub fn numbers<const BYTES: usize>(
         &mut self,
-        numbers: impl Iterator<Item = [u8; BYTES]>,
+        mut numbers: impl Iterator<Item = [u8; BYTES]>,
     ) -> Result<(), Gone> {
-        for number in numbers {
-            self.put(&number)?;
+        loop {
+            let start = self.bytes.len();
+            self.bytes.resize(start + AT_ONCE * BYTES, 0);
+            let (places, _) = self.bytes[start..].as_chunks_mut();
+            let mut written = 0;
+            for (place, number) in places.iter_mut().zip(numbers.by_ref()) {
+                *place = number;
+                written += 1;
+            }
+            self.bytes.truncate(start + written * BYTES);
+            self.put(&[])?;
+            if written < AT_ONCE {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// `String`: those of `texts` that are named, in that order.
@@ -81,18 +96,19 @@ impl<'t> Block<'t> {
         Ok(())
     }
 
-    /// `String`: ids in lower-case hex, and no text for those that are all zero.
+    /// `String`: ids of up to 16 bytes in lower-case hex, and no text for those that are all zero.
     pub fn hex<const BYTES: usize>(&mut self, ids: impl Iterator<Item = [u8; BYTES]>) -> Result<(), Gone> {
         for id in ids {
             if id == [0; BYTES] {
                 self.put(&[0])?;
                 continue;
             }
-            self.bytes.push(2 * BYTES as u8);
-            for byte in id {
-                self.bytes.extend_from_slice(&HEX[usize::from(byte)]);
+            let mut text = [2 * BYTES as u8; LONGEST_HEX];
+            let (places, _) = text[1..].as_chunks_mut();
+            for (place, byte) in places.iter_mut().zip(id) {
+                *place = HEX[usize::from(byte)];
             }
-            self.put(&[])?;
+            self.put(&text[..=2 * BYTES])?;
         }
         Ok(())
     }
@@ -141,14 +157,13 @@ impl<'t> Block<'t> {
         Ok(width)
     }
 
-    /// The offsets of an `Array` or a `Map`: where the elements of each row end. Returns how many there are.
+    /// The offsets of an `Array` or a `Map`: where the elements of each row end.
     pub fn offsets(&mut self, lengths: impl Iterator<Item = usize>) -> Result<(), Gone> {
         let mut end = 0u64;
-        for length in lengths {
+        self.numbers(lengths.map(|length| {
             end += length as u64;
-            self.put(&end.to_le_bytes())?;
-        }
-        Ok(())
+            end.to_le_bytes()
+        }))
     }
 
     /// `Map(LowCardinality(String), String)`, without its prefix: those of `maps` that are named, in that order.

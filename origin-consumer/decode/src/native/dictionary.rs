@@ -17,6 +17,17 @@ pub struct Dictionary {
     last: u32,
 }
 
+impl<'t> FromIterator<&'t str> for Dictionary {
+    /// Texts that are different.
+    fn from_iter<T: IntoIterator<Item = &'t str>>(texts: T) -> Self {
+        let mut dictionary = Self::default();
+        for text in texts {
+            dictionary.number(text.as_bytes());
+        }
+        dictionary
+    }
+}
+
 impl Dictionary {
     /// The number of a text, which is a new one if it was not there.
     #[inline]
