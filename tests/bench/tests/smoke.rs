@@ -15,7 +15,7 @@ fn a_short_run_fills_every_cell() -> Result<()> {
     ensure!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     let figures: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
     let rows = |name: &str| figures[name].as_array().map_or(0, Vec::len);
-    assert_eq!((rows("workers"), rows("calls")), (5 * 6, 2 * 3));
+    assert_eq!((rows("workers"), rows("calls")), (5 * 8, 2 * 3));
     Ok(())
 }
 

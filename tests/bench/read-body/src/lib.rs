@@ -10,11 +10,12 @@ const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 16 << 20, max_rat
 
 #[event(fetch)]
 async fn fetch(mut request: Request, env: Env, _ctx: Context) -> worker::Result<Response> {
-    let compression = Compression::from_header(request.headers().get("content-encoding")?.as_deref());
     let body = request.bytes().await?;
     let then = env.var("THEN").map(|then| then.to_string()).unwrap_or_default();
     if !then.is_empty() {
-        let compression = compression.ok_or_else(|| failed("compressed by what?"))?;
+        let encoding = request.headers().get("content-encoding")?;
+        let compression =
+            Compression::from_header(encoding.as_deref()).ok_or_else(|| failed("compressed by what?"))?;
         let plain = decompress(&body, compression, LIMITS).map_err(failed)?;
         match then.as_str() {
             "check" => {
