@@ -120,9 +120,9 @@ async fn run(cli: &Cli) -> Result<()> {
             eprintln!("bench-e2e: {shape}: {} requests a second for {:?}", plan.steady_rate, plan.soak);
         }
         let stored = loaded.spans + (plan.steady_requests * plan.request_spans) as u64;
-        let memory = soak::measure(&parts, shape, &plan, stored).await?;
+        let soaked = soak::measure(&parts, shape, &plan, stored).await?;
         parts.stop().await?;
-        figures.push(Figures { shape, loaded, fresh, memory });
+        figures.push(Figures { shape, loaded, fresh, soaked });
     }
     let report = Report { plan, machine, figures };
     fs::write(&cli.json, serde_json::to_vec_pretty(&report)?)

@@ -10,7 +10,7 @@ use crate::Plan;
 use crate::fresh::Fresh;
 use crate::load::Loaded;
 use crate::parts::Used;
-use crate::soak::Slice;
+use crate::soak::{Slice, Soaked};
 
 /// All that was measured, and where. [`fmt::Display`] makes tables of it, in Markdown.
 #[derive(Serialize)]
@@ -26,7 +26,7 @@ pub struct Figures {
     pub shape: Shape,
     pub loaded: Loaded,
     pub fresh: Fresh,
-    pub memory: Vec<Slice>,
+    pub soaked: Soaked,
 }
 
 impl fmt::Display for Report {
@@ -74,13 +74,17 @@ impl fmt::Display for Report {
         if !plan.soak.is_zero() {
             writeln!(
                 f,
-                "\n| memory of the origin and the consumer, MiB | until minute | lowest | highest |"
+                "\n| memory of the origin and the consumer, MiB, at {} requests/s | until minute | lowest | highest |",
+                plan.steady_rate
             )?;
             writeln!(f, "| --- | ---: | ---: | ---: |")?;
         }
-        for Figures { shape, memory, .. } in figures {
+        for Figures { shape, soaked: Soaked { requests, memory }, .. } in figures {
             for Slice { until_minute, lowest, highest } in memory {
-                writeln!(f, "| {shape} | {until_minute:.1} | {lowest:.0} | {highest:.0} |")?;
+                writeln!(
+                    f,
+                    "| {shape}, {requests} requests | {until_minute:.1} | {lowest:.0} | {highest:.0} |"
+                )?;
             }
         }
         Ok(())

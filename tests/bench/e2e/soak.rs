@@ -30,15 +30,23 @@ pub struct Slice {
     pub highest: f64,
 }
 
+/// What a load that lasts did.
+#[derive(Debug, Default, Serialize)]
+pub struct Soaked {
+    /// Requests that were sent and stored.
+    pub requests: usize,
+    pub memory: Vec<Slice>,
+}
+
 /// Sends for `plan.soak`, and waits until all of it is stored; `stored` spans are in the table before.
-pub async fn measure(parts: &Parts, shape: Shape, plan: &Plan, stored: u64) -> Result<Vec<Slice>> {
+pub async fn measure(parts: &Parts, shape: Shape, plan: &Plan, stored: u64) -> Result<Soaked> {
     if plan.soak.is_zero() {
-        return Ok(Vec::new());
+        return Ok(Soaked::default());
     }
     let began = Instant::now();
-    let (sent, slices) = tokio::try_join!(send(parts, shape, plan, began), watch(parts, plan, began))?;
-    parts.await_rows(stored + (sent * plan.request_spans) as u64, STORED_WITHIN).await?;
-    Ok(slices)
+    let (requests, memory) = tokio::try_join!(send(parts, shape, plan, began), watch(parts, plan, began))?;
+    parts.await_rows(stored + (requests * plan.request_spans) as u64, STORED_WITHIN).await?;
+    Ok(Soaked { requests, memory })
 }
 
 /// How many requests were sent.
@@ -49,6 +57,8 @@ async fn send(parts: &Parts, shape: Shape, plan: &Plan, began: Instant) -> Resul
     while began.elapsed() < plan.soak {
         let bodies: Vec<_> =
             (0..at_once).map(|_| Ok(body(shape, &mut generator, plan)?.1)).collect::<Result<_>>()?;
+        let due = began + Duration::from_secs_f64(sent as f64 / plan.steady_rate);
+        tokio::time::sleep_until(due.into()).await;
         sent += send_all(&client, &target, &bodies).await?.accepted.len();
     }
     Ok(sent)
