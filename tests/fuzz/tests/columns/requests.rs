@@ -31,19 +31,31 @@ pub fn export_request() -> impl Strategy<Value = ExportTraceServiceRequest> {
     vec(resource, 0..3).prop_map(|resource_spans| ExportTraceServiceRequest { resource_spans })
 }
 
-/// Spans whose names and keys are all different.
+/// Spans whose names, keys, resources and scopes are all different.
 pub fn of_many_names(spans: u32) -> ExportTraceServiceRequest {
-    let span = |number: u32| Span {
-        trace_id: vec![1; 16],
-        span_id: (u64::from(number) + 1).to_be_bytes().to_vec(),
-        name: format!("span {}", number.reverse_bits()),
-        start_time_unix_nano: START,
-        attributes: vec![KeyValue { key: format!("key {number}"), value: None, key_strindex: 0 }],
-        ..Span::default()
+    let pair = |of: &str, number: u32| {
+        let value = Some(AnyValue { value: Some(Value::StringValue(format!("{of} {number}"))) });
+        vec![KeyValue { key: format!("key {number}"), value, key_strindex: 0 }]
     };
-    let scope = ScopeSpans { spans: (0..spans).map(span).collect(), ..ScopeSpans::default() };
-    let resource = ResourceSpans { scope_spans: vec![scope], ..ResourceSpans::default() };
-    ExportTraceServiceRequest { resource_spans: vec![resource] }
+    let resource = |number: u32| {
+        let span = Span {
+            trace_id: vec![1; 16],
+            span_id: (u64::from(number) + 1).to_be_bytes().to_vec(),
+            name: format!("span {}", number.reverse_bits()),
+            start_time_unix_nano: START,
+            attributes: pair("of a span", number),
+            ..Span::default()
+        };
+        let scope = InstrumentationScope {
+            name: format!("scope {number}"),
+            version: number.to_string(),
+            ..InstrumentationScope::default()
+        };
+        let resource = Resource { attributes: pair("of a resource", number), ..Resource::default() };
+        let scope_spans = ScopeSpans { scope: Some(scope), spans: vec![span], ..ScopeSpans::default() };
+        ResourceSpans { resource: Some(resource), scope_spans: vec![scope_spans], ..ResourceSpans::default() }
+    };
+    ExportTraceServiceRequest { resource_spans: (0..spans).map(resource).collect() }
 }
 
 /// With the name of a service, or two: the first one counts.
