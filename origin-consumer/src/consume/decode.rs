@@ -22,7 +22,7 @@ pub enum Decoder {
     /// In one pass over the wire, into columns; inserted as Native.
     #[default]
     Wire,
-    /// By `prost`, row by row; inserted as RowBinary. It takes three times the processor, and the server twice.
+    /// By `prost`, row by row; inserted as RowBinary. It takes several times the processor, of the server as well.
     Prost,
 }
 

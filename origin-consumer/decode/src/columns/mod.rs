@@ -133,7 +133,7 @@ impl SpanColumns {
         self.trace_id[span]
     }
 
-    /// Forgets all, and keeps the memory for what comes next, but for the dictionaries', which is small or was an exception.
+    /// Forgets all, and keeps the memory for what comes next, but for that of the dictionaries.
     pub fn clear(&mut self) {
         self.truncate(Mark { resources: 0, scopes: 0, spans: 0 });
         self.dictionaries = Dictionaries::default();

@@ -98,6 +98,7 @@ impl<'t> Block<'t> {
 
     /// `String`: ids of up to 16 bytes in lower-case hex, and no text for those that are all zero.
     pub fn hex<const BYTES: usize>(&mut self, ids: impl Iterator<Item = [u8; BYTES]>) -> Result<(), Gone> {
+        const { assert!(2 * BYTES < LONGEST_HEX) }
         for id in ids {
             if id == [0; BYTES] {
                 self.put(&[0])?;

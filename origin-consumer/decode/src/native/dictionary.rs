@@ -18,11 +18,12 @@ pub struct Dictionary {
 }
 
 impl<'t> FromIterator<&'t str> for Dictionary {
-    /// Texts that are different.
+    /// Of texts that are all different, so that each has the number of its place.
     fn from_iter<T: IntoIterator<Item = &'t str>>(texts: T) -> Self {
         let mut dictionary = Self::default();
-        for text in texts {
-            dictionary.number(text.as_bytes());
+        for (place, text) in texts.into_iter().enumerate() {
+            let number = dictionary.number(text.as_bytes());
+            debug_assert_eq!(number as usize, place, "{text} is there twice");
         }
         dictionary
     }
