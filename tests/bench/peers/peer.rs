@@ -106,6 +106,8 @@ pub struct Setup<'a> {
     pub database: &'a str,
     /// The most spans of a batch.
     pub batch: usize,
+    /// About as many bytes of requests, for those who count nothing else.
+    pub batch_bytes: usize,
     /// Where it listens for OTLP over HTTP.
     pub http: SocketAddr,
     /// Where it listens for OTLP over gRPC, which is not used.
@@ -126,11 +128,11 @@ pub async fn start(
     peer: Peer,
     program: &Path,
     (clickhouse, database): (&str, &str),
-    batch: usize,
+    (batch, batch_bytes): (usize, usize),
     folder: &Path,
 ) -> Result<Running> {
     let (http, grpc) = (loopback()?, loopback()?);
-    let setup = Setup { clickhouse, database, batch, http, grpc, folder };
+    let setup = Setup { clickhouse, database, batch, batch_bytes, http, grpc, folder };
     let command = match peer {
         Peer::Rotel => rotel::command(program, &setup),
         Peer::OtelArrow => otel_arrow::command(program, &setup)?,

@@ -36,8 +36,9 @@ struct Column {
 enum Form {
     /// Nothing.
     AsItIs,
-    /// `SPAN_KIND_SERVER`, as older writers have it, is `Server`; `STATUS_CODE_OK` is `Ok`.
-    Enum { prefix: &'static str },
+    /// `SPAN_KIND_SERVER`, as older writers have it, is `Server`; `STATUS_CODE_OK` is `Ok`. No text is the value 0, as the
+    /// otel-arrow engine writes it.
+    Enum { prefix: &'static str, zero: &'static str },
     /// A map has no order, though its text has: its pairs are sorted. A number that is a double and a whole one is `87`,
     /// where rotel has `87.0`; a text that looks so is taken for one, and the data has none.
     Map,
@@ -49,10 +50,11 @@ impl Form {
     fn value(&self, column: &str) -> String {
         match self {
             Self::AsItIs => format!("`{column}`"),
-            Self::Enum { prefix } => {
+            Self::Enum { prefix, zero } => {
                 let from = prefix.len() + 1;
                 format!(
-                    "if(startsWith({column}, '{prefix}'), initcap(lower(substring({column}, {from}))), toString({column}))"
+                    "multiIf(startsWith({column}, '{prefix}'), initcap(lower(substring({column}, {from}))), \
+                     {column} = '', '{zero}', toString({column}))"
                 )
             }
             Self::Map => sorted(&format!("CAST(`{column}`, 'Map(String, String)')")),
@@ -75,14 +77,14 @@ const COLUMNS: [Column; 22] = [
     Column { name: "ParentSpanId", form: Form::AsItIs },
     Column { name: "TraceState", form: Form::AsItIs },
     Column { name: "SpanName", form: Form::AsItIs },
-    Column { name: "SpanKind", form: Form::Enum { prefix: "SPAN_KIND_" } },
+    Column { name: "SpanKind", form: Form::Enum { prefix: "SPAN_KIND_", zero: "Unspecified" } },
     Column { name: "ServiceName", form: Form::AsItIs },
     Column { name: "ResourceAttributes", form: Form::Map },
     Column { name: "ScopeName", form: Form::AsItIs },
     Column { name: "ScopeVersion", form: Form::AsItIs },
     Column { name: "SpanAttributes", form: Form::Map },
     Column { name: "Duration", form: Form::AsItIs },
-    Column { name: "StatusCode", form: Form::Enum { prefix: "STATUS_CODE_" } },
+    Column { name: "StatusCode", form: Form::Enum { prefix: "STATUS_CODE_", zero: "Unset" } },
     Column { name: "StatusMessage", form: Form::AsItIs },
     Column { name: "Events.Timestamp", form: Form::AsItIs },
     Column { name: "Events.Name", form: Form::AsItIs },

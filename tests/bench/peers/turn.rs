@@ -32,6 +32,14 @@ pub struct Load {
     pub bodies: Vec<Bytes>,
 }
 
+impl Load {
+    /// How many bytes of requests so many spans are on average.
+    fn bytes_of(&self, spans: usize) -> usize {
+        let bytes: usize = self.bodies.iter().map(Bytes::len).sum();
+        bytes * spans / workload::spans(&self.objects) as usize
+    }
+}
+
 /// What a turn took.
 #[derive(Debug, Serialize)]
 pub struct Used {
@@ -67,7 +75,8 @@ pub async fn take(
         Contender::Peer { peer, program, batch } => {
             let database = contender.database();
             let into = (rig.clickhouse_url(), database.as_str());
-            let running = peer::start(*peer, program, into, *batch, rig.folder()).await?;
+            let running =
+                peer::start(*peer, program, into, (*batch, load.bytes_of(*batch)), rig.folder()).await?;
             by_peer(running, &database, kind, load, plan, rig).await?
         }
     };

@@ -9,8 +9,9 @@ use serde_json::json;
 use super::{BATCH_TIMEOUT, Setup, command_with};
 
 pub fn command(program: &Path, setup: &Setup<'_>) -> Result<Command> {
-    let Setup { clickhouse, database, batch, http, folder, .. } = setup;
-    let sizes = json!({ "min_size": batch, "max_size": batch, "sizer": "items" });
+    let Setup { clickhouse, database, batch_bytes, http, folder, .. } = setup;
+    // Its batches of OTAP have dictionaries in which a value is there twice, which ClickHouse's reader of Arrow refuses.
+    let sizes = json!({ "min_size": batch_bytes, "max_size": batch_bytes, "sizer": "bytes" });
     let nodes = json!({
         "receiver": {
             "type": "receiver:otlp",
@@ -19,8 +20,8 @@ pub fn command(program: &Path, setup: &Setup<'_>) -> Result<Command> {
         "batch": {
             "type": "processor:batch",
             "config": {
-                "otap": sizes,
-                "format": "otap",
+                "otlp": sizes,
+                "format": "otlp",
                 "max_batch_duration": format!("{}s", BATCH_TIMEOUT.as_secs()),
             },
         },

@@ -6,7 +6,7 @@ use std::process::Command;
 use super::{BATCH_TIMEOUT, INSERT_TIMEOUT, Setup};
 
 pub fn command(program: &Path, setup: &Setup<'_>) -> Command {
-    let Setup { clickhouse, database, batch, http, grpc, folder } = setup;
+    let Setup { clickhouse, database, batch, http, grpc, folder, .. } = setup;
     let mut command = Command::new(program);
     command.arg("start").current_dir(folder);
     let arguments = [

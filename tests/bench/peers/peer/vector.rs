@@ -52,7 +52,7 @@ const TEXTS: [&str; 2] =
 const TIME: [&str; 2] = ["format_timestamp!(", r#", format: "%Y-%m-%dT%H:%M:%S%.9fZ")"#];
 
 pub fn command(program: &Path, setup: &Setup<'_>) -> Result<Command> {
-    let Setup { clickhouse, database, batch, http, grpc, folder } = setup;
+    let Setup { clickhouse, database, batch, http, grpc, folder, .. } = setup;
     // YAML, of which JSON is a part.
     let config = json!({
         "data_dir": folder,
