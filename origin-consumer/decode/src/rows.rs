@@ -78,11 +78,6 @@ pub struct SpanRow {
     pub scope_attributes: Shared<Attributes>,
 }
 
-/// The columns of a span that a table with these does not have.
-pub fn missing_columns(columns: &std::collections::BTreeMap<String, String>) -> Vec<&'static str> {
-    SpanRow::COLUMN_NAMES.iter().copied().filter(|name| !columns.contains_key(*name)).collect()
-}
-
 /// An object is not what the edge writes. Trying again will not help.
 #[derive(Debug, thiserror::Error)]
 pub enum RowsError {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::finding::Finding;
 use crate::clickhouse::ClickHouseConfig;
 use crate::config::{Config, ConfigError};
-use crate::insert::SpanTable;
+use crate::insert::{SchemaError, SpanTable};
 use crate::meter::{Alert, Range, Report};
 use crate::objects::Bucket;
 use crate::queue::Queue;
@@ -154,20 +154,21 @@ async fn ledger_state(
 
 async fn clickhouse(config: &Config) -> Vec<Finding> {
     let table = SpanTable::new(&config.clickhouse, config.consumer.insert_timeout());
-    let columns = match tokio::time::timeout(TIMEOUT, table.columns()).await {
-        Ok(Ok(columns)) => columns,
-        Ok(Err(error)) => return vec![unreachable(&config.clickhouse, &error.to_string())],
+    match tokio::time::timeout(TIMEOUT, table.check()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(SchemaError::Server(error))) => {
+            return vec![unreachable(&config.clickhouse, &error.to_string())];
+        }
+        Ok(Err(error)) => {
+            let (what, remedy) = (
+                error.to_string(),
+                "origin-consumer migrate; ALTER TABLE where a column was changed by hand",
+            );
+            return vec![Finding::fault("table", what, "nothing can be inserted", remedy)];
+        }
         Err(_) => return vec![unreachable(&config.clickhouse, &format!("no answer within {TIMEOUT:?}"))],
-    };
-    let name = format!("{}.{}", config.clickhouse.database, config.clickhouse.table);
-    let missing = spillway_decode::rows::missing_columns(&columns);
-    if let Some(first) = missing.first() {
-        let what = match columns.len() {
-            0 => format!("there is no table {name}, or the user may not see it"),
-            _ => format!("the table {name} lacks {} columns, {first} among them", missing.len()),
-        };
-        return vec![Finding::fault("table", what, "nothing can be inserted", "origin-consumer migrate")];
     }
+    let name = format!("{}.{}", config.clickhouse.database, config.clickhouse.table);
     let projected = tokio::time::timeout(TIMEOUT, table.has_projection(PROJECTION)).await;
     vec![match projected {
         Ok(Ok(true)) => Finding::ok("table", format!("the table {name} has its columns and its projection")),

@@ -175,8 +175,8 @@ impl SpanTable {
         schema::check(&self.table, &self.columns().await?)
     }
 
-    /// The table's columns, by name.
-    pub async fn columns(&self) -> Result<BTreeMap<String, String>, TableError> {
+    /// The types of the table's columns, by name.
+    async fn columns(&self) -> Result<BTreeMap<String, String>, TableError> {
         let sql = "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = ?";
         let query = self.client.query(sql).bind(&self.table).fetch_all::<(String, String)>();
         Ok(in_time("the list of columns", QUERY_TIMEOUT, query).await?.into_iter().collect())

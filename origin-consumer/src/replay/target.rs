@@ -1,13 +1,9 @@
 //! Where a replay's spans go.
 
-use std::collections::BTreeMap;
-
-use spillway_decode::rows::missing_columns;
-
 use super::arguments::ReplayArgs;
 use crate::clickhouse::ClickHouseConfig;
 use crate::config::ConfigError;
-use crate::insert::{SpanTable, TableError};
+use crate::insert::{SchemaError, SpanTable, TableError};
 
 /// A table, which may be the one that the consumers write to.
 pub(super) struct Target {
@@ -25,25 +21,11 @@ pub enum TargetError {
     )]
     NoTable(String),
     /// It is another kind of table.
-    #[error("the table {table} has no column {column}, which this version writes; {}", advice(.missing))]
-    NoColumn {
-        /// Which.
-        table: String,
-        /// The first one that is missing.
-        column: &'static str,
-        /// How many are missing.
-        missing: usize,
-    },
+    #[error(transparent)]
+    Schema(SchemaError),
     /// The server cannot be asked.
     #[error(transparent)]
-    Server(#[from] TableError),
-}
-
-fn advice(missing: &usize) -> String {
-    match missing {
-        1 => "it lacks no other".to_owned(),
-        missing => format!("it lacks {} more", missing - 1),
-    }
+    Server(TableError),
 }
 
 impl Target {
@@ -71,45 +53,13 @@ impl Target {
         format!("{}/{}", self.clickhouse.url.trim_end_matches('/'), self.name())
     }
 
-    /// An error unless the table has every column of a span.
+    /// An error unless the table has every column that is written, of its type.
     pub(super) async fn check(&self, table: &SpanTable) -> Result<(), TargetError> {
-        match table.columns().await {
-            Err(error) if error.is_of_the_database() => Err(TargetError::NoTable(self.name())),
-            columns => self.fits(&columns?),
-        }
-    }
-
-    fn fits(&self, columns: &BTreeMap<String, String>) -> Result<(), TargetError> {
-        if columns.is_empty() {
-            return Err(TargetError::NoTable(self.name()));
-        }
-        let missing = missing_columns(columns);
-        match missing.as_slice() {
-            [] => Ok(()),
-            [column, ..] => Err(TargetError::NoColumn { table: self.name(), column, missing: missing.len() }),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clickhouse::Row;
-
-    use super::*;
-    use spillway_decode::rows::SpanRow;
-
-    #[test]
-    fn a_table_without_a_column_is_refused_by_its_name() {
-        let clickhouse = ClickHouseConfig { table: "other".to_owned(), ..ClickHouseConfig::default() };
-        let target = Target { clickhouse, is_live: false };
-        let mut columns: BTreeMap<_, _> =
-            SpanRow::COLUMN_NAMES.iter().map(|name| ((*name).to_owned(), "String".to_owned())).collect();
-        columns.insert("Further".to_owned(), "UInt8".to_owned());
-        assert!(target.fits(&columns).is_ok());
-        columns.remove("RowNo");
-        let error = target.fits(&columns).unwrap_err().to_string();
-        assert!(error.contains("spillway.other has no column RowNo"), "{error}");
-        let error = target.fits(&BTreeMap::new()).unwrap_err().to_string();
-        assert!(error.contains("no table spillway.other"), "{error}");
+        table.check().await.map_err(|error| match error {
+            SchemaError::NoTable(_) => TargetError::NoTable(self.name()),
+            SchemaError::Server(error) if error.is_of_the_database() => TargetError::NoTable(self.name()),
+            SchemaError::Server(error) => TargetError::Server(error),
+            other => TargetError::Schema(other),
+        })
     }
 }

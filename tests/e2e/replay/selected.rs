@@ -77,6 +77,9 @@ async fn a_table_that_cannot_take_spans_and_the_checkpoint_of_another_replay_are
     execute(&stack, "ALTER TABLE old DROP COLUMN ProjectId").await?;
     let said = replay(&stack, "--from 1h --table old").await?.ended(2)?;
     assert!(said.contains("no column ProjectId"), "{said}");
+    execute(&stack, "ALTER TABLE old ADD COLUMN ProjectId UInt8").await?;
+    let said = replay(&stack, "--from 1h --table old").await?.ended(2)?;
+    assert!(said.contains("the column ProjectId of the table old is UInt8"), "{said}");
     let said = replay(&stack, "--from 1h --table a.b").await?.ended(2)?;
     assert!(said.contains("clickhouse.table"), "{said}");
 
