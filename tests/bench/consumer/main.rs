@@ -104,6 +104,7 @@ fn finish(cli: &Cli, json: &str, report: &(impl Display + Serialize)) -> Result<
 
 async fn compare(cli: &Cli) -> Result<()> {
     let (rounds, spans) = if cli.short { (1, 2_000) } else { (cli.rounds.max(1), cli.spans.max(1)) };
+    let machine = Machine::now()?;
     let mut rig = Rig::start(!cli.stages).await?;
     let turns = if cli.stages { 0 } else { Shape::wanted(cli.shape).count() * rounds * DECODERS.len() };
     let mut ledgers = Ledgers::make_in_memory(turns).await?;
@@ -126,6 +127,6 @@ async fn compare(cli: &Cli) -> Result<()> {
             }
         }
     }
-    let report = Report::new(cli.short, rounds, spans, cli.batch_spans, figures)?;
+    let report = Report { short: cli.short, rounds, spans, batch_spans: cli.batch_spans, machine, figures };
     finish(cli, "target/bench-consumer.json", &report)
 }

@@ -1,14 +1,13 @@
 //! The tables, and what goes into the file.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use anyhow::Result;
 use origin_consumer::consume::Decoder;
 use serde::Serialize;
-use spillway_bench::cpu;
 use spillway_bench::figures::spread;
+use spillway_bench::machine::Machine;
 use spillway_bench::workload::Shape;
 
 /// What was measured, in the order in which it first was.
@@ -31,19 +30,19 @@ pub struct Turn<'f> {
     decoder: Decoder,
     spans: f64,
     /// The stages that were added to in this turn.
-    begun: BTreeMap<&'static str, ()>,
+    begun: BTreeSet<&'static str>,
 }
 
 impl Figures {
     pub fn turn(&mut self, shape: Shape, decoder: Decoder, spans: usize) -> Turn<'_> {
-        Turn { figures: self, shape, decoder, spans: spans as f64, begun: BTreeMap::new() }
+        Turn { figures: self, shape, decoder, spans: spans as f64, begun: BTreeSet::new() }
     }
 }
 
 impl Turn<'_> {
     /// Adds what a stage has used: for one batch, or for all.
     pub fn add(&mut self, stage: &'static str, used: Duration) {
-        let is_new = self.begun.insert(stage, ()).is_none();
+        let is_new = self.begun.insert(stage);
         let Figures(figures) = &mut *self.figures;
         let known = figures.iter().position(|figure| figure.shape == self.shape && figure.stage == stage);
         let place = known.unwrap_or_else(|| {
@@ -66,34 +65,18 @@ impl Turn<'_> {
 /// All that was measured, and where. [`fmt::Display`] makes tables of it, in Markdown.
 #[derive(Serialize)]
 pub struct Report {
-    short: bool,
-    rounds: usize,
-    spans: usize,
-    batch_spans: usize,
-    processor: String,
-    cores: usize,
-    figures: Figures,
-}
-
-impl Report {
-    /// Adds to the figures what they depend on.
-    pub fn new(
-        short: bool,
-        rounds: usize,
-        spans: usize,
-        batch_spans: usize,
-        figures: Figures,
-    ) -> Result<Self> {
-        let processor = cpu::name().unwrap_or_else(|| "unknown".to_owned());
-        let cores = std::thread::available_parallelism()?.get();
-        Ok(Self { short, rounds, spans, batch_spans, processor, cores, figures })
-    }
+    pub short: bool,
+    pub rounds: usize,
+    pub spans: usize,
+    pub batch_spans: usize,
+    pub machine: Machine,
+    pub figures: Figures,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rounds, spans, batch_spans, processor, cores, .. } = self;
-        writeln!(f, "{cores} cores of {processor}")?;
+        let Self { rounds, spans, batch_spans, machine, .. } = self;
+        writeln!(f, "{machine}")?;
         writeln!(
             f,
             "medians of {rounds} rounds of {spans} spans (lowest to highest), {batch_spans} a batch"

@@ -11,13 +11,12 @@ use local_stack::keys::Key;
 use local_stack::stack::{Stack, StackOptions};
 use serde::Serialize;
 use serde_json::json;
-use spillway_bench::cpu;
 use spillway_bench::send::Target;
+use spillway_bench::{cpu, merges};
 
 use crate::Plan;
 
 /// Between two looks for merges; there are none left when two of them see none.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// The local stack sweeps sooner, so that people see something.
 const AS_SHIPPED: [(&str, &str); 3] = [
     ("SPILLWAY_SWEEP__GRACE_SECONDS", "30"),
@@ -132,14 +131,8 @@ impl Parts {
 
     /// Returns once nothing is merged any more.
     pub async fn drain_merges(&self) -> Result<()> {
-        let mut quiet = 0;
-        while quiet < 2 {
-            tokio::time::sleep(LOOK_INTERVAL).await;
-            let sql = "SELECT count() FROM system.merges";
-            let merges: u64 = self.stack.clickhouse().query_raw(sql).fetch_one().await?;
-            quiet = if merges == 0 { quiet + 1 } else { 0 };
-        }
-        Ok(())
+        let sql = "SELECT count() FROM system.merges";
+        merges::drain(async || Ok(self.stack.clickhouse().query_raw(sql).fetch_one().await?)).await
     }
 
     /// Ends them in their order.

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Parser;
 use local_stack::command::run_to_end;
+use spillway_bench::machine::Machine;
 
 use crate::measure::{Plan, measure};
 use crate::report::Report;
@@ -71,8 +72,9 @@ fn main() -> ExitCode {
 
 async fn run(cli: &Cli) -> Result<()> {
     let plan = cli.plan();
-    let results = measure(&plan, &cli.folder).await?;
-    let report = Report::new(plan, cli.short, results)?;
+    let machine = Machine::now()?;
+    let stores = measure(&plan, &cli.folder).await?;
+    let report = Report { short: cli.short, plan, machine, stores };
     fs::write(&cli.json, serde_json::to_vec_pretty(&report)?)
         .with_context(|| format!("cannot write {}", cli.json.display()))?;
     write!(stdout(), "{report}")?;

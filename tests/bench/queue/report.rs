@@ -2,35 +2,25 @@
 
 use std::fmt;
 
-use anyhow::Result;
 use serde::Serialize;
-use spillway_bench::cpu;
 use spillway_bench::figures::spread;
+use spillway_bench::machine::Machine;
 
 use crate::measure::{Figures, Plan, StoreResult};
 
 /// All that was measured, and where. [`fmt::Display`] makes a table of it, in Markdown.
 #[derive(Serialize)]
 pub struct Report {
-    short: bool,
-    plan: Plan,
-    processor: String,
-    cores: usize,
-    stores: Vec<StoreResult>,
-}
-
-impl Report {
-    /// Adds to the results what they depend on.
-    pub fn new(plan: Plan, short: bool, stores: Vec<StoreResult>) -> Result<Self> {
-        let processor = cpu::name().unwrap_or_else(|| "unknown".to_owned());
-        Ok(Self { short, plan, processor, cores: std::thread::available_parallelism()?.get(), stores })
-    }
+    pub short: bool,
+    pub plan: Plan,
+    pub machine: Machine,
+    pub stores: Vec<StoreResult>,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Plan { rounds, objects, callers, workers, batch, tenants } = &self.plan;
-        writeln!(f, "{} cores of {}", self.cores, self.processor)?;
+        writeln!(f, "{}", self.machine)?;
         writeln!(
             f,
             "medians of {rounds} rounds of {objects} objects of {tenants} tenants (lowest to highest)"

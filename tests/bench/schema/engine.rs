@@ -1,16 +1,14 @@
 //! A ClickHouse of our own, what it is asked, and the CPU time that it uses.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use local_stack::engine::{Engine, Source};
 use serde::Deserialize;
-use spillway_bench::cpu;
+use spillway_bench::{cpu, merges};
 use tempfile::TempDir;
 
 const SETTINGS: &str = "max_threads=2&wait_end_of_query=1&async_insert=0&use_query_condition_cache=0";
-const MERGED_WITHIN: Duration = Duration::from_secs(1800);
 
 /// The server, and the folder that it ends with.
 pub struct Server {
@@ -71,15 +69,8 @@ impl Server {
 
     /// Waits until the tables of the database are merged as far as the server wants to.
     pub async fn settle(&self, database: &str) -> Result<()> {
-        let began = Instant::now();
         let sql = format!("SELECT count() FROM merges WHERE database = '{database}'");
-        let mut quiet = 0;
-        while quiet < 5 {
-            ensure!(began.elapsed() < MERGED_WITHIN, "{database} is still merging");
-            quiet = if self.number(&sql).await? == 0 { quiet + 1 } else { 0 };
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-        Ok(())
+        merges::drain(async || self.number(&sql).await).await
     }
 
     /// CPU seconds that the server has used, merges included.

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Parser;
 use local_stack::command::run_to_end;
+use spillway_bench::machine::Machine;
 
 use crate::engine::Server;
 use crate::report::Report;
@@ -82,10 +83,12 @@ fn main() -> ExitCode {
 
 async fn run(cli: &Cli) -> Result<()> {
     let plan = cli.plan();
+    let machine = Machine::now()?;
     let mut server = Server::start(&cli.folder).await?;
     let costs = costs::measure(&mut server, &plan).await?;
     let questions = questions::measure(&mut server, &plan).await?;
-    let report = Report::new(plan, cli.short, server.version().await?, costs, questions)?;
+    let clickhouse = server.version().await?;
+    let report = Report { short: cli.short, plan, machine, clickhouse, costs, questions };
     fs::write(&cli.json, serde_json::to_vec_pretty(&report)?)
         .with_context(|| format!("cannot write {}", cli.json.display()))?;
     write!(stdout(), "{report}")?;

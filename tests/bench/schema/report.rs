@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use anyhow::Result;
 use serde::Serialize;
-use spillway_bench::cpu;
 use spillway_bench::figures::{median, spread};
+use spillway_bench::machine::Machine;
 
 use crate::Plan;
 use crate::costs::Cost;
@@ -14,34 +13,19 @@ use crate::questions::{Answer, Answers};
 /// All that was measured, and where. [`fmt::Display`] makes tables of it, in Markdown.
 #[derive(Serialize)]
 pub struct Report {
-    short: bool,
-    plan: Plan,
-    processor: String,
-    cores: usize,
-    clickhouse: String,
-    costs: Vec<Cost>,
-    questions: Vec<Answers>,
-}
-
-impl Report {
-    /// Adds to the results what they depend on.
-    pub fn new(
-        plan: Plan,
-        short: bool,
-        clickhouse: String,
-        costs: Vec<Cost>,
-        questions: Vec<Answers>,
-    ) -> Result<Self> {
-        let processor = cpu::name().unwrap_or_else(|| "unknown".to_owned());
-        let cores = std::thread::available_parallelism()?.get();
-        Ok(Self { short, plan, processor, cores, clickhouse, costs, questions })
-    }
+    pub short: bool,
+    pub plan: Plan,
+    pub machine: Machine,
+    /// Its version.
+    pub clickhouse: String,
+    pub costs: Vec<Cost>,
+    pub questions: Vec<Answers>,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Plan { rows, rounds, question_rows, times, batch } = &self.plan;
-        writeln!(f, "ClickHouse {}, {} cores of {}", self.clickhouse, self.cores, self.processor)?;
+        writeln!(f, "ClickHouse {}, {}", self.clickhouse, self.machine)?;
         if self.short {
             writeln!(f, "this was a short run: the figures say nothing")?;
         }

@@ -6,6 +6,7 @@ pub mod figures;
 pub mod ledgers;
 pub mod machine;
 pub mod memory;
+pub mod merges;
 pub mod rig;
 pub mod send;
 pub mod server_rows;

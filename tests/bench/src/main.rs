@@ -18,6 +18,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Parser;
 use local_stack::command::run_to_end;
+use spillway_bench::machine::Machine;
 use tempfile::TempDir;
 
 use crate::measure::Plan;
@@ -73,9 +74,10 @@ fn main() -> ExitCode {
 async fn run(cli: &Cli) -> Result<()> {
     let plan = cli.plan();
     let folder = TempDir::with_prefix("spillway-bench-")?;
+    let machine = Machine::now()?;
     let workers = measure::workers(&plan, folder.path()).await?;
     let calls = if plan.only.is_empty() { measure::calls(&plan, folder.path()).await? } else { Vec::new() };
-    let report = Report::new(&plan, cli.short, workers, calls)?;
+    let report = Report::new(&plan, cli.short, machine, workers, calls)?;
     fs::write(&cli.json, serde_json::to_vec_pretty(&report)?)
         .with_context(|| format!("cannot write {}", cli.json.display()))?;
     write!(stdout(), "{report}")?;

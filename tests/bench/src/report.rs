@@ -9,7 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use local_stack::tools::edge_build;
 use serde::Serialize;
-use spillway_bench::cpu;
+use spillway_bench::machine::Machine;
 
 use crate::measure::{CallResult, Plan, STORES, Spread, WorkerResult};
 use crate::workerd;
@@ -22,16 +22,10 @@ pub struct Report {
     turn_ms: u128,
     concurrency: usize,
     machine: Machine,
+    workerd: String,
     edge_wasm: Size,
     workers: Vec<WorkerResult>,
     calls: Vec<CallResult>,
-}
-
-#[derive(Serialize)]
-struct Machine {
-    processor: String,
-    cores: usize,
-    workerd: String,
 }
 
 #[derive(Serialize)]
@@ -42,17 +36,20 @@ struct Size {
 
 impl Report {
     /// Adds to the results what they depend on.
-    pub fn new(plan: &Plan, short: bool, workers: Vec<WorkerResult>, calls: Vec<CallResult>) -> Result<Self> {
+    pub fn new(
+        plan: &Plan,
+        short: bool,
+        machine: Machine,
+        workers: Vec<WorkerResult>,
+        calls: Vec<CallResult>,
+    ) -> Result<Self> {
         Ok(Self {
             short,
             rounds: plan.rounds,
             turn_ms: plan.turn.as_millis(),
             concurrency: plan.concurrency,
-            machine: Machine {
-                processor: cpu::name().unwrap_or_else(|| "unknown".to_owned()),
-                cores: std::thread::available_parallelism()?.get(),
-                workerd: workerd::version()?,
-            },
+            machine,
+            workerd: workerd::version()?,
             edge_wasm: wasm_size()?,
             workers,
             calls,
@@ -69,8 +66,7 @@ fn wasm_size() -> Result<Size> {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Machine { processor, cores, workerd } = &self.machine;
-        writeln!(f, "{workerd} on {cores} cores of {processor}, {} requests in flight", self.concurrency)?;
+        writeln!(f, "{}, {}, {} requests in flight", self.workerd, self.machine, self.concurrency)?;
         writeln!(f, "medians of {} rounds of {} ms (lowest to highest)", self.rounds, self.turn_ms)?;
         let Size { bytes, gzipped_bytes } = self.edge_wasm;
         writeln!(f, "the edge's wasm: {bytes} bytes, {gzipped_bytes} gzipped")?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clickhouse::Client;
@@ -17,12 +17,9 @@ use origin_consumer::migrate::migrate;
 use origin_consumer::objects::{Bucket, S3Config};
 use tempfile::TempDir;
 
-use crate::cpu;
+use crate::{cpu, merges};
 
 const INSERT_TIMEOUT: Duration = Duration::from_secs(120);
-/// Between two looks for merges; there are none left when two of them see none.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-const MERGED_WITHIN: Duration = Duration::from_secs(1800);
 
 /// The database that a rig begins with.
 pub const DATABASE: &str = "traces";
@@ -180,13 +177,6 @@ impl Rig {
 
     /// Returns once nothing is merged any more.
     pub async fn drain_merges(&self) -> Result<()> {
-        let (mut quiet, began) = (0, Instant::now());
-        while quiet < 2 {
-            ensure!(began.elapsed() < MERGED_WITHIN, "ClickHouse is still merging");
-            tokio::time::sleep(LOOK_INTERVAL).await;
-            let merges = self.number("system", "SELECT count() FROM merges").await?;
-            quiet = if merges == 0 { quiet + 1 } else { 0 };
-        }
-        Ok(())
+        merges::drain(async || self.number("system", "SELECT count() FROM merges").await).await
     }
 }
