@@ -4,61 +4,83 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
-use spillway_bench::variants::{SHIPPED_TABLE, STOCK_TABLE, Variant};
+use spillway_bench::variants::{SHIPPED_TABLE, STOCK_TABLE};
 
 use crate::Plan;
 use crate::costs::{create, fill};
-use crate::engine::Server;
+use crate::engine::{Server, Summary};
 use crate::spans::{self, DAY};
 
 /// A question.
 struct Question {
     name: &'static str,
     sql: &'static str,
-    /// Only the shipped table knows tenants; a stock one is asked without.
-    tenant: bool,
+    /// The index that is there for it.
+    index: Option<&'static str>,
 }
 
-/// `{tenant}` is a condition on the tenant, where the table has one; `{hour}` the last hour; `{trace}` a trace.
-const QUESTIONS: [Question; 5] = [
+/// `{tenant}` is a condition on the tenant, which a stock table has in an attribute; `{hour}` the last hour; `{trace}` a trace.
+const QUESTIONS: [Question; 8] = [
     Question {
         name: "a trace by its id, by the view's hint",
         sql: "WITH (SELECT (min(Start), max(End) + 1) FROM otel_traces_trace_id_ts WHERE TraceId = '{trace}') AS found
               SELECT * FROM otel_traces WHERE TraceId = '{trace}' AND Timestamp >= found.1 AND Timestamp <= found.2",
-        tenant: false,
+        index: Some("idx_trace_id"),
     },
     Question {
         name: "a trace by its id alone",
         sql: "SELECT * FROM otel_traces WHERE TraceId = '{trace}'",
-        tenant: false,
+        index: Some("idx_trace_id"),
     },
     Question {
         name: "the slowest of a service in the last hour",
         sql: "SELECT TraceId, SpanName, Duration FROM otel_traces
               WHERE {tenant} AND ServiceName = 'service-7' AND {hour} AND Duration > 50000000
               ORDER BY Duration DESC LIMIT 50",
-        tenant: true,
+        index: Some("idx_duration"),
     },
     Question {
-        name: "those of a service with an attribute in the last hour",
+        name: "those of a user in the last hour",
         sql: "SELECT TraceId, SpanName, Timestamp FROM otel_traces
-              WHERE {tenant} AND ServiceName = 'service-7' AND {hour} AND SpanAttributes['feature.flag'] = 'flag-13'
+              WHERE {tenant} AND {hour} AND SpanAttributes['user.id'] = '4711' ORDER BY Timestamp DESC LIMIT 50",
+        index: Some("idx_span_attr_value"),
+    },
+    Question {
+        name: "those with an attribute that few services set, in the last hour",
+        sql: "SELECT ServiceName, count() FROM otel_traces
+              WHERE {tenant} AND {hour} AND mapContains(SpanAttributes, 'messaging.kafka.offset') GROUP BY ServiceName",
+        index: Some("idx_span_attr_key"),
+    },
+    Question {
+        name: "those of an instance in the last hour",
+        sql: "SELECT TraceId, SpanName, Timestamp FROM otel_traces
+              WHERE {tenant} AND {hour} AND ResourceAttributes['service.instance.id'] = 'pod-77'
               ORDER BY Timestamp DESC LIMIT 50",
-        tenant: true,
+        index: Some("idx_res_attr_value"),
+    },
+    Question {
+        name: "those of cron jobs in the last hour",
+        sql: "SELECT ServiceName, count() FROM otel_traces
+              WHERE {tenant} AND {hour} AND mapContains(ResourceAttributes, 'k8s.cronjob.name') GROUP BY ServiceName",
+        index: Some("idx_res_attr_key"),
     },
     Question {
         name: "a tenant's error rate by minute, the last hour",
         sql: "SELECT toStartOfMinute(Timestamp) AS minute, countIf(StatusCode = 'Error') / count() FROM otel_traces
               WHERE {tenant} AND {hour} GROUP BY minute ORDER BY minute",
-        tenant: true,
+        index: None,
     },
 ];
+const OWN_TENANT: &str = "TenantId = 'tenant-1'";
+const STOCK_TENANT: &str = "ResourceAttributes['cloud.account.id'] = '120000000001'";
 
 /// What a question takes of a table.
 #[derive(Debug, Serialize)]
 pub struct Answer {
     /// Milliseconds, of each time.
     pub ms: Vec<f64>,
+    /// Rows of the answer.
+    pub rows: usize,
     pub read_rows: u64,
     pub read_bytes: u64,
 }
@@ -68,6 +90,8 @@ pub struct Answer {
 pub struct Answers {
     pub question: &'static str,
     pub shipped: Answer,
+    /// Of the shipped table, when the index that is there for the question is not looked into.
+    pub without_index: Option<(&'static str, Answer)>,
     pub stock: Answer,
 }
 
@@ -89,31 +113,39 @@ pub async fn measure(server: &mut Server, plan: &Plan) -> Result<Vec<Answers>> {
     let sql = "SELECT TraceId FROM otel_traces LIMIT 1 OFFSET 1234";
     let (trace, _) = server.ask(SHIPPED_TABLE.database, sql).await?;
     let mut answers = Vec::new();
-    for question in QUESTIONS {
-        let sql = |variant: &Variant| {
-            let tenant = if variant.own_columns { "TenantId = 'tenant-1'" } else { "1" };
-            question.sql.replace("{tenant}", tenant).replace("{hour}", &hour).replace("{trace}", trace.trim())
+    for Question { name, sql, index } in QUESTIONS {
+        let sql = |tenant: &str| {
+            sql.replace("{tenant}", tenant).replace("{hour}", &hour).replace("{trace}", trace.trim())
         };
-        let mut of_both = Vec::new();
-        for variant in [SHIPPED_TABLE, STOCK_TABLE] {
-            let (text, summary) = server.ask(variant.database, &sql(&variant)).await?;
-            ensure!(question.tenant || !text.is_empty(), "{}: no answer", question.name);
-            of_both.push(Answer {
-                ms: Vec::new(),
-                read_rows: summary.read_rows,
-                read_bytes: summary.read_bytes,
-            });
+        let of_shipped = sql(OWN_TENANT);
+        let mut asked =
+            vec![(SHIPPED_TABLE.database, of_shipped.clone()), (STOCK_TABLE.database, sql(STOCK_TENANT))];
+        if let Some(index) = index {
+            let without = format!("{of_shipped} SETTINGS ignore_data_skipping_indices = '{index}'");
+            asked.push((SHIPPED_TABLE.database, without));
         }
-        for _ in 0..plan.times {
-            for (variant, answer) in [SHIPPED_TABLE, STOCK_TABLE].iter().zip(&mut of_both) {
-                let began = Instant::now();
-                server.ask(variant.database, &sql(variant)).await?;
-                answer.ms.push(began.elapsed().as_secs_f64() * 1000.0);
-            }
+        let mut given = ask(server, &asked, plan.times).await?.into_iter();
+        let (shipped, stock) = given.next().zip(given.next()).context("two were asked")?;
+        ensure!(shipped.rows > 0 || !sql("").contains(trace.trim()), "{name}: no answer");
+        answers.push(Answers { question: name, shipped, without_index: index.zip(given.next()), stock });
+    }
+    Ok(answers)
+}
+
+/// Asks each once for what it reads, and then all in turns.
+async fn ask(server: &Server, asked: &[(&str, String)], times: usize) -> Result<Vec<Answer>> {
+    let mut answers = Vec::new();
+    for (database, sql) in asked {
+        let (text, Summary { read_rows, read_bytes }) = server.ask(database, sql).await?;
+        answers.push(Answer { ms: Vec::new(), rows: text.lines().count(), read_rows, read_bytes });
+    }
+    ensure!(answers.windows(2).all(|two| two[0].rows == two[1].rows), "not the same answers: {asked:?}");
+    for _ in 0..times {
+        for ((database, sql), answer) in asked.iter().zip(&mut answers) {
+            let began = Instant::now();
+            server.ask(database, sql).await?;
+            answer.ms.push(began.elapsed().as_secs_f64() * 1000.0);
         }
-        let stock = of_both.pop().context("two were asked")?;
-        let shipped = of_both.pop().context("two were asked")?;
-        answers.push(Answers { question: question.name, shipped, stock });
     }
     Ok(answers)
 }

@@ -1,4 +1,4 @@
--- Ten spans a trace, 18 attributes of the resource and 18 of the span, an event at every third. {from}, {rows} and {total} are
+-- Ten spans a trace, 18 attributes of the resource and 18 of the span, one more where few services have it, an event at every third. {from}, {rows} and {total} are
 -- numbers of rows: the first one, how many, and how many a day has.
 SELECT
     intDiv(number, {batch}) AS Batch,
@@ -11,7 +11,7 @@ SELECT
     concat(['GET','POST','query','publish','process'][1 + b % 5], ' /api/v1/', toString(b % 23)) AS SpanName,
     ['Server','Client','Internal','Producer','Consumer'][1 + b % 5] AS SpanKind,
     concat('service-', toString(service)) AS ServiceName,
-    map(
+    mapConcat(if(service % 20 = 3, map('k8s.cronjob.name', concat('job-', toString(service))), map()), map(
             'service.version', concat('1.', toString(service % 20), '.', toString(tenant)),
             'service.instance.id', concat('pod-', toString(pod)),
             'deployment.environment.name', 'production',
@@ -30,10 +30,10 @@ SELECT
             'cloud.provider', 'aws',
             'cloud.region', ['eu-west-1','us-east-1','ap-southeast-2'][1 + pod % 3],
             'cloud.account.id', toString(120000000000 + tenant)
-    ) AS ResourceAttributes,
+    )) AS ResourceAttributes,
     concat('io.opentelemetry.', ['http','db','rpc'][1 + b % 3]) AS ScopeName,
     '2.1.0' AS ScopeVersion,
-    map(
+    mapConcat(if(service % 20 = 7, map('messaging.kafka.offset', toString(number)), map()), map(
             'http.request.method', ['GET','POST','PUT','DELETE'][1 + a % 4],
             'http.route', concat('/api/v1/', ['orders','users','carts','items'][1 + b % 4], '/{id}'),
             'http.response.status_code', if(failed, '500', '200'),
@@ -52,8 +52,9 @@ SELECT
             'user.id', toString(a % 100000),
             'request.id', lower(hex(a)),
             'feature.flag', concat('flag-', toString(b % 50))
-    ) AS SpanAttributes,
-    toUInt64(50000 * exp(8 * pow((a % 100000) / 100000, 2))) AS Duration,
+    )) AS SpanAttributes,
+    -- Most operations are never slow.
+    toUInt64(50000 * exp((2 + b % 23 / 3) * pow((a % 100000) / 100000, 2))) AS Duration,
     if(failed, 'Error', 'Unset') AS StatusCode,
     if(failed, 'upstream connect error or disconnect/reset before headers', '') AS StatusMessage,
     if(b % 3 = 0, [Timestamp], []) AS `Events.Timestamp`,
@@ -85,10 +86,10 @@ FROM
         intDiv(number, 200) AS object,
         cityHash64(number, 'a') AS a,
         cityHash64(number, 'b') AS b,
-        -- An eighth of the objects each, but for the first tenant, which has a third of all.
+        -- A twelfth of the objects each, but for the first tenant, which has five.
         if(cityHash64(object, 'tenant') % 3 = 0, 0, cityHash64(object, 'other tenant') % 8) AS tenant,
         cityHash64(trace, place) % 40 AS service,
-        cityHash64(object, 'pod') % 400 AS pod,
+        service * 10 + cityHash64(object, 'pod') % 10 AS pod,
         b % 50 = 0 AS failed
     FROM numbers({from}, {rows})
 )

@@ -102,10 +102,11 @@ pub const STOCK_TABLE: Variant = Variant {
     view: true,
 };
 
-/// All that are compared; each but the stock one is the shipped one without one part.
-pub const ALL: [Variant; 9] = [
+/// All that are compared; each but the stock ones is the shipped one without one part.
+pub const ALL: [Variant; 12] = [
     SHIPPED_TABLE,
     STOCK_TABLE,
+    Variant { name: "stock, with our columns", database: "stock_with_own", own_columns: true, ..STOCK_TABLE },
     Variant::shipped_without("without the projection", "no_projection", &["PROJECTION"]),
     Variant { view: false, ..Variant::shipped_without("without the trace-id view", "no_view", &[]) },
     Variant::shipped_without(
@@ -113,8 +114,18 @@ pub const ALL: [Variant; 9] = [
         "no_trace_id",
         &["INDEX idx_trace_id TraceId TYPE bloom_filter(0.001)"],
     ),
-    Variant::shipped_without("without idx_res_attr_*", "no_res_attr", &["INDEX idx_res_attr"]),
-    Variant::shipped_without("without idx_span_attr_*", "no_span_attr", &["INDEX idx_span_attr"]),
+    Variant::shipped_without("without idx_res_attr_key", "no_res_attr_key", &["INDEX idx_res_attr_key"]),
+    Variant::shipped_without(
+        "without idx_res_attr_value",
+        "no_res_attr_value",
+        &["INDEX idx_res_attr_value"],
+    ),
+    Variant::shipped_without("without idx_span_attr_key", "no_span_attr_key", &["INDEX idx_span_attr_key"]),
+    Variant::shipped_without(
+        "without idx_span_attr_value",
+        "no_span_attr_value",
+        &["INDEX idx_span_attr_value"],
+    ),
     Variant::shipped_without("without idx_duration", "no_duration", &["INDEX idx_duration"]),
     Variant {
         key: Key::ServiceFirst,
