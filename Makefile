@@ -79,7 +79,7 @@ fuzz: ## search for inputs that a parser fails on
 	@deploy/local/setup.sh --with-fuzzer
 	@$(with_tools) tests/fuzz/run.sh
 
-# One round of each, with figures that say something, if not much: the longer forms are for documents.
+# A round or three of each, with figures that say something, if not much: the longer forms are for documents.
 bench: export SPILLWAY_WITH_ENGINE := 1
 bench: setup_options := --for-tests
 bench: setup ## measure everything in a short form
@@ -90,14 +90,15 @@ bench: setup ## measure everything in a short form
 	@mkdir -p target/bench
 	@$(with_tools) bench() { \
 		echo; echo "# bench-$$1"; \
-		"$${CARGO_TARGET_DIR:-target}/release/bench-$$1" --json "target/bench/$$1.json" "$${@:2}"; \
+		"$${CARGO_TARGET_DIR:-target}/release/bench-$$2" --json "target/bench/$$1.json" "$${@:3}"; \
 	}; \
-	bench edge --rounds 3 --turn 250; \
-	bench queue --rounds 2 --objects 20000; \
-	bench schema --rounds 1 --rows 100000 --question-rows 0; \
-	bench consumer --rounds 1 --spans 200000; \
-	bench peers --rounds 1 --spans 200000; \
-	bench e2e --spans 50000 --steady-seconds 10
+	bench edge edge --rounds 3 --turn 250; \
+	bench queue queue --rounds 2 --objects 20000; \
+	bench schema schema --rounds 1 --rows 100000 --question-rows 0; \
+	bench consumer consumer --rounds 1 --spans 200000; \
+	bench scaling consumer --scaling --rounds 1 --spans 50000 --table-rows 0; \
+	bench peers peers --rounds 1 --spans 200000; \
+	bench e2e e2e --spans 50000 --steady-seconds 10
 
 # BENCH_FLAGS: further arguments, see `bench-edge --help`.
 bench-edge: setup ## measure the edge's CPU time a request

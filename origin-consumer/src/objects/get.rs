@@ -1,5 +1,5 @@
-//! The GET of the hot path: signed by the SDK's own signer, and sent without what the SDK does around a call, which takes as
-//! much of the processor as decoding a hundred spans (docs/BENCHMARKS.md has the figures).
+//! The GET of the hot path: signed by the SDK's own signer, and sent without what the SDK does around a call, which takes
+//! about as much of the processor as decoding a hundred spans.
 
 use std::sync::Once;
 use std::time::{Duration, SystemTime};
