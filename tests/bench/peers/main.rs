@@ -11,6 +11,7 @@ mod rows;
 mod tables;
 mod turn;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Write, stdout};
 use std::path::PathBuf;
@@ -107,8 +108,13 @@ async fn run(cli: &Cli) -> Result<()> {
     for peer in Peer::ALL {
         if let Some(named) = cli.named(peer) {
             let program = programs::find(peer, named, rig.folder()).await?;
-            let batches = cli.peer_batches.iter().map(|&batch| batch.max(1));
-            contenders.extend(batches.map(|batch| Contender::Peer { peer, program: program.clone(), batch }));
+            let batches: BTreeSet<_> =
+                cli.peer_batches.iter().map(|&batch| batch.clamp(1, peer.largest_batch())).collect();
+            contenders.extend(batches.into_iter().map(|batch| Contender::Peer {
+                peer,
+                program: program.clone(),
+                batch,
+            }));
         } else {
             eprintln!(
                 "bench-peers: without {}, which {}=PATH or URL would name",

@@ -60,6 +60,15 @@ impl Peer {
             Self::Vector => "VECTOR",
         }
     }
+
+    /// The most spans of a batch that it can take. The spans of OTAP have numbers of 16 bits, and batches that are bounded in bytes
+    /// are of that many spans only about.
+    pub fn largest_batch(self) -> usize {
+        match self {
+            Self::OtelArrow => 50_000,
+            Self::Rotel | Self::Collector | Self::Vector => usize::MAX,
+        }
+    }
 }
 
 /// Who has a turn.

@@ -69,13 +69,11 @@ impl Report {
         let mut figures =
             self.figures.iter().filter(|figure| figure.shape == shape && figure.kind == kind).peekable();
         let Some(&first) = figures.peek() else { return Ok(()) };
-        let kept = kind == Kind::MergeTree;
-        write!(
+        writeln!(
             f,
-            "\n| CPU s a million {shape} spans, {kind} | client | times | ClickHouse | times | both | times |"
+            "\n| CPU s a million {shape} spans, {kind} | client | times | ClickHouse | times | both | times | rows |"
         )?;
-        writeln!(f, "{}", if kept { " rows |" } else { "" })?;
-        writeln!(f, "| --- | ---: | ---: | ---: | ---: | ---: | ---: |{}", if kept { " --- |" } else { "" })?;
+        writeln!(f, "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |")?;
         for figure in figures {
             write!(f, "| {} |", figure.contender)?;
             let parts: [fn(&Used) -> f64; 3] =
@@ -85,10 +83,7 @@ impl Report {
                 let times: Vec<_> = theirs.iter().zip(&ours).map(|(theirs, ours)| theirs / ours).collect();
                 write!(f, " {} | {} |", spread(&theirs, 2), spread(&times, 2))?;
             }
-            if kept {
-                write!(f, " {} |", rows_of(figure))?;
-            }
-            writeln!(f)?;
+            writeln!(f, " {} |", rows_of(figure))?;
         }
         Ok(())
     }
@@ -96,10 +91,14 @@ impl Report {
 
 /// What is to be said of the rows of all rounds.
 fn rows_of(figure: &Figure) -> String {
+    let alike = if figure.kind == Kind::Null { "as many" } else { "the same" };
     let rows: Vec<&Rows> = figure.rounds.iter().filter_map(|used| used.rows.as_ref()).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
     let Some(odd) = rows.iter().find(|rows| rows.rows != rows.spillway_rows || !rows.different.is_empty())
     else {
-        return "the same".to_owned();
+        return alike.to_owned();
     };
     let mut text = Vec::new();
     if odd.rows != odd.spillway_rows {

@@ -51,7 +51,7 @@ pub struct Used {
     pub spans_per_second: f64,
     /// How often a request was put off.
     pub put_off: u32,
-    /// What is in the table, where one keeps something.
+    /// What is in the table, where one keeps something; else how many rows a peer has inserted.
     pub rows: Option<Rows>,
 }
 
@@ -70,7 +70,7 @@ pub async fn take(
         Contender::Spillway | Contender::SpillwayIntoStock => {
             let ledger = ledgers.next(&load.objects).await?;
             let took = Consumers::default().bring(&ledger, rig, (&contender.database(), table)).await?;
-            Brought { client: took.cpu, wall: took.wall, put_off: 0 }
+            Brought { client: took.cpu, wall: took.wall, put_off: 0, rows: None }
         }
         Contender::Peer { peer, program, batch } => {
             let database = contender.database();
@@ -86,7 +86,7 @@ pub async fn take(
     let clickhouse = rig.engine_cpu()? - before;
     let spans = workload::spans(&load.objects);
     let rows = match kind {
-        Kind::Null => None,
+        Kind::Null => brought.rows.map(|rows| Rows { rows, spillway_rows: spans, different: Vec::new() }),
         Kind::MergeTree => Some(rows::compare(rig, contender, spans).await?),
     };
     let spans = spans as f64;
@@ -111,6 +111,8 @@ struct Brought {
     client: Duration,
     wall: Duration,
     put_off: u32,
+    /// How many rows came, where that had to be awaited.
+    rows: Option<u64>,
 }
 
 async fn by_peer(
@@ -136,25 +138,25 @@ async fn by_peer(
         Kind::Null => Ok(rig.rows_inserted().await? - inserted_before),
         Kind::MergeTree => rig.number(database, "SELECT count() FROM otel_traces").await,
     };
-    let wall = await_rows(spans, stored, &mut running, began).await?;
+    let (rows, wall) = await_rows(spans, stored, &mut running, began).await?;
     tokio::time::sleep(AFTERWARDS).await;
     let client = cpu::of_group(running.process.id())? - before;
     running.process.stop().await?;
-    Ok(Brought { client, wall, put_off: sent.put_off })
+    Ok(Brought { client, wall, put_off: sent.put_off, rows: Some(rows) })
 }
 
-/// How long it took until as many rows were there as there are spans, or no more came.
+/// How many rows there are, and how long it took until they were as many as there are spans, or no more came.
 async fn await_rows(
     spans: u64,
     stored: impl AsyncFn() -> Result<u64>,
     running: &mut Running,
     began: Instant,
-) -> Result<Duration> {
+) -> Result<(u64, Duration)> {
     let (mut rows, mut last) = (0, Instant::now());
     loop {
         let now = stored().await?;
         if now >= spans {
-            return Ok(began.elapsed());
+            return Ok((now, began.elapsed()));
         }
         if now != rows {
             (rows, last) = (now, Instant::now());
@@ -164,7 +166,7 @@ async fn await_rows(
         }
         if last.elapsed() > STORED_WITHIN {
             ensure!(rows > 0, "nothing was stored within {STORED_WITHIN:?}");
-            return Ok(last - began);
+            return Ok((rows, last - began));
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
     }
