@@ -154,21 +154,26 @@ async fn ledger_state(
 
 async fn clickhouse(config: &Config) -> Vec<Finding> {
     let table = SpanTable::new(&config.clickhouse, config.consumer.insert_timeout());
+    let name = format!("{}.{}", config.clickhouse.database, config.clickhouse.table);
+    let fault = |what, remedy| Finding::fault("table", what, "nothing can be inserted", remedy);
     match tokio::time::timeout(TIMEOUT, table.check()).await {
         Ok(Ok(())) => {}
         Ok(Err(SchemaError::Server(error))) => {
             return vec![unreachable(&config.clickhouse, &error.to_string())];
         }
+        Ok(Err(SchemaError::NoTable(_))) => {
+            let what = format!("there is no table {name}, or the user may not see it");
+            return vec![fault(what, "origin-consumer migrate")];
+        }
         Ok(Err(error)) => {
-            let (what, remedy) = (
-                error.to_string(),
-                "origin-consumer migrate; ALTER TABLE where a column was changed by hand",
-            );
-            return vec![Finding::fault("table", what, "nothing can be inserted", remedy)];
+            let what = format!("{name} is another table: {error}");
+            return vec![fault(
+                what,
+                "ALTER TABLE, as origin-consumer/migrations/0001_otel_traces.sql has it",
+            )];
         }
         Err(_) => return vec![unreachable(&config.clickhouse, &format!("no answer within {TIMEOUT:?}"))],
     }
-    let name = format!("{}.{}", config.clickhouse.database, config.clickhouse.table);
     let projected = tokio::time::timeout(TIMEOUT, table.has_projection(PROJECTION)).await;
     vec![match projected {
         Ok(Ok(true)) => Finding::ok("table", format!("the table {name} has its columns and its projection")),

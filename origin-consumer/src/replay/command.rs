@@ -80,7 +80,7 @@ impl ReplayError {
             | Self::Range(_)
             | Self::Folder(_)
             | Self::Checkpoint(_)
-            | Self::Target(TargetError::NoTable(_) | TargetError::Schema(_)) => 2,
+            | Self::Target(TargetError::NoTable(_) | TargetError::Schema { .. }) => 2,
         }
     }
 }

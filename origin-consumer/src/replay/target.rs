@@ -21,8 +21,13 @@ pub enum TargetError {
     )]
     NoTable(String),
     /// It is another kind of table.
-    #[error(transparent)]
-    Schema(SchemaError),
+    #[error("{table} cannot take spans: {reason}")]
+    Schema {
+        /// Which.
+        table: String,
+        /// Why not.
+        reason: SchemaError,
+    },
     /// The server cannot be asked.
     #[error(transparent)]
     Server(TableError),
@@ -59,7 +64,7 @@ impl Target {
             SchemaError::NoTable(_) => TargetError::NoTable(self.name()),
             SchemaError::Server(error) if error.is_of_the_database() => TargetError::NoTable(self.name()),
             SchemaError::Server(error) => TargetError::Server(error),
-            other => TargetError::Schema(other),
+            reason => TargetError::Schema { table: self.name(), reason },
         })
     }
 }

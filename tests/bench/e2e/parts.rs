@@ -16,7 +16,6 @@ use spillway_bench::{cpu, merges};
 
 use crate::Plan;
 
-/// Between two looks for merges; there are none left when two of them see none.
 /// The local stack sweeps sooner, so that people see something.
 const AS_SHIPPED: [(&str, &str); 3] = [
     ("SPILLWAY_SWEEP__GRACE_SECONDS", "30"),

@@ -63,7 +63,7 @@ struct Cli {
     /// Vector, its path or URL
     #[arg(long, value_name = "PATH|URL", env = "VECTOR")]
     vector: Option<String>,
-    /// The most spans of a peer's batch; each peer has a turn for each
+    /// The most spans of a peer's batch; each peer has a turn for each (the otel-arrow engine bounds bytes, and takes 50000 at most)
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [8_192, 100_000])]
     peer_batches: Vec<usize>,
     /// Requests that are in flight to a peer

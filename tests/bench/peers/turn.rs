@@ -33,9 +33,9 @@ pub struct Load {
 }
 
 impl Load {
-    /// How many bytes of requests so many spans are on average.
+    /// How many bytes of requests, uncompressed, so many spans are on average.
     fn bytes_of(&self, spans: usize) -> usize {
-        let bytes: usize = self.bodies.iter().map(Bytes::len).sum();
+        let bytes: usize = self.objects.iter().map(|object| object.payload.len()).sum();
         bytes * spans / workload::spans(&self.objects) as usize
     }
 }

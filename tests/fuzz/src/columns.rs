@@ -13,31 +13,37 @@ use spillway_proto::{ObjectId, ObjectKey, Sha256Digest, TenantId};
 use crate::native;
 use crate::wire::{NOTHING, NOW, some_of};
 
-const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 1 << 20, max_ratio: 100 };
+const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 16 << 20, max_ratio: 100 };
 
 /// Both ways refuse an object, or give the same rows of it; in the table's order, whatever is beside it in a batch.
 pub fn check(body: &[u8]) {
     for limits in [SpanLimits::default(), NOTHING, some_of(body)] {
-        let valid = judge(body, &limits, NOW).map_or(0, |verdict| verdict.accepted);
-        let (notification, object) = object("acme", body, limits, valid);
-        let expected = rows_of(&notification, object.clone(), LIMITS);
-        let [before, after] = &[neighbour("acme"), neighbour("zenith")];
-        let mut columns = SpanColumns::default();
-        add(&mut columns, before).expect("the neighbour is well formed");
-        let added = columns.add_object(&notification, object.clone(), LIMITS, &mut Unzip::default());
-        assert_eq!(added.is_ok(), expected.is_ok(), "{added:?}, and by prost {expected:?}");
-        add(&mut columns, after).expect("the neighbour is well formed");
-        let own = expected.unwrap_or_default();
-        same(&columns, &[&rows_of_neighbour(before), &own[..], &rows_of_neighbour(after)].concat());
-        if !own.is_empty() {
-            one_too_many(&mut columns, body, limits, own.len() as u32 + 1);
-            columns.clear();
-            columns
-                .add_object(&notification, object, LIMITS, &mut Unzip::default())
-                .expect("it was added before");
-            same(&columns, &own);
-        }
+        check_within(body, limits);
     }
+}
+
+/// The same within these limits; returns how many rows there are.
+pub fn check_within(body: &[u8], limits: SpanLimits) -> usize {
+    let valid = judge(body, &limits, NOW).map_or(0, |verdict| verdict.accepted);
+    let (notification, object) = object("acme", body, limits, valid);
+    let expected = rows_of(&notification, object.clone(), LIMITS);
+    let [before, after] = &[neighbour("acme"), neighbour("zenith")];
+    let mut columns = SpanColumns::default();
+    add(&mut columns, before).expect("the neighbour is well formed");
+    let added = columns.add_object(&notification, object.clone(), LIMITS, &mut Unzip::default());
+    assert_eq!(added.is_ok(), expected.is_ok(), "{added:?}, and by prost {expected:?}");
+    add(&mut columns, after).expect("the neighbour is well formed");
+    let own = expected.unwrap_or_default();
+    same(&columns, &[&rows_of_neighbour(before), &own[..], &rows_of_neighbour(after)].concat());
+    if !own.is_empty() {
+        one_too_many(&mut columns, body, limits, own.len() as u32 + 1);
+        columns.clear();
+        columns
+            .add_object(&notification, object, LIMITS, &mut Unzip::default())
+            .expect("it was added before");
+        same(&columns, &own);
+    }
+    own.len()
 }
 
 /// An object that holds fewer spans than its name says leaves nothing behind.
