@@ -47,7 +47,13 @@ fn a_short_run_measures_every_table_and_asks_every_question() -> Result<()> {
     let questions = figures["questions"].as_array().map(Vec::as_slice).unwrap_or_default();
     assert_eq!(questions.len(), 8);
     for question in questions {
-        assert!(question["shipped"]["read_rows"].as_u64() > Some(0), "{question}");
+        let [shipped, stock] = ["shipped", "stock"].map(|table| &question[table]);
+        assert_eq!(shipped["ms"].as_array().map(Vec::len), Some(1), "{question}");
+        assert_eq!(shipped["rows"], stock["rows"], "{question}");
+    }
+    // So few rows have no more than the trace for sure.
+    for trace in &questions[..2] {
+        assert_eq!(trace["shipped"]["rows"], 10, "{trace}");
     }
     Ok(())
 }
