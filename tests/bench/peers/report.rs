@@ -96,8 +96,7 @@ fn rows_of(figure: &Figure) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let Some(odd) = rows.iter().find(|rows| rows.rows != rows.spillway_rows || !rows.different.is_empty())
-    else {
+    let Some(odd) = rows.iter().find(|rows| !rows.are_the_same()) else {
         return alike.to_owned();
     };
     let mut text = Vec::new();
