@@ -9,7 +9,7 @@ use crate::metrics::Metrics;
 /// What is counted in: tokio counts in 32 bits.
 const UNIT: u64 = 1 << 10;
 
-/// Room for the payloads of batches, as they are when decompressed. What is made of them is in proportion.
+/// Room for the payloads of batches, as they are when decompressed, and for what is made of them where that is more.
 pub(super) struct Memory {
     units: u32,
     room: Semaphore,
@@ -19,8 +19,10 @@ pub(super) struct Memory {
 /// The share of a batch. It is given back where this is dropped.
 pub(super) struct Share<'m> {
     _permit: Option<SemaphorePermit<'m>>,
+    /// What was added when the batch had been decoded.
+    beyond: usize,
     bytes: u64,
-    metrics: &'m Metrics,
+    memory: &'m Memory,
 }
 
 impl Memory {
@@ -34,13 +36,23 @@ impl Memory {
         // It is never closed.
         let permit = self.room.acquire_many(units_of(bytes).min(self.units)).await.ok();
         self.metrics.payload_taken(bytes);
-        Share { _permit: permit, bytes, metrics: &self.metrics }
+        Share { _permit: permit, beyond: 0, bytes, memory: self }
+    }
+}
+
+impl Share<'_> {
+    /// Takes as much of what is left as the batch needs when `bytes` have become of its payloads: the memory is taken already,
+    /// and the next batches wait for it.
+    pub(super) fn has_become(&mut self, bytes: u64) {
+        let more = units_of(bytes).min(self.memory.units).saturating_sub(units_of(self.bytes));
+        self.beyond = self.memory.room.forget_permits(more as usize);
     }
 }
 
 impl Drop for Share<'_> {
     fn drop(&mut self) {
-        self.metrics.payload_given_back(self.bytes);
+        self.memory.room.add_permits(self.beyond);
+        self.memory.metrics.payload_given_back(self.bytes);
     }
 }
 
@@ -69,6 +81,23 @@ mod tests {
         let third = third.now_or_never().unwrap();
         assert!(memory.take(5 * UNIT).now_or_never().is_none());
         drop((second, third));
+        assert!(memory.take(10 * UNIT).now_or_never().is_some());
+    }
+
+    #[test]
+    fn a_batch_that_has_grown_keeps_others_waiting() {
+        let memory = Memory::of(10 * UNIT, Arc::default());
+        let mut grown = memory.take(2 * UNIT).now_or_never().unwrap();
+        grown.has_become(UNIT);
+        drop(memory.take(8 * UNIT).now_or_never().unwrap());
+        grown.has_become(7 * UNIT);
+        drop(memory.take(3 * UNIT).now_or_never().unwrap());
+        assert!(memory.take(4 * UNIT).now_or_never().is_none());
+        drop(grown);
+        let mut huge = memory.take(UNIT).now_or_never().unwrap();
+        huge.has_become(u64::MAX);
+        assert!(memory.take(UNIT).now_or_never().is_none());
+        drop(huge);
         assert!(memory.take(10 * UNIT).now_or_never().is_some());
     }
 

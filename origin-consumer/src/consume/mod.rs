@@ -33,7 +33,7 @@ use memory::Memory;
 use outage::Outage;
 
 /// Memory of columns is kept for the next batch if it is no more than so many times what a batch's payload may have.
-const REUSED_TIMES: u64 = 4;
+const REUSED_TIMES: u64 = 2;
 
 /// The consumer: its configuration and what it works on.
 pub struct Consumer {
@@ -140,12 +140,13 @@ impl Consumer {
         });
         self.leave_resends(batch).await?;
         // d
-        let _memory = self.memory.take(batch.payload_bytes()).await;
+        let mut memory = self.memory.take(batch.payload_bytes()).await;
         let fetched = self.fetch_all(batch).await?;
         let fetched_at = now();
         failpoints::pass("consume::fetched");
         // e
         let rows = self.decode_all(batch, fetched).await?;
+        memory.has_become(rows.bytes());
         let decoded_at = now();
         failpoints::pass("consume::decoded");
         // f

@@ -44,6 +44,14 @@ impl BatchRows {
         self.objects.iter().map(|(key, _)| key.clone()).collect()
     }
 
+    /// How many bytes of memory the rows take, as far as that is known.
+    pub(crate) fn bytes(&self) -> u64 {
+        match &self.rows {
+            Rows::Columns(columns) => columns.bytes() as u64,
+            Rows::Each(_) => 0,
+        }
+    }
+
     pub(super) fn all(&self) -> Vec<u32> {
         self.objects.iter().flat_map(|(_, rows)| rows.clone()).collect()
     }

@@ -98,6 +98,16 @@ async fn make_stock(rig: &Rig, database: &str, kind: Kind) -> Result<()> {
     Ok(())
 }
 
+/// Leaves the parts of a contender's tables as they are from now on.
+pub async fn merge_no_more(rig: &Rig, contender: &Contender) -> Result<()> {
+    for database in [contender.database(), stock_database(contender)] {
+        for table in ["otel_traces", "otel_traces_trace_id_ts"] {
+            rig.execute_in(&database, &format!("SYSTEM STOP MERGES {table}")).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Drops all that [`make`] has made.
 pub async fn drop_all(rig: &Rig, contender: &Contender) -> Result<()> {
     rig.drop_database(&contender.database()).await?;

@@ -21,7 +21,7 @@ struct Question {
 
 /// `{tenant}` is a condition on the tenant, which a stock table has in an attribute; `{hour}` the last hour; `{trace}` a trace,
 /// `{user}` a user of that tenant and hour.
-const QUESTIONS: [Question; 8] = [
+const QUESTIONS: [Question; 9] = [
     Question {
         name: "a trace by its id, by the view's hint",
         sql: "WITH (SELECT (min(Start), max(End) + 1) FROM otel_traces_trace_id_ts WHERE TraceId = '{trace}') AS found
@@ -37,6 +37,13 @@ const QUESTIONS: [Question; 8] = [
         name: "the slowest of a service in the last hour",
         sql: "SELECT TraceId, SpanName, Duration FROM otel_traces
               WHERE {tenant} AND ServiceName = 'service-7' AND {hour} AND Duration > 50000000
+              ORDER BY Duration DESC, TraceId, SpanName LIMIT 50",
+        index: Some("idx_duration"),
+    },
+    Question {
+        name: "those of a tenant that took more than a second, in the last hour",
+        sql: "SELECT TraceId, SpanName, Duration FROM otel_traces
+              WHERE {tenant} AND {hour} AND Duration > 1000000000
               ORDER BY Duration DESC, TraceId, SpanName LIMIT 50",
         index: Some("idx_duration"),
     },

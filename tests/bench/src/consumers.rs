@@ -79,6 +79,8 @@ impl Consumers {
         let mut command = Command::new(binary("origin-consumer")?);
         command.args(["--exit-on-stdin-eof", "consume"]).current_dir(rig.folder());
         command.envs(rig.variables(database, table)).env("SPILLWAY_QUEUE__URL", queue_url);
+        // The last batch is not full.
+        command.env("SPILLWAY_CONSUMER__BATCH_DELAY_MS", "0");
         if let Some(workers) = self.workers {
             command.env("SPILLWAY_CONSUMER__WORKERS", workers.to_string());
         }

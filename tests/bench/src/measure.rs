@@ -9,6 +9,7 @@ use local_stack::http::client;
 use local_stack::tools::checkout;
 use reqwest::Client;
 use serde::Serialize;
+use spillway_bench::figures::{extremes, median};
 use spillway_generator::payloads::{self, Payload};
 
 use crate::load::{self, Request, Sent};
@@ -78,11 +79,9 @@ pub struct Spread {
 impl Spread {
     /// Of at least one number.
     pub fn of(numbers: impl IntoIterator<Item = f64>) -> Self {
-        let mut sorted: Vec<_> = numbers.into_iter().collect();
-        sorted.sort_unstable_by(f64::total_cmp);
-        let last = sorted.len() - 1;
-        let median = f64::midpoint(sorted[last / 2], sorted[last.div_ceil(2)]);
-        Self { median, min: sorted[0], max: sorted[last] }
+        let numbers: Vec<_> = numbers.into_iter().collect();
+        let (min, max) = extremes(&numbers);
+        Self { median: median(&numbers), min, max }
     }
 }
 
@@ -270,16 +269,5 @@ impl Turn {
             per_second: requests / sent.took.as_secs_f64(),
             latency_us: sent.latencies[sent.requests() / 2].as_secs_f64() * 1e6,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_lies_in_the_middle() {
-        assert_eq!(Spread::of([3.0, 1.0, 2.0]), Spread { median: 2.0, min: 1.0, max: 3.0 });
-        assert_eq!(Spread::of([4.0, 1.0, 2.0, 3.0]).median, 2.5);
     }
 }

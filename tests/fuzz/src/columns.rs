@@ -1,6 +1,9 @@
 //! The two ways from an object to the table: the columns of the hot path, beside rows by way of `prost`.
 
+use std::io::Write;
+
 use bytes::Bytes;
+use flate2::write::GzEncoder;
 use serde_json::{Map, Value as Json};
 use spillway_decode::columns::{SpanColumns, Unzip};
 use spillway_decode::rows::{RowsError, SpanRow, rows_of};
@@ -13,19 +16,41 @@ use spillway_proto::{ObjectId, ObjectKey, Sha256Digest, TenantId};
 use crate::native;
 use crate::wire::{NOTHING, NOW, some_of};
 
-const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 16 << 20, max_ratio: 100 };
+const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 16 << 20, max_ratio: usize::MAX };
+/// How the payloads of an object's records are compressed: by turns, as an input says.
+const RECORDS: [&[Compression]; 4] = [
+    &[Compression::Identity],
+    &[Compression::Gzip],
+    &[Compression::Zstd],
+    &[Compression::Gzip, Compression::Identity],
+];
 
 /// Both ways refuse an object, or give the same rows of it; in the table's order, whatever is beside it in a batch.
 pub fn check(body: &[u8]) {
+    let records = RECORDS[body.iter().fold(0, |sum, byte| sum + usize::from(*byte)) % RECORDS.len()];
     for limits in [SpanLimits::default(), NOTHING, some_of(body)] {
-        check_within(body, limits);
+        check_records(body, limits, records);
     }
 }
 
-/// The same within these limits; returns how many rows there are.
-pub fn check_within(body: &[u8], limits: SpanLimits) -> usize {
-    let valid = judge(body, &limits, NOW).map_or(0, |verdict| verdict.accepted);
-    let (notification, object) = object("acme", body, limits, valid);
+/// The same of an object with one record, not compressed; returns how many rows there are.
+pub fn check_plain(body: &[u8]) -> usize {
+    check_records(body, SpanLimits::default(), RECORDS[0])
+}
+
+/// How many bytes of memory the spans of a request take.
+pub fn bytes_taken(body: &[u8]) -> usize {
+    let mut columns = SpanColumns::default();
+    let valid = judge(body, &SpanLimits::default(), NOW).map_or(0, |verdict| verdict.accepted);
+    add(&mut columns, &object("acme", body, SpanLimits::default(), valid, RECORDS[0]))
+        .expect("it is well formed");
+    columns.bytes()
+}
+
+fn check_records(body: &[u8], limits: SpanLimits, records: &[Compression]) -> usize {
+    let valid = judge(body, &limits, NOW).map_or(0, |verdict| verdict.accepted) * records.len() as u32;
+    let of_spans = |spans| object("acme", body, limits, spans, records);
+    let (notification, object) = of_spans(valid);
     let expected = rows_of(&notification, object.clone(), LIMITS);
     let [before, after] = &[neighbour("acme"), neighbour("zenith")];
     let mut columns = SpanColumns::default();
@@ -36,7 +61,7 @@ pub fn check_within(body: &[u8], limits: SpanLimits) -> usize {
     let own = expected.unwrap_or_default();
     same(&columns, &[&rows_of_neighbour(before), &own[..], &rows_of_neighbour(after)].concat());
     if !own.is_empty() {
-        one_too_many(&mut columns, body, limits, own.len() as u32 + 1);
+        one_too_many(&mut columns, of_spans(valid + 1));
         columns.clear();
         columns
             .add_object(&notification, object, LIMITS, &mut Unzip::default())
@@ -47,8 +72,7 @@ pub fn check_within(body: &[u8], limits: SpanLimits) -> usize {
 }
 
 /// An object that holds fewer spans than its name says leaves nothing behind.
-fn one_too_many(columns: &mut SpanColumns, body: &[u8], limits: SpanLimits, spans: u32) {
-    let (notification, object) = object("acme", body, limits, spans);
+fn one_too_many(columns: &mut SpanColumns, (notification, object): (Notification, Bytes)) {
     let (before, refused) =
         (columns.len(), columns.add_object(&notification, object, LIMITS, &mut Unzip::default()));
     assert!(matches!(refused, Err(RowsError::Count { .. })), "{refused:?}");
@@ -99,31 +123,36 @@ fn add(columns: &mut SpanColumns, (notification, object): &(Notification, Bytes)
 
 fn neighbour(tenant: &str) -> (Notification, Bytes) {
     let body = include_bytes!("../corpus/wire/every-field");
-    object(
-        tenant,
-        body,
-        SpanLimits::default(),
-        judge(body, &SpanLimits::default(), NOW).map_or(0, |v| v.accepted),
-    )
+    let valid = judge(body, &SpanLimits::default(), NOW).map_or(0, |verdict| verdict.accepted);
+    object(tenant, body, SpanLimits::default(), valid, RECORDS[0])
 }
 
 fn rows_of_neighbour((notification, object): &(Notification, Bytes)) -> Vec<SpanRow> {
     rows_of(notification, object.clone(), LIMITS).expect("it is well formed")
 }
 
-fn object(tenant: &str, body: &[u8], span_limits: SpanLimits, spans: u32) -> (Notification, Bytes) {
+fn object(
+    tenant: &str,
+    body: &[u8],
+    span_limits: SpanLimits,
+    spans: u32,
+    records: &[Compression],
+) -> (Notification, Bytes) {
     let tenant: TenantId = tenant.parse().expect("a tenant");
-    let record = ObjectRecord {
+    let trace_context = TraceContext::root([1; 16], [2; 8]);
+    let record = |compression| ObjectRecord {
         tenant: tenant.clone(),
         key_id: "k1".parse().expect("a key's id"),
         project: (body.len() % 2 == 1).then(|| "checkout".parse().expect("a project")),
         received_at: NOW,
         span_limits,
-        compression: Compression::Identity,
-        payload: Bytes::copy_from_slice(body),
-        trace_context: TraceContext::root([1; 16], [2; 8]),
+        compression,
+        payload: compressed(body, compression),
+        trace_context,
     };
-    let bytes = Bytes::from(record.to_object());
+    let bytes = Bytes::from(
+        records.iter().flat_map(|compression| record(*compression).to_object()).collect::<Vec<_>>(),
+    );
     let object_id = ObjectId::of(&tenant, &Sha256Digest::of(body));
     let notification = Notification {
         object_key: ObjectKey::new(NOW, 7, object_id, spans),
@@ -133,9 +162,21 @@ fn object(tenant: &str, body: &[u8], span_limits: SpanLimits, spans: u32) -> (No
         sha256: Sha256Digest::of(&bytes),
         received_at_unix_ms: NOW,
         stored_at_unix_ms: NOW,
-        trace_context: record.trace_context,
+        trace_context,
         parent_span_id: None,
         edge_reports_span: false,
     };
     (notification, bytes)
+}
+
+fn compressed(body: &[u8], compression: Compression) -> Bytes {
+    let compressed = match compression {
+        Compression::Identity => Ok(body.to_vec()),
+        Compression::Gzip => {
+            let mut gzip = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            gzip.write_all(body).and_then(|()| gzip.finish())
+        }
+        Compression::Zstd => zstd::bulk::compress(body, 1),
+    };
+    compressed.expect("into memory").into()
 }

@@ -12,7 +12,13 @@ mod write;
 pub use unzip::Unzip;
 pub use write::{COLUMNS, Column};
 
+use std::sync::OnceLock;
+
+use self::order::Ranks;
 use crate::native::{CommonMaps, Dictionary, Maps, Texts};
+
+/// What every span takes, whatever it carries: its numbers, times and ids, and where its events and links end.
+const BYTES_OF_A_SPAN: usize = 9 * size_of::<u32>() + 2 * size_of::<u64>() + 32 + 2 * size_of::<usize>();
 
 /// Spans of many objects, column by column; a span is known by its place, from 0.
 ///
@@ -47,6 +53,9 @@ pub struct SpanColumns {
     events: Events,
     link_ends: Vec<usize>,
     links: Links,
+
+    /// What the order of all of them goes by, once it was asked for.
+    ranks: OnceLock<Ranks>,
 }
 
 /// The texts of `LowCardinality` columns. All maps have their keys in one, and those of resources and scopes their values.
@@ -139,14 +148,19 @@ impl SpanColumns {
         self.dictionaries = Dictionaries::default();
     }
 
-    /// About how many bytes of memory it holds: those of the parts that grow with what spans carry.
-    pub fn capacity(&self) -> usize {
+    /// How many bytes of memory it takes, but for that of the dictionaries, which [`SpanColumns::clear`] gives up.
+    pub fn bytes(&self) -> usize {
         let common_maps = [&self.resource_attributes, &self.scope_attributes];
         let maps = [&self.attributes, &self.events.attributes, &self.links.attributes];
-        let texts = [&self.trace_state, &self.status_message, &self.links.trace_state];
-        common_maps.map(CommonMaps::capacity).into_iter().sum::<usize>()
-            + maps.map(Maps::capacity).into_iter().sum::<usize>()
-            + texts.map(Texts::capacity).into_iter().sum::<usize>()
+        let Links { trace_id, span_id, trace_state, .. } = &self.links;
+        let texts = [&self.trace_state, &self.status_message, trace_id, span_id, trace_state];
+        common_maps.map(CommonMaps::bytes).into_iter().sum::<usize>()
+            + maps.map(Maps::bytes).into_iter().sum::<usize>()
+            + texts.map(Texts::bytes).into_iter().sum::<usize>()
+            + self.scopes.len() * size_of::<Scope>()
+            + self.events.timestamp.len() * size_of::<i64>()
+            + self.events.name.len() * size_of::<u32>()
+            + self.row_no.len() * BYTES_OF_A_SPAN
     }
 
     fn mark(&self) -> Mark {
@@ -181,6 +195,7 @@ impl SpanColumns {
         self.status_message.truncate(spans);
         self.event_ends.truncate(spans);
         self.link_ends.truncate(spans);
+        self.ranks.take();
         self.drop_open_span();
     }
 

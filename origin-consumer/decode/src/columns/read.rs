@@ -23,6 +23,7 @@ impl SpanColumns {
         unzip: &mut Unzip,
     ) -> Result<(), RowsError> {
         let mark = self.mark();
+        self.ranks.take();
         // A panic is caught above, and must leave no half of an object either.
         let mut adding = Adding { columns: self, mark, is_whole: false };
         adding.columns.add_records(notification, object, limits, unzip, mark)?;
@@ -76,8 +77,17 @@ impl SpanColumns {
             schema_url: 0,
         };
         let first_span = mark.spans;
-        let mut reader = Reader { columns: self, first_span, scope: of_record, service: None };
+        let mut reader = Reader {
+            columns: self,
+            first_span,
+            scope: of_record,
+            service: None,
+            resource_waits: false,
+            scope_waits: false,
+        };
         judge_and_visit(request, &record.span_limits, record.received_at, &mut reader)?;
+        reader.forget_resource();
+        reader.forget_scope();
         Ok(())
     }
 }
@@ -111,11 +121,47 @@ struct Reader<'c> {
     scope: Scope,
     /// Of the resource that is next.
     service: Option<u32>,
+    /// The resource has no valid span yet. One that never has takes no memory: two bytes of the wire would take fifty.
+    resource_waits: bool,
+    /// Likewise the scope.
+    scope_waits: bool,
+}
+
+impl Reader<'_> {
+    fn forget_resource(&mut self) {
+        if std::mem::take(&mut self.resource_waits) {
+            let resources = self.columns.resource_attributes.len();
+            self.columns.resource_attributes.truncate(resources);
+        }
+    }
+
+    fn forget_scope(&mut self) {
+        if std::mem::take(&mut self.scope_waits) {
+            self.columns.scope_attributes.truncate(self.columns.scopes.len());
+        }
+    }
+
+    /// At the first valid span of a scope.
+    #[cold]
+    fn keep_scope(&mut self) {
+        if std::mem::take(&mut self.resource_waits) {
+            self.scope.resource = place(self.columns.resource_attributes.len());
+            self.columns.resource_attributes.end();
+        }
+        self.scope_waits = false;
+        self.columns.scope_attributes.end();
+        self.columns.scopes.push(self.scope);
+    }
 }
 
 impl<'a> Visitor<'a> for Reader<'_> {
     #[inline]
     fn attribute(&mut self, owner: Owner, key: &'a [u8], value: Value<'a>) {
+        match owner {
+            Owner::Resource => self.forget_resource(),
+            Owner::Scope => self.forget_scope(),
+            Owner::Span | Owner::Event | Owner::Link => {}
+        }
         let columns = &mut *self.columns;
         let key_number = columns.dictionaries.keys.number(key);
         let maps = match owner {
@@ -139,23 +185,21 @@ impl<'a> Visitor<'a> for Reader<'_> {
     }
 
     fn resource(&mut self, schema_url: &'a [u8]) {
-        let columns = &mut *self.columns;
-        let dictionaries = &mut columns.dictionaries;
+        self.forget_resource();
+        let dictionaries = &mut self.columns.dictionaries;
         let service = self.service.take();
         self.scope.service = service.unwrap_or_else(|| dictionaries.services.number(b""));
         self.scope.resource_schema_url = dictionaries.resource_schema_urls.number(schema_url);
-        self.scope.resource = place(columns.resource_attributes.len());
-        columns.resource_attributes.end();
+        self.resource_waits = true;
     }
 
     fn scope(&mut self, scope: ScopeFields<'a>) {
-        let columns = &mut *self.columns;
-        let dictionaries = &mut columns.dictionaries;
+        self.forget_scope();
+        let dictionaries = &mut self.columns.dictionaries;
         self.scope.name = dictionaries.scope_names.number(scope.name);
         self.scope.version = dictionaries.scope_versions.number(scope.version);
         self.scope.schema_url = dictionaries.scope_schema_urls.number(scope.schema_url);
-        columns.scope_attributes.end();
-        columns.scopes.push(self.scope);
+        self.scope_waits = true;
     }
 
     fn event(&mut self, event: &EventFields<'a>) {
@@ -174,11 +218,14 @@ impl<'a> Visitor<'a> for Reader<'_> {
     }
 
     fn span(&mut self, span: &SpanFields<'a>, is_valid: bool) {
-        let columns = &mut *self.columns;
         if !is_valid {
-            columns.drop_open_span();
+            self.columns.drop_open_span();
             return;
         }
+        if self.scope_waits {
+            self.keep_scope();
+        }
+        let columns = &mut *self.columns;
         let kind = SpanKind::try_from(span.kind).unwrap_or_default();
         let status = StatusCode::try_from(span.status_code).unwrap_or_default();
         columns.row_no.push(place(columns.row_no.len() - self.first_span));

@@ -62,8 +62,17 @@ impl<'t> Block<'t> {
 
     #[inline]
     fn put(&mut self, bytes: &[u8]) -> Result<(), Gone> {
+        if bytes.len() > self.piece_bytes {
+            return self.put_large(bytes);
+        }
         self.bytes.extend_from_slice(bytes);
         if self.bytes.len() >= self.piece_bytes { self.hand_on() } else { Ok(()) }
+    }
+
+    /// In pieces, since a frame has a most that the server takes.
+    #[cold]
+    fn put_large(&mut self, bytes: &[u8]) -> Result<(), Gone> {
+        bytes.chunks(self.piece_bytes).try_for_each(|piece| self.put(piece))
     }
 
     /// Numbers of any type.
@@ -151,8 +160,9 @@ impl<'t> Block<'t> {
         self.bytes.extend_from_slice(&(width as u64 | HAS_ADDITIONAL_KEYS).to_le_bytes());
         self.bytes.extend_from_slice(&(used.texts.len() as u64).to_le_bytes());
         for number in &used.texts {
-            put_text(&mut self.bytes, dictionary.text(*number));
-            self.put(&[])?;
+            let text = dictionary.text(*number);
+            put_number(&mut self.bytes, text.len());
+            self.put(text)?;
         }
         self.bytes.extend_from_slice(&(rows as u64).to_le_bytes());
         Ok(width)
@@ -217,23 +227,51 @@ impl<'t> Block<'t> {
         if rows == 0 {
             return Ok(());
         }
-        let places = numbers.iter().map(|number| used.places[*number as usize]);
-        let ranges = which.map(range);
-        match self.dictionary(dictionary, &used, rows)? {
-            Width::One => self.places(&places.map(|place| [place as u8]).collect::<Vec<_>>(), ranges),
-            Width::Two => {
-                self.places(&places.map(|place| (place as u16).to_le_bytes()).collect::<Vec<_>>(), ranges)
+        let width = self.dictionary(dictionary, &used, rows)?;
+        let mut named = Vec::new();
+        let mut run = 0;
+        for neighbours in seen.chunk_by(|one, next| one == next) {
+            let (first, last) = (run, run + neighbours.len() - 1);
+            if neighbours[0] {
+                named.push(range(first).start..range(last).end);
             }
-            Width::Four => self.places(&places.map(u32::to_le_bytes).collect::<Vec<_>>(), ranges),
+            run = last + 1;
+        }
+        let places = Places { numbers, named: &named, used: &used };
+        let ranges = which.map(range);
+        match width {
+            Width::One => self.ranges(&places.written(|place| [place as u8]), ranges),
+            Width::Two => self.ranges(&places.written(|place| (place as u16).to_le_bytes()), ranges),
+            Width::Four => self.ranges(&places.written(u32::to_le_bytes), ranges),
         }
     }
 
-    fn places<const BYTES: usize>(
+    fn ranges<const BYTES: usize>(
         &mut self,
-        places: &[[u8; BYTES]],
+        of: &[[u8; BYTES]],
         mut ranges: impl Iterator<Item = Range<usize>>,
     ) -> Result<(), Gone> {
-        ranges.try_for_each(|range| self.put(places[range].as_flattened()))
+        ranges.try_for_each(|range| self.put(of[range].as_flattened()))
+    }
+}
+
+/// Old numbers, some ranges of which are needed: of a batch of many days those of one.
+struct Places<'a> {
+    numbers: &'a [u32],
+    named: &'a [Range<usize>],
+    used: &'a Renumbered,
+}
+
+impl Places<'_> {
+    /// The new numbers in place of the old ones; zeros where none is needed.
+    fn written<const BYTES: usize>(&self, write: impl Fn(u32) -> [u8; BYTES]) -> Vec<[u8; BYTES]> {
+        let mut places = vec![[0; BYTES]; self.numbers.len()];
+        for range in self.named {
+            for (place, number) in places[range.clone()].iter_mut().zip(&self.numbers[range.clone()]) {
+                *place = write(self.used.places[*number as usize]);
+            }
+        }
+        places
     }
 }
 

@@ -71,11 +71,9 @@ impl Maps {
         &self.values[self.start(map).values..self.ends[map].values]
     }
 
-    /// How many bytes of memory it holds.
-    pub fn capacity(&self) -> usize {
-        self.keys.capacity() * size_of::<u32>()
-            + self.values.capacity()
-            + self.ends.capacity() * size_of::<End>()
+    /// How many bytes of memory it takes.
+    pub fn bytes(&self) -> usize {
+        self.keys.len() * size_of::<u32>() + self.values.len() + self.ends.len() * size_of::<End>()
     }
 }
 
@@ -133,9 +131,8 @@ impl CommonMaps {
         &self.values
     }
 
-    /// How many bytes of memory it holds.
-    pub fn capacity(&self) -> usize {
-        (self.keys.capacity() + self.values.capacity()) * size_of::<u32>()
-            + self.ends.capacity() * size_of::<usize>()
+    /// How many bytes of memory it takes.
+    pub fn bytes(&self) -> usize {
+        (self.keys.len() + self.values.len()) * size_of::<u32>() + self.ends.len() * size_of::<usize>()
     }
 }

@@ -55,8 +55,8 @@ impl Texts {
         self.bytes.truncate(self.ends.last().copied().unwrap_or_default());
     }
 
-    /// How many bytes of memory it holds.
-    pub fn capacity(&self) -> usize {
-        self.bytes.capacity() + self.ends.capacity() * size_of::<usize>()
+    /// How many bytes of memory it takes.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len() + self.ends.len() * size_of::<usize>()
     }
 }

@@ -18,6 +18,7 @@ use spillway_generator::objects::Object;
 pub use self::report::Report;
 
 const DATABASE: &str = "scaling";
+const POSTGRESQL: &str = "PostgreSQL";
 /// Spans of an object.
 const OBJECT_SPANS: [usize; 6] = [1, 10, 100, 1_000, 10_000, 100_000];
 /// The most objects of a turn: small ones cost as much at any number.
@@ -77,8 +78,8 @@ pub async fn measure(plan: &Plan, machine: Machine) -> Result<Report> {
     let mut rig = Rig::start(true).await?;
     let postgres = Postgres::start(&rig.folder().join("ledgers")).await?;
     let mut report = Report::new(plan.clone(), machine, rig.version().await?);
-    // Of a round: for threads, for processes, for objects, for tables.
-    let files = plan.rounds * (2 + 2 + OBJECT_SPANS.len() + plan.table_rows.len());
+    // Of a round: for threads, for two processes, for objects, for tables; and one before all of them.
+    let files = 1 + plan.rounds * (2 + 1 + OBJECT_SPANS.len() + plan.table_rows.len());
     let mut in_files = Ledgers::make(rig.ledger_urls(files)).await?;
     let mut urls = Vec::new();
     for number in 0..plan.rounds * 2 {
@@ -86,25 +87,28 @@ pub async fn measure(plan: &Plan, machine: Machine) -> Result<Report> {
     }
     let mut in_postgres = Ledgers::make(urls).await?;
     let objects = put(workload::make(plan.shape, plan.spans)?, &rig).await?;
+    eprintln!("bench-consumer: warming up");
+    into_new_table(&one_at_a_time(1), &objects, &in_files.next(&objects).await?, &mut rig).await?;
     for round in 1..=plan.rounds {
         let say = |what: String| eprintln!("bench-consumer: round {round} of {}, {what}", plan.rounds);
-        for count in [1, 2] {
-            say(format!("{count} threads"));
-            let consumers = Consumers { threads: Some(count), workers: Some(count), processes: 1 };
-            let ledger = in_files.next(&objects).await?;
-            let used = into_new_table(&consumers, &objects, &ledger, &mut rig).await?;
-            report.add(Aspect::Threads, count.to_string(), used);
+        say("one at a time".to_owned());
+        let ledger = in_files.next(&objects).await?;
+        let base = into_new_table(&one_at_a_time(1), &objects, &ledger, &mut rig).await?;
+        report.add(Aspect::Threads, "1".to_owned(), base);
+        report.add(Aspect::Processes, "1, SQLite".to_owned(), base);
+        say("2 threads".to_owned());
+        let consumers = Consumers { threads: Some(2), workers: Some(2), processes: 1 };
+        let ledger = in_files.next(&objects).await?;
+        let used = into_new_table(&consumers, &objects, &ledger, &mut rig).await?;
+        report.add(Aspect::Threads, "2".to_owned(), used);
+        for (count, store) in [(2, "SQLite"), (1, POSTGRESQL), (2, POSTGRESQL)] {
+            say(format!("{count} processes, {store}"));
+            let ledgers = if store == POSTGRESQL { &mut in_postgres } else { &mut in_files };
+            let ledger = ledgers.next(&objects).await?;
+            let used = into_new_table(&one_at_a_time(count), &objects, &ledger, &mut rig).await?;
+            report.add(Aspect::Processes, format!("{count}, {store}"), used);
         }
-        for (store, ledgers) in [("SQLite", &mut in_files), ("PostgreSQL", &mut in_postgres)] {
-            for count in [1, 2] {
-                say(format!("{count} processes, {store}"));
-                let ledger = ledgers.next(&objects).await?;
-                let consumers = Consumers { processes: count, threads: Some(1), workers: Some(1) };
-                let used = into_new_table(&consumers, &objects, &ledger, &mut rig).await?;
-                report.add(Aspect::Processes, format!("{count}, {store}"), used);
-            }
-        }
-        for each in OBJECT_SPANS {
+        for each in OBJECT_SPANS.into_iter().filter(|each| *each <= plan.spans) {
             say(format!("{each} spans an object"));
             let spans = plan.spans.min(each * MOST_OBJECTS);
             let objects = put(workload::make_equal(plan.shape, spans, each)?, &rig).await?;
@@ -123,6 +127,11 @@ pub async fn measure(plan: &Plan, machine: Machine) -> Result<Report> {
         }
     }
     Ok(report)
+}
+
+/// Processes of one thread that runs tasks, and one batch at a time.
+fn one_at_a_time(processes: usize) -> Consumers {
+    Consumers { processes, threads: Some(1), workers: Some(1) }
 }
 
 async fn put(objects: Vec<Object>, rig: &Rig) -> Result<Vec<Object>> {

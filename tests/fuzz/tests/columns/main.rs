@@ -5,8 +5,7 @@ mod tangle;
 
 use proptest::prelude::*;
 use prost::Message;
-use spillway_fuzz::columns::{check, check_within};
-use spillway_proto::otlp::SpanLimits;
+use spillway_fuzz::columns::{bytes_taken, check, check_plain};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
@@ -42,6 +41,17 @@ proptest! {
 fn agree_on_many_names() {
     for spans in [256, 257, 512, 513, 65_537] {
         let body = requests::of_many_names(spans).encode_to_vec();
-        assert_eq!(check_within(&body, SpanLimits::default()), spans as usize);
+        assert_eq!(check_plain(&body), spans as usize);
     }
+}
+
+/// Two bytes of the wire are a scope, and two are a resource; as valid as they are, nothing need be kept of them.
+#[test]
+fn what_has_no_spans_takes_no_memory() {
+    let one = requests::of_many_names(1).encode_to_vec();
+    let scope = [0x12, 0x00];
+    let resource = [&[0x0a, 0x80, 0x01][..], &scope.repeat(64)].concat();
+    let with_others = [&resource.repeat(1_000)[..], &one, &resource.repeat(1_000)].concat();
+    check(&with_others);
+    assert_eq!(bytes_taken(&with_others), bytes_taken(&one));
 }
