@@ -23,6 +23,8 @@ pub struct Block<'t> {
     take: &'t mut Take<'t>,
 }
 
+/// No piece is larger than so many usual ones.
+const LARGEST_PIECE: usize = 4;
 /// So many numbers are written before it is looked whether the bytes are enough for a piece.
 const AT_ONCE: usize = 512;
 /// The text of 16 bytes, with its length before it.
@@ -52,27 +54,18 @@ impl<'t> Block<'t> {
         self.hand_on()
     }
 
+    #[inline(never)]
     fn hand_on(&mut self) -> Result<(), Gone> {
-        if !self.bytes.is_empty() {
-            (self.take)(&self.bytes)?;
-            self.bytes.clear();
-        }
+        // A text may be as long as all the rest, and a frame has a most that the server takes.
+        self.bytes.chunks(LARGEST_PIECE * self.piece_bytes).try_for_each(&mut self.take)?;
+        self.bytes.clear();
         Ok(())
     }
 
     #[inline]
     fn put(&mut self, bytes: &[u8]) -> Result<(), Gone> {
-        if bytes.len() > self.piece_bytes {
-            return self.put_large(bytes);
-        }
         self.bytes.extend_from_slice(bytes);
         if self.bytes.len() >= self.piece_bytes { self.hand_on() } else { Ok(()) }
-    }
-
-    /// In pieces, since a frame has a most that the server takes.
-    #[cold]
-    fn put_large(&mut self, bytes: &[u8]) -> Result<(), Gone> {
-        bytes.chunks(self.piece_bytes).try_for_each(|piece| self.put(piece))
     }
 
     /// Numbers of any type.
@@ -265,13 +258,14 @@ struct Places<'a> {
 impl Places<'_> {
     /// The new numbers in place of the old ones; zeros where none is needed.
     fn written<const BYTES: usize>(&self, write: impl Fn(u32) -> [u8; BYTES]) -> Vec<[u8; BYTES]> {
-        let mut places = vec![[0; BYTES]; self.numbers.len()];
-        for range in self.named {
-            for (place, number) in places[range.clone()].iter_mut().zip(&self.numbers[range.clone()]) {
-                *place = write(self.used.places[*number as usize]);
+        let Self { numbers, named, used: Renumbered { places, .. } } = self;
+        let mut written = vec![[0; BYTES]; numbers.len()];
+        for range in *named {
+            for (place, number) in written[range.clone()].iter_mut().zip(&numbers[range.clone()]) {
+                *place = write(places[*number as usize]);
             }
         }
-        places
+        written
     }
 }
 
