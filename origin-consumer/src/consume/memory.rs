@@ -44,8 +44,9 @@ impl Share<'_> {
     /// Takes as much of what is left as the batch needs when `bytes` have become of its payloads: the memory is taken already,
     /// and the next batches wait for it.
     pub(super) fn has_become(&mut self, bytes: u64) {
-        let more = units_of(bytes).min(self.memory.units).saturating_sub(units_of(self.bytes));
-        self.beyond = self.memory.room.forget_permits(more as usize);
+        let has = units_of(self.bytes) as usize + self.beyond;
+        let more = (units_of(bytes).min(self.memory.units) as usize).saturating_sub(has);
+        self.beyond += self.memory.room.forget_permits(more);
     }
 }
 
