@@ -88,14 +88,14 @@ impl Reuse {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }
 
-    /// Takes back those of a batch that was stored. Those that have taken more than `most_bytes` are given up.
+    /// Takes back those of a batch that was stored. Those that hold more than `most_bytes` are given up.
     pub(super) fn give(&self, rows: BatchRows, most_bytes: u64) {
         let Rows::Columns(columns) = rows.rows else { return };
-        if let Some(mut columns) = Arc::into_inner(columns)
-            && columns.bytes() as u64 <= most_bytes
-        {
+        if let Some(mut columns) = Arc::into_inner(columns) {
             columns.clear();
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(columns);
+            if columns.size().held as u64 <= most_bytes {
+                self.0.lock().unwrap_or_else(PoisonError::into_inner).push(columns);
+            }
         }
     }
 }

@@ -42,7 +42,7 @@ impl Memory {
 
 impl Share<'_> {
     /// Takes as much of what is left as the batch needs when `bytes` have become of its payloads: the memory is taken already,
-    /// and the next batches wait for it.
+    /// and the batches that come later wait for it. What one that waits already has been promised is left to it.
     pub(super) fn has_become(&mut self, bytes: u64) {
         let has = units_of(self.bytes) as usize + self.beyond;
         let more = (units_of(bytes).min(self.memory.units) as usize).saturating_sub(has);

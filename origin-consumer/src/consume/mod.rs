@@ -33,7 +33,7 @@ use memory::Memory;
 use outage::Outage;
 
 /// Memory of columns is kept for the next batch if it is no more than so many times what a batch's payload may have.
-const REUSED_TIMES: u64 = 2;
+const REUSED_TIMES: u64 = 4;
 
 /// The consumer: its configuration and what it works on.
 pub struct Consumer {

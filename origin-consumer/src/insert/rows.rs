@@ -47,7 +47,7 @@ impl BatchRows {
     /// How many bytes of memory the rows take, as far as that is known.
     pub(crate) fn bytes(&self) -> u64 {
         match &self.rows {
-            Rows::Columns(columns) => columns.bytes() as u64,
+            Rows::Columns(columns) => columns.size().used as u64,
             Rows::Each(_) => 0,
         }
     }

@@ -41,9 +41,9 @@ const QUESTIONS: [Question; 9] = [
         index: Some("idx_duration"),
     },
     Question {
-        name: "those of a tenant that took more than a second, in the last hour",
+        name: "those of a tenant that took more than 200 ms, in the last hour",
         sql: "SELECT TraceId, SpanName, Duration FROM otel_traces
-              WHERE {tenant} AND {hour} AND Duration > 1000000000
+              WHERE {tenant} AND {hour} AND Duration > 200000000
               ORDER BY Duration DESC, TraceId, SpanName LIMIT 50",
         index: Some("idx_duration"),
     },

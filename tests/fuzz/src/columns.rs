@@ -44,7 +44,7 @@ pub fn bytes_taken(body: &[u8]) -> usize {
     let valid = judge(body, &SpanLimits::default(), NOW).map_or(0, |verdict| verdict.accepted);
     add(&mut columns, &object("acme", body, SpanLimits::default(), valid, RECORDS[0]))
         .expect("it is well formed");
-    columns.bytes()
+    columns.size().used
 }
 
 fn check_records(body: &[u8], limits: SpanLimits, records: &[Compression]) -> usize {

@@ -15,10 +15,7 @@ pub use write::{COLUMNS, Column};
 use std::sync::OnceLock;
 
 use self::order::Ranks;
-use crate::native::{CommonMaps, Dictionary, Maps, Texts};
-
-/// What every span takes, whatever it carries: its numbers, times and ids, and where its events and links end.
-const BYTES_OF_A_SPAN: usize = 9 * size_of::<u32>() + 2 * size_of::<u64>() + 32 + 2 * size_of::<usize>();
+use crate::native::{CommonMaps, Dictionary, Maps, Size, Texts};
 
 /// Spans of many objects, column by column; a span is known by its place, from 0.
 ///
@@ -73,6 +70,16 @@ struct Dictionaries {
     scope_schema_urls: Dictionary,
     keys: Dictionary,
     common_values: Dictionary,
+}
+
+impl Dictionaries {
+    fn size(&self) -> Size {
+        let of_objects = [&self.objects, &self.tenants, &self.projects, &self.services];
+        let of_spans = [&self.names, &self.event_names, &self.keys, &self.common_values];
+        let of_scopes =
+            [&self.scope_names, &self.scope_versions, &self.scope_schema_urls, &self.resource_schema_urls];
+        [of_objects, of_spans, of_scopes].into_iter().flatten().map(Dictionary::size).sum()
+    }
 }
 
 /// What the spans of a scope have in common: places in columns, and numbers in dictionaries.
@@ -148,19 +155,31 @@ impl SpanColumns {
         self.dictionaries = Dictionaries::default();
     }
 
-    /// How many bytes of memory it takes, but for that of the dictionaries, which [`SpanColumns::clear`] gives up.
-    pub fn bytes(&self) -> usize {
+    /// How much memory it takes.
+    pub fn size(&self) -> Size {
         let common_maps = [&self.resource_attributes, &self.scope_attributes];
         let maps = [&self.attributes, &self.events.attributes, &self.links.attributes];
         let Links { trace_id, span_id, trace_state, .. } = &self.links;
         let texts = [&self.trace_state, &self.status_message, trace_id, span_id, trace_state];
-        common_maps.map(CommonMaps::bytes).into_iter().sum::<usize>()
-            + maps.map(Maps::bytes).into_iter().sum::<usize>()
-            + texts.map(Texts::bytes).into_iter().sum::<usize>()
-            + self.scopes.len() * size_of::<Scope>()
-            + self.events.timestamp.len() * size_of::<i64>()
-            + self.events.name.len() * size_of::<u32>()
-            + self.row_no.len() * BYTES_OF_A_SPAN
+        self.dictionaries.size()
+            + common_maps.into_iter().map(CommonMaps::size).sum()
+            + maps.into_iter().map(Maps::size).sum()
+            + texts.into_iter().map(Texts::size).sum()
+            + Size::of(&self.scopes)
+            + Size::of(&self.events.timestamp)
+            + Size::of(&self.events.name)
+            + [&self.scope, &self.row_no, &self.name, &self.kind, &self.status_code, &self.flags]
+                .into_iter()
+                .chain([&self.dropped_attributes, &self.dropped_events, &self.dropped_links])
+                .map(Size::of)
+                .sum()
+            + Size::of(&self.timestamp)
+            + Size::of(&self.duration)
+            + Size::of(&self.trace_id)
+            + Size::of(&self.span_id)
+            + Size::of(&self.parent_span_id)
+            + Size::of(&self.event_ends)
+            + Size::of(&self.link_ends)
     }
 
     fn mark(&self) -> Mark {

@@ -4,6 +4,8 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use super::Size;
+
 /// Texts, numbered from 0 in the order in which they first came.
 #[derive(Debug, Default)]
 pub struct Dictionary {
@@ -66,6 +68,13 @@ impl Dictionary {
     #[inline]
     pub fn text(&self, number: u32) -> &[u8] {
         text_at(&self.bytes, &self.ends, number)
+    }
+
+    /// How much memory it takes.
+    pub fn size(&self) -> Size {
+        let numbers = self.numbers.allocation_size();
+        let table = Size { used: numbers, held: numbers };
+        Size::of(&self.bytes) + Size::of(&self.ends) + Size::of(&self.followers) + table
     }
 
     /// How many texts there are.

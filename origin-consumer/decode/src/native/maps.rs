@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::Size;
+
 /// A column of `Map(LowCardinality(String), String)`: the numbers of the maps' keys in a [`super::Dictionary`], and their
 /// values as `String` writes them.
 #[derive(Debug, Default)]
@@ -71,9 +73,9 @@ impl Maps {
         &self.values[self.start(map).values..self.ends[map].values]
     }
 
-    /// How many bytes of memory it takes.
-    pub fn bytes(&self) -> usize {
-        self.keys.len() * size_of::<u32>() + self.values.len() + self.ends.len() * size_of::<End>()
+    /// How much memory it takes.
+    pub fn size(&self) -> Size {
+        Size::of(&self.keys) + Size::of(&self.values) + Size::of(&self.ends)
     }
 }
 
@@ -131,8 +133,8 @@ impl CommonMaps {
         &self.values
     }
 
-    /// How many bytes of memory it takes.
-    pub fn bytes(&self) -> usize {
-        (self.keys.len() + self.values.len()) * size_of::<u32>() + self.ends.len() * size_of::<usize>()
+    /// How much memory it takes.
+    pub fn size(&self) -> Size {
+        Size::of(&self.keys) + Size::of(&self.values) + Size::of(&self.ends)
     }
 }

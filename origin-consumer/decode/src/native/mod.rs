@@ -11,10 +11,12 @@ mod block;
 mod compress;
 mod dictionary;
 mod maps;
+mod size;
 mod texts;
 
 pub use block::{Block, Gone};
 pub use compress::Compressor;
 pub use dictionary::Dictionary;
 pub use maps::{CommonMaps, Maps};
+pub use size::Size;
 pub use texts::{Texts, put_text};

@@ -1,5 +1,7 @@
 //! `String`: the length as a LEB128 number, and the bytes.
 
+use super::Size;
+
 /// Appends a `String`.
 #[inline]
 pub fn put_text(out: &mut Vec<u8>, text: &[u8]) {
@@ -55,8 +57,8 @@ impl Texts {
         self.bytes.truncate(self.ends.last().copied().unwrap_or_default());
     }
 
-    /// How many bytes of memory it takes.
-    pub fn bytes(&self) -> usize {
-        self.bytes.len() + self.ends.len() * size_of::<usize>()
+    /// How much memory it takes.
+    pub fn size(&self) -> Size {
+        Size::of(&self.bytes) + Size::of(&self.ends)
     }
 }
