@@ -98,12 +98,11 @@ async fn make_stock(rig: &Rig, database: &str, kind: Kind) -> Result<()> {
     Ok(())
 }
 
-/// Leaves the parts of a contender's tables as they are from now on.
+/// Leaves the parts that a contender's rows are in as they are from now on.
 pub async fn merge_no_more(rig: &Rig, contender: &Contender) -> Result<()> {
-    for database in [contender.database(), stock_database(contender)] {
-        for table in ["otel_traces", "otel_traces_trace_id_ts"] {
-            rig.execute_in(&database, &format!("SYSTEM STOP MERGES {table}")).await?;
-        }
+    let database = stock_database(contender);
+    for table in ["otel_traces", "otel_traces_trace_id_ts"] {
+        rig.execute_in(&database, &format!("SYSTEM STOP MERGES {table}")).await?;
     }
     Ok(())
 }

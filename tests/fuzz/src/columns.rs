@@ -16,7 +16,7 @@ use spillway_proto::{ObjectId, ObjectKey, Sha256Digest, TenantId};
 use crate::native;
 use crate::wire::{NOTHING, NOW, some_of};
 
-const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 16 << 20, max_ratio: usize::MAX };
+const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 16 << 20, max_ratio: 100 };
 /// How the payloads of an object's records are compressed: by turns, as an input says.
 const RECORDS: [&[Compression]; 4] = [
     &[Compression::Identity],

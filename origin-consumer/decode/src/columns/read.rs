@@ -157,11 +157,6 @@ impl Reader<'_> {
 impl<'a> Visitor<'a> for Reader<'_> {
     #[inline]
     fn attribute(&mut self, owner: Owner, key: &'a [u8], value: Value<'a>) {
-        match owner {
-            Owner::Resource => self.forget_resource(),
-            Owner::Scope => self.forget_scope(),
-            Owner::Span | Owner::Event | Owner::Link => {}
-        }
         let columns = &mut *self.columns;
         let key_number = columns.dictionaries.keys.number(key);
         let maps = match owner {
@@ -169,6 +164,8 @@ impl<'a> Visitor<'a> for Reader<'_> {
             Owner::Event => &mut columns.events.attributes,
             Owner::Link => &mut columns.links.attributes,
             Owner::Resource => {
+                self.forget_resource();
+                let columns = &mut *self.columns;
                 let text = text(value);
                 if key == b"service.name" && self.service.is_none() {
                     self.service = Some(columns.dictionaries.services.number(&text));
@@ -177,6 +174,8 @@ impl<'a> Visitor<'a> for Reader<'_> {
                 return columns.resource_attributes.pair(key_number, value);
             }
             Owner::Scope => {
+                self.forget_scope();
+                let columns = &mut *self.columns;
                 let value = columns.dictionaries.common_values.number(&text(value));
                 return columns.scope_attributes.pair(key_number, value);
             }

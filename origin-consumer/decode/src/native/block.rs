@@ -230,12 +230,13 @@ impl<'t> Block<'t> {
             }
             run = last + 1;
         }
-        let places = Places { numbers, named: &named, used: &used };
         let ranges = which.map(range);
         match width {
-            Width::One => self.ranges(&places.written(|place| [place as u8]), ranges),
-            Width::Two => self.ranges(&places.written(|place| (place as u16).to_le_bytes()), ranges),
-            Width::Four => self.ranges(&places.written(u32::to_le_bytes), ranges),
+            Width::One => self.ranges(&used.written(numbers, &named, |place| [place as u8]), ranges),
+            Width::Two => {
+                self.ranges(&used.written(numbers, &named, |place| (place as u16).to_le_bytes()), ranges)
+            }
+            Width::Four => self.ranges(&used.written(numbers, &named, u32::to_le_bytes), ranges),
         }
     }
 
@@ -245,27 +246,6 @@ impl<'t> Block<'t> {
         mut ranges: impl Iterator<Item = Range<usize>>,
     ) -> Result<(), Gone> {
         ranges.try_for_each(|range| self.put(of[range].as_flattened()))
-    }
-}
-
-/// Old numbers, some ranges of which are needed: of a batch of many days those of one.
-struct Places<'a> {
-    numbers: &'a [u32],
-    named: &'a [Range<usize>],
-    used: &'a Renumbered,
-}
-
-impl Places<'_> {
-    /// The new numbers in place of the old ones; zeros where none is needed.
-    fn written<const BYTES: usize>(&self, write: impl Fn(u32) -> [u8; BYTES]) -> Vec<[u8; BYTES]> {
-        let Self { numbers, named, used: Renumbered { places, .. } } = self;
-        let mut written = vec![[0; BYTES]; numbers.len()];
-        for range in *named {
-            for (place, number) in written[range.clone()].iter_mut().zip(&numbers[range.clone()]) {
-                *place = write(places[*number as usize]);
-            }
-        }
-        written
     }
 }
 
@@ -308,5 +288,21 @@ impl Renumbered {
             *place = self.texts.len() as u32;
             self.texts.push(number);
         }
+    }
+
+    /// The new numbers in place of `numbers`, where they are named: of a batch of many days those of one. Elsewhere are zeros.
+    fn written<const BYTES: usize>(
+        &self,
+        numbers: &[u32],
+        named: &[Range<usize>],
+        write: impl Fn(u32) -> [u8; BYTES],
+    ) -> Vec<[u8; BYTES]> {
+        let mut written = vec![[0; BYTES]; numbers.len()];
+        for range in named {
+            for (place, number) in written[range.clone()].iter_mut().zip(&numbers[range.clone()]) {
+                *place = write(self.places[*number as usize]);
+            }
+        }
+        written
     }
 }

@@ -91,16 +91,16 @@ pub async fn measure(plan: &Plan, machine: Machine) -> Result<Report> {
     into_new_table(&one_at_a_time(1), &objects, &in_files.next(&objects).await?, &mut rig).await?;
     for round in 1..=plan.rounds {
         let say = |what: String| eprintln!("bench-consumer: round {round} of {}, {what}", plan.rounds);
-        say("one at a time".to_owned());
-        let ledger = in_files.next(&objects).await?;
-        let base = into_new_table(&one_at_a_time(1), &objects, &ledger, &mut rig).await?;
-        report.add(Aspect::Threads, "1".to_owned(), base);
-        report.add(Aspect::Processes, "1, SQLite".to_owned(), base);
-        say("2 threads".to_owned());
-        let consumers = Consumers { threads: Some(2), workers: Some(2), processes: 1 };
-        let ledger = in_files.next(&objects).await?;
-        let used = into_new_table(&consumers, &objects, &ledger, &mut rig).await?;
-        report.add(Aspect::Threads, "2".to_owned(), used);
+        for count in [1, 2] {
+            say(format!("{count} threads"));
+            let consumers = Consumers { threads: Some(count), workers: Some(count), processes: 1 };
+            let ledger = in_files.next(&objects).await?;
+            let used = into_new_table(&consumers, &objects, &ledger, &mut rig).await?;
+            report.add(Aspect::Threads, count.to_string(), used);
+            if count == 1 {
+                report.add(Aspect::Processes, "1, SQLite".to_owned(), used);
+            }
+        }
         for (count, store) in [(2, "SQLite"), (1, POSTGRESQL), (2, POSTGRESQL)] {
             say(format!("{count} processes, {store}"));
             let ledgers = if store == POSTGRESQL { &mut in_postgres } else { &mut in_files };
