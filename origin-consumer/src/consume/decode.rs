@@ -15,6 +15,9 @@ use crate::failpoints;
 use crate::insert::{BatchRows, Rows};
 use crate::queue::{Fault, Setback};
 
+/// The part of a batch's spans, as its divisor, by which it is known what the others will take.
+const SAMPLE: u64 = 16;
+
 /// How objects are decoded, and inserted. Both ways give the same rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -39,8 +42,12 @@ pub(super) fn batch(
         Decoder::Wire => {
             let (mut columns, mut unzip) = (columns, Unzip::default());
             let mut objects = Vec::with_capacity(fetched.len());
+            let mut ahead = Ahead::of(&fetched);
             for (object, bytes) in fetched {
                 let first = columns.len() as u32;
+                if let Some(times) = ahead.all_in_times_of_the_first(&object) {
+                    columns.expect(times);
+                }
                 match guarded(|| columns.add_object(&object, bytes, limits, &mut unzip)) {
                     Ok(()) => objects.push((object.object_key, first..columns.len() as u32)),
                     Err(reason) => setbacks.push(setback(object, reason)),
@@ -60,6 +67,47 @@ pub(super) fn batch(
         }
     };
     (rows, setbacks)
+}
+
+/// How much of a batch is decoded.
+struct Ahead {
+    all: Amount,
+    decoded: Amount,
+    told: bool,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Amount {
+    spans: u64,
+    payload_bytes: u64,
+}
+
+impl Amount {
+    fn add(&mut self, object: &Notification) {
+        self.spans += u64::from(object.object_key.spans());
+        self.payload_bytes = self.payload_bytes.saturating_add(object.payload_bytes);
+    }
+}
+
+impl Ahead {
+    fn of(fetched: &[(Notification, Bytes)]) -> Self {
+        let mut all = Amount::default();
+        fetched.iter().for_each(|(object, _)| all.add(object));
+        Self { all, decoded: Amount::default(), told: false }
+    }
+
+    /// Tells once, when this part of the spans is decoded and `next` is not, how many times that all are: by spans or by bytes,
+    /// whichever is less, since one span may be as large as a thousand others.
+    fn all_in_times_of_the_first(&mut self, next: &Notification) -> Option<f64> {
+        let Self { all, decoded, told } = self;
+        let times = (!*told && decoded.spans > 0 && decoded.spans * SAMPLE >= all.spans).then(|| {
+            *told = true;
+            let by_spans = all.spans as f64 / decoded.spans as f64;
+            by_spans.min(all.payload_bytes as f64 / decoded.payload_bytes.max(1) as f64)
+        });
+        decoded.add(next);
+        times
+    }
 }
 
 /// No input is known that makes decoding panic; should there be one, it is its object that pays for it.
@@ -97,5 +145,33 @@ impl Reuse {
                 self.0.lock().unwrap_or_else(PoisonError::into_inner).push(columns);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objects::samples;
+
+    fn times(of: &[(u32, u64)]) -> Vec<Option<f64>> {
+        let object = |&(spans, payload_bytes): &(u32, u64)| {
+            (Notification { payload_bytes, ..samples::notification("acme", 0, spans) }, Bytes::new())
+        };
+        let fetched: Vec<_> = of.iter().map(object).collect();
+        let mut ahead = Ahead::of(&fetched);
+        fetched.iter().map(|(next, _)| ahead.all_in_times_of_the_first(next)).collect()
+    }
+
+    #[test]
+    fn what_all_will_take_is_told_once_by_the_first_of_them() {
+        assert_eq!(times(&[(1, 10)]), [None]);
+        assert_eq!(times(&[(4, 10), (4, 10), (8, 20)]), [None, Some(4.0), None]);
+        assert_eq!(times(&[(1, 10), (1, 10), (30, 300)]), [None, None, Some(16.0)]);
+    }
+
+    #[test]
+    fn one_span_as_large_as_many_does_not_make_all_of_them_as_large() {
+        assert_eq!(times(&[(1, 1_000), (3, 1_000)]), [None, Some(2.0)]);
+        assert_eq!(times(&[(1, u64::MAX), (3, 1)]), [None, Some(1.0)]);
     }
 }

@@ -53,7 +53,9 @@ impl BatchRows {
     }
 
     pub(super) fn all(&self) -> Vec<u32> {
-        self.objects.iter().flat_map(|(_, rows)| rows.clone()).collect()
+        let mut all = Vec::with_capacity(self.objects.iter().map(|(_, rows)| rows.len()).sum());
+        all.extend(self.objects.iter().flat_map(|(_, rows)| rows.clone()));
+        all
     }
 
     /// The object of a row, and its number there.

@@ -3,6 +3,7 @@
 //!
 //! [`crate::rows`] is the reference: both ways give the same rows of every object, and refuse the same ones.
 
+mod memory;
 mod order;
 mod read;
 mod unzip;
@@ -15,7 +16,7 @@ pub use write::{COLUMNS, Column};
 use std::sync::OnceLock;
 
 use self::order::Ranks;
-use crate::native::{CommonMaps, Dictionary, Maps, Size, Texts};
+use crate::native::{CommonMaps, Dictionary, Maps, Texts};
 
 /// Spans of many objects, column by column; a span is known by its place, from 0.
 ///
@@ -70,16 +71,6 @@ struct Dictionaries {
     scope_schema_urls: Dictionary,
     keys: Dictionary,
     common_values: Dictionary,
-}
-
-impl Dictionaries {
-    fn size(&self) -> Size {
-        let of_objects = [&self.objects, &self.tenants, &self.projects, &self.services];
-        let of_spans = [&self.names, &self.event_names, &self.keys, &self.common_values];
-        let of_scopes =
-            [&self.scope_names, &self.scope_versions, &self.scope_schema_urls, &self.resource_schema_urls];
-        [of_objects, of_spans, of_scopes].into_iter().flatten().map(Dictionary::size).sum()
-    }
 }
 
 /// What the spans of a scope have in common: places in columns, and numbers in dictionaries.
@@ -153,33 +144,6 @@ impl SpanColumns {
     pub fn clear(&mut self) {
         self.truncate(Mark { resources: 0, scopes: 0, spans: 0 });
         self.dictionaries = Dictionaries::default();
-    }
-
-    /// How much memory it takes.
-    pub fn size(&self) -> Size {
-        let common_maps = [&self.resource_attributes, &self.scope_attributes];
-        let maps = [&self.attributes, &self.events.attributes, &self.links.attributes];
-        let Links { trace_id, span_id, trace_state, .. } = &self.links;
-        let texts = [&self.trace_state, &self.status_message, trace_id, span_id, trace_state];
-        self.dictionaries.size()
-            + common_maps.into_iter().map(CommonMaps::size).sum()
-            + maps.into_iter().map(Maps::size).sum()
-            + texts.into_iter().map(Texts::size).sum()
-            + Size::of(&self.scopes)
-            + Size::of(&self.events.timestamp)
-            + Size::of(&self.events.name)
-            + [&self.scope, &self.row_no, &self.name, &self.kind, &self.status_code, &self.flags]
-                .into_iter()
-                .chain([&self.dropped_attributes, &self.dropped_events, &self.dropped_links])
-                .map(Size::of)
-                .sum()
-            + Size::of(&self.timestamp)
-            + Size::of(&self.duration)
-            + Size::of(&self.trace_id)
-            + Size::of(&self.span_id)
-            + Size::of(&self.parent_span_id)
-            + Size::of(&self.event_ends)
-            + Size::of(&self.link_ends)
     }
 
     fn mark(&self) -> Mark {

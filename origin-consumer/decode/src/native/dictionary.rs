@@ -4,7 +4,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::Size;
+use super::{Grows, Size};
 
 /// Texts, numbered from 0 in the order in which they first came.
 #[derive(Debug, Default)]
@@ -74,7 +74,7 @@ impl Dictionary {
     pub fn size(&self) -> Size {
         let numbers = self.numbers.allocation_size();
         let table = Size { used: numbers, held: numbers };
-        Size::of(&self.bytes) + Size::of(&self.ends) + Size::of(&self.followers) + table
+        self.bytes.size() + self.ends.size() + self.followers.size() + table
     }
 
     /// How many texts there are.

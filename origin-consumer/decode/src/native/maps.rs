@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Size;
+use super::{Grows, Size};
 
 /// A column of `Map(LowCardinality(String), String)`: the numbers of the maps' keys in a [`super::Dictionary`], and their
 /// values as `String` writes them.
@@ -72,10 +72,17 @@ impl Maps {
     pub(super) fn values(&self, map: usize) -> &[u8] {
         &self.values[self.start(map).values..self.ends[map].values]
     }
+}
 
-    /// How much memory it takes.
-    pub fn size(&self) -> Size {
-        Size::of(&self.keys) + Size::of(&self.values) + Size::of(&self.ends)
+impl Grows for Maps {
+    fn size(&self) -> Size {
+        self.keys.size() + self.values.size() + self.ends.size()
+    }
+
+    fn expect(&mut self, times: f64) {
+        self.keys.expect(times);
+        self.values.expect(times);
+        self.ends.expect(times);
     }
 }
 
@@ -132,9 +139,16 @@ impl CommonMaps {
     pub(super) fn values(&self) -> &[u32] {
         &self.values
     }
+}
 
-    /// How much memory it takes.
-    pub fn size(&self) -> Size {
-        Size::of(&self.keys) + Size::of(&self.values) + Size::of(&self.ends)
+impl Grows for CommonMaps {
+    fn size(&self) -> Size {
+        self.keys.size() + self.values.size() + self.ends.size()
+    }
+
+    fn expect(&mut self, times: f64) {
+        self.keys.expect(times);
+        self.values.expect(times);
+        self.ends.expect(times);
     }
 }

@@ -12,10 +12,25 @@ pub struct Size {
     pub held: usize,
 }
 
-impl Size {
-    /// Of elements that lie one after another.
-    pub fn of<T>(elements: &Vec<T>) -> Self {
-        Self { used: elements.len() * size_of::<T>(), held: elements.capacity() * size_of::<T>() }
+/// What takes more memory with each span.
+pub trait Grows {
+    /// How much memory it takes.
+    fn size(&self) -> Size;
+
+    /// Takes memory for `times` what there is: what grows bit by bit is copied with each bit, and what it lay in is touched for
+    /// nothing.
+    fn expect(&mut self, times: f64);
+}
+
+impl<T> Grows for Vec<T> {
+    fn size(&self) -> Size {
+        Size { used: self.len() * size_of::<T>(), held: self.capacity() * size_of::<T>() }
+    }
+
+    fn expect(&mut self, times: f64) {
+        let expected = (self.len() as f64 * times) as usize;
+        // If it cannot be had, what really comes may still find room.
+        let _ = self.try_reserve_exact(expected.saturating_sub(self.len()));
     }
 }
 

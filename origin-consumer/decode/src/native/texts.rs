@@ -1,6 +1,6 @@
 //! `String`: the length as a LEB128 number, and the bytes.
 
-use super::Size;
+use super::{Grows, Size};
 
 /// Appends a `String`.
 #[inline]
@@ -56,9 +56,15 @@ impl Texts {
         self.ends.truncate(len);
         self.bytes.truncate(self.ends.last().copied().unwrap_or_default());
     }
+}
 
-    /// How much memory it takes.
-    pub fn size(&self) -> Size {
-        Size::of(&self.bytes) + Size::of(&self.ends)
+impl Grows for Texts {
+    fn size(&self) -> Size {
+        self.bytes.size() + self.ends.size()
+    }
+
+    fn expect(&mut self, times: f64) {
+        self.bytes.expect(times);
+        self.ends.expect(times);
     }
 }
