@@ -12,10 +12,23 @@ use crate::spans;
 #[derive(Debug, Serialize)]
 pub struct Cost {
     pub name: &'static str,
-    /// CPU seconds for a million rows, merges included, and without what reading the rows costs.
-    pub cpu: Vec<f64>,
-    /// Bytes on the disk for a row.
+    /// CPU seconds for a million rows to be inserted, without what reading them costs.
+    pub insert: Vec<f64>,
+    /// CPU seconds for a million rows when the parts of all inserts are merged into one.
+    pub merge: Vec<f64>,
+    /// Bytes on the disk for a row, merged.
     pub bytes: Vec<f64>,
+}
+
+impl Cost {
+    fn of(name: &'static str) -> Self {
+        Self { name, insert: Vec::new(), merge: Vec::new(), bytes: Vec::new() }
+    }
+
+    /// Both, by rounds.
+    pub fn both(&self) -> Vec<f64> {
+        self.insert.iter().zip(&self.merge).map(|(insert, merge)| insert + merge).collect()
+    }
 }
 
 /// Measures all of them, in turns.
@@ -24,17 +37,23 @@ pub async fn measure(server: &mut Server, plan: &Plan) -> Result<Vec<Cost>> {
         eprintln!("bench-schema: {} rows, sorted by {}", plan.rows, variant.key.columns());
         spans::make(server, &variant, plan.rows, plan.batch).await?;
     }
-    let mut costs: Vec<Cost> =
-        ALL.iter().map(|variant| Cost { name: variant.name, cpu: Vec::new(), bytes: Vec::new() }).collect();
+    let mut costs: Vec<Cost> = ALL.iter().map(|variant| Cost::of(variant.name)).collect();
     for round in 1..=plan.rounds {
         for (variant, cost) in ALL.iter().zip(&mut costs) {
             eprintln!("bench-schema: round {round}, {}", variant.name);
             create(server, variant).await?;
+            // Left to itself, the server merges what it likes when it likes, which decides more than the tables do.
+            server.ask("system", "SYSTEM STOP MERGES").await?;
             let reading = read(server, variant, plan).await?;
             let began = server.cpu_seconds()?;
-            fill(server, variant, plan.rows.div_ceil(plan.batch)).await?;
-            let used = server.cpu_seconds()? - began - reading;
-            cost.cpu.push(used * 1e6 / plan.rows as f64);
+            insert(server, variant, plan.rows.div_ceil(plan.batch)).await?;
+            let inserted = server.cpu_seconds()?;
+            server.ask("system", "SYSTEM START MERGES").await?;
+            merge(server, variant).await?;
+            let merged = server.cpu_seconds()?;
+            let a_million = |seconds: f64| seconds * 1e6 / plan.rows as f64;
+            cost.insert.push(a_million(inserted - began - reading));
+            cost.merge.push(a_million(merged - inserted));
             cost.bytes.push(on_disk(server, variant).await? as f64 / plan.rows as f64);
             drop_all(server, variant).await?;
         }
@@ -55,12 +74,28 @@ pub async fn create(server: &Server, variant: &Variant) -> Result<()> {
 
 /// Brings the rows in, batch by batch, and waits for the merges.
 pub async fn fill(server: &Server, variant: &Variant, batches: u64) -> Result<()> {
+    insert(server, variant, batches).await?;
+    server.settle(variant.database).await
+}
+
+async fn insert(server: &Server, variant: &Variant, batches: u64) -> Result<()> {
     let columns = spans::columns(variant);
     for number in 0..batches {
         let rows = spans::batch(variant, number);
         server.ask(variant.database, &format!("INSERT INTO otel_traces ({columns}) {rows}")).await?;
     }
-    server.settle(variant.database).await
+    Ok(())
+}
+
+/// Merges each of the variant's tables into one part.
+async fn merge(server: &Server, variant: &Variant) -> Result<()> {
+    let database = variant.database;
+    let tables =
+        format!("SELECT name FROM tables WHERE database = '{database}' AND engine LIKE '%MergeTree'");
+    for table in server.ask("system", &tables).await?.0.lines() {
+        server.ask(database, &format!("OPTIMIZE TABLE {table} FINAL")).await?;
+    }
+    Ok(())
 }
 
 async fn drop_all(server: &Server, variant: &Variant) -> Result<()> {

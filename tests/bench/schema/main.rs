@@ -2,7 +2,7 @@
 //! the Collector's exporter makes.
 //!
 //! The tables are made of the migration that is shipped, with one part left out each. All of them get the same batches, each
-//! sorted by the table's key as the consumer sorts it, and their merges are waited for.
+//! sorted by the table's key as the consumer sorts it, and are then merged into one part each.
 
 mod costs;
 mod engine;

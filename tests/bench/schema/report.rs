@@ -33,12 +33,17 @@ impl fmt::Display for Report {
             f,
             "\nmedians of {rounds} rounds of {rows} rows in batches of {batch} (lowest to highest)\n"
         )?;
-        writeln!(f, "| table | CPU s/M rows, merges included | to the shipped one | bytes a row |")?;
-        writeln!(f, "| --- | ---: | ---: | ---: |")?;
-        let shipped = self.costs.first().map_or(f64::NAN, |cost| median(&cost.cpu));
-        for Cost { name, cpu, bytes } in &self.costs {
-            let ratio = median(cpu) / shipped;
-            writeln!(f, "| {name} | {} | {ratio:.2} | {:.0} |", spread(cpu, 2), median(bytes))?;
+        writeln!(
+            f,
+            "| table | insert, CPU s/M rows | one merge of all | both, to the shipped one | bytes a row |"
+        )?;
+        writeln!(f, "| --- | ---: | ---: | ---: | ---: |")?;
+        let shipped = self.costs.first().map(Cost::both).unwrap_or_default();
+        for cost in &self.costs {
+            let ratios: Vec<_> = cost.both().iter().zip(&shipped).map(|(cost, of)| cost / of).collect();
+            let [insert, merge] = [&cost.insert, &cost.merge].map(|cpu| spread(cpu, 2));
+            let bytes = median(&cost.bytes);
+            writeln!(f, "| {} | {insert} | {merge} | {} | {bytes:.0} |", cost.name, spread(&ratios, 2))?;
         }
         if self.questions.is_empty() {
             return Ok(());
