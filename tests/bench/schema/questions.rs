@@ -21,7 +21,7 @@ struct Question {
 
 /// `{tenant}` is a condition on the tenant, which a stock table has in an attribute; `{hour}` the last hour; `{trace}` a trace,
 /// `{user}` a user of that tenant and hour.
-const QUESTIONS: [Question; 9] = [
+const QUESTIONS: [Question; 10] = [
     Question {
         name: "a trace by its id, by the view's hint",
         sql: "WITH (SELECT (min(Start), max(End) + 1) FROM otel_traces_trace_id_ts WHERE TraceId = '{trace}') AS found
@@ -73,6 +73,12 @@ const QUESTIONS: [Question; 9] = [
               WHERE {tenant} AND {hour} AND mapContains(ResourceAttributes, 'k8s.cronjob.name')
               GROUP BY ServiceName ORDER BY ServiceName",
         index: Some("idx_res_attr_key"),
+    },
+    Question {
+        name: "a tenant's longest traces in the last hour, by their roots",
+        sql: "SELECT TraceId, SpanName, Duration FROM otel_traces
+              WHERE {tenant} AND {hour} AND ParentSpanId = '' ORDER BY Duration DESC, TraceId LIMIT 50",
+        index: None,
     },
     Question {
         name: "a tenant's error rate by minute, the last hour",

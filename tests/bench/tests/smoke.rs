@@ -45,7 +45,7 @@ fn a_short_run_measures_every_table_and_asks_every_question() -> Result<()> {
     let figures: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
     assert_eq!(figures["costs"].as_array().map(Vec::len), Some(14));
     let questions = figures["questions"].as_array().map(Vec::as_slice).unwrap_or_default();
-    assert_eq!(questions.len(), 9);
+    assert_eq!(questions.len(), 10);
     for question in questions {
         let [shipped, stock] = ["shipped", "stock"].map(|table| &question[table]);
         assert_eq!(shipped["ms"].as_array().map(Vec::len), Some(1), "{question}");
