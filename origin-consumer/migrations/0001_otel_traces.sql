@@ -57,7 +57,7 @@ CREATE TABLE otel_traces
 ENGINE = MergeTree
 PARTITION BY toDate(Timestamp)
 ORDER BY (TenantId, ServiceName, SpanName, toDateTime(Timestamp))
--- A string's length lies before it, not in a stream of its own: inserts and merges take a fifth less (docs/BENCHMARKS.md, "The table").
+-- A string's length lies before it, not in a stream of its own: inserts and merges take less (docs/BENCHMARKS.md, "The table").
 SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000,
     string_serialization_version = 'single_stream';
 

@@ -17,6 +17,8 @@ use crate::queue::{Fault, Setback};
 
 /// The part of a batch's spans, as its divisor, by which it is known what the others will take.
 const SAMPLE: u64 = 16;
+/// Where all are less than so many times those that are decoded, what is known of them comes too late to be of use.
+const FEW_TIMES: f64 = 2.0;
 
 /// How objects are decoded, and inserted. Both ways give the same rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -29,13 +31,15 @@ pub enum Decoder {
     Prost,
 }
 
-/// The objects of a batch that can be decoded, and what keeps the others.
+/// The objects of a batch that can be decoded, and what keeps the others. Memory is taken ahead of the spans for no more than
+/// `most_bytes`.
 pub(super) fn batch(
     batch_id: Ulid,
     fetched: Vec<(Notification, Bytes)>,
     decoder: Decoder,
     limits: DecompressLimits,
     columns: SpanColumns,
+    most_bytes: u64,
 ) -> (BatchRows, Vec<Setback>) {
     let mut setbacks = Vec::new();
     let rows = match decoder {
@@ -45,11 +49,14 @@ pub(super) fn batch(
             let mut ahead = Ahead::of(&fetched);
             for (object, bytes) in fetched {
                 let first = columns.len() as u32;
-                if let Some(times) = ahead.all_in_times_of_the_first(&object) {
-                    columns.expect(times);
+                if let Some(times) = ahead.take_times() {
+                    columns.expect(times, most_bytes);
                 }
                 match guarded(|| columns.add_object(&object, bytes, limits, &mut unzip)) {
-                    Ok(()) => objects.push((object.object_key, first..columns.len() as u32)),
+                    Ok(()) => {
+                        ahead.decoded.add(&object);
+                        objects.push((object.object_key, first..columns.len() as u32));
+                    }
                     Err(reason) => setbacks.push(setback(object, reason)),
                 }
             }
@@ -69,11 +76,11 @@ pub(super) fn batch(
     (rows, setbacks)
 }
 
-/// How much of a batch is decoded.
+/// How much of a batch is decoded, and how much there is.
 struct Ahead {
     all: Amount,
     decoded: Amount,
-    told: bool,
+    taken: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -93,20 +100,20 @@ impl Ahead {
     fn of(fetched: &[(Notification, Bytes)]) -> Self {
         let mut all = Amount::default();
         fetched.iter().for_each(|(object, _)| all.add(object));
-        Self { all, decoded: Amount::default(), told: false }
+        Self { all, decoded: Amount::default(), taken: false }
     }
 
-    /// Tells once, when this part of the spans is decoded and `next` is not, how many times that all are: by spans or by bytes,
+    /// How many times all are what is decoded: told once, when one in [`SAMPLE`] of the spans is. By spans or by bytes,
     /// whichever is less, since one span may be as large as a thousand others.
-    fn all_in_times_of_the_first(&mut self, next: &Notification) -> Option<f64> {
-        let Self { all, decoded, told } = self;
-        let times = (!*told && decoded.spans > 0 && decoded.spans * SAMPLE >= all.spans).then(|| {
-            *told = true;
-            let by_spans = all.spans as f64 / decoded.spans as f64;
-            by_spans.min(all.payload_bytes as f64 / decoded.payload_bytes.max(1) as f64)
-        });
-        decoded.add(next);
-        times
+    fn take_times(&mut self) -> Option<f64> {
+        let Self { all, decoded, taken } = self;
+        if *taken || decoded.spans == 0 || decoded.spans * SAMPLE < all.spans {
+            return None;
+        }
+        *taken = true;
+        let by_spans = all.spans as f64 / decoded.spans as f64;
+        let by_bytes = all.payload_bytes as f64 / decoded.payload_bytes.max(1) as f64;
+        Some(by_spans.min(by_bytes)).filter(|times| *times >= FEW_TIMES)
     }
 }
 
@@ -127,22 +134,34 @@ fn setback(object: Notification, reason: String) -> Setback {
 }
 
 /// Columns of batches that were stored: their memory serves the next ones, which are about as large.
-#[derive(Default)]
-pub(super) struct Reuse(Mutex<Vec<SpanColumns>>);
+pub(super) struct Reuse {
+    columns: Mutex<Vec<SpanColumns>>,
+    most_bytes: u64,
+}
 
 impl Reuse {
-    /// Columns without spans.
-    pub(super) fn take(&self) -> SpanColumns {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    /// Keeps no columns that hold more than `most_bytes`.
+    pub(super) fn of(most_bytes: u64) -> Self {
+        Self { columns: Mutex::default(), most_bytes }
     }
 
-    /// Takes back those of a batch that was stored. Those that hold more than `most_bytes` are given up.
-    pub(super) fn give(&self, rows: BatchRows, most_bytes: u64) {
+    /// More than so many bytes are given up after their batch.
+    pub(super) fn most_bytes(&self) -> u64 {
+        self.most_bytes
+    }
+
+    /// Columns without spans.
+    pub(super) fn take(&self) -> SpanColumns {
+        self.columns.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    /// Takes back those of a batch that was stored.
+    pub(super) fn give(&self, rows: BatchRows) {
         let Rows::Columns(columns) = rows.rows else { return };
         if let Some(mut columns) = Arc::into_inner(columns) {
             columns.clear();
-            if columns.size().held as u64 <= most_bytes {
-                self.0.lock().unwrap_or_else(PoisonError::into_inner).push(columns);
+            if columns.size().held as u64 <= self.most_bytes {
+                self.columns.lock().unwrap_or_else(PoisonError::into_inner).push(columns);
             }
         }
     }
@@ -159,7 +178,12 @@ mod tests {
         };
         let fetched: Vec<_> = of.iter().map(object).collect();
         let mut ahead = Ahead::of(&fetched);
-        fetched.iter().map(|(next, _)| ahead.all_in_times_of_the_first(next)).collect()
+        let of_each = fetched.iter().map(|(object, _)| {
+            let times = ahead.take_times();
+            ahead.decoded.add(object);
+            times
+        });
+        of_each.collect()
     }
 
     #[test]
@@ -172,6 +196,6 @@ mod tests {
     #[test]
     fn one_span_as_large_as_many_does_not_make_all_of_them_as_large() {
         assert_eq!(times(&[(1, 1_000), (3, 1_000)]), [None, Some(2.0)]);
-        assert_eq!(times(&[(1, u64::MAX), (3, 1)]), [None, Some(1.0)]);
+        assert_eq!(times(&[(1, u64::MAX), (3, 1)]), [None, None]);
     }
 }

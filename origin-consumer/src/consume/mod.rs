@@ -32,7 +32,8 @@ use decode::Reuse;
 use memory::Memory;
 use outage::Outage;
 
-/// Memory of columns is kept for the next batch if it is no more than so many times what a batch's payload may have.
+/// Memory of columns is taken ahead of their spans, and kept for the next batch, up to so many times what a batch's payload may
+/// have.
 const REUSED_TIMES: u64 = 4;
 
 /// The consumer: its configuration and what it works on.
@@ -107,6 +108,7 @@ impl Consumer {
         Self {
             memory: Memory::of(config.memory_bytes, Arc::clone(&metrics)),
             inserts: Semaphore::new(config.inserts),
+            reuse: Reuse::of(config.batch_bytes.saturating_mul(REUSED_TIMES)),
             config,
             queue,
             objects,
@@ -114,7 +116,6 @@ impl Consumer {
             metrics,
             telemetry,
             outage: Outage::default(),
-            reuse: Reuse::default(),
             looks: Mutex::default(),
             turns: RwLock::default(),
             replaces: false,
@@ -163,7 +164,7 @@ impl Consumer {
         insert::store(&table, &rows, before).await?;
         let insert_seconds = began.elapsed().as_secs_f64();
         let inserted_at = now();
-        self.reuse.give(rows, self.config.batch_bytes.saturating_mul(REUSED_TIMES));
+        self.reuse.give(rows);
         failpoints::pass("consume::inserted");
         // g
         self.queue.ack(batch, inserted_at).await?;
@@ -212,8 +213,10 @@ impl Consumer {
     ) -> Result<BatchRows, BatchError> {
         let (batch_id, decoder) = (batch.id, self.config.decoder);
         let (limits, columns) = (self.config.decompress_limits(), self.reuse.take());
-        let decoded =
-            tokio::task::spawn_blocking(move || decode::batch(batch_id, fetched, decoder, limits, columns));
+        let most_bytes = self.reuse.most_bytes();
+        let decoded = tokio::task::spawn_blocking(move || {
+            decode::batch(batch_id, fetched, decoder, limits, columns, most_bytes)
+        });
         let decoded = decoded.await.map_err(|error| BatchError::Transient(format!("decoding: {error}")))?;
         let (rows, setbacks) = decoded;
         self.spare(batch, setbacks).await?;

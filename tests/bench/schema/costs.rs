@@ -1,6 +1,6 @@
 //! What it costs the server to take rows into a table, and to merge them.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde::Serialize;
 use spillway_bench::variants::{ALL, SHIPPED_TABLE, STOCK_TABLE, Variant};
 
@@ -42,13 +42,14 @@ pub async fn measure(server: &mut Server, plan: &Plan) -> Result<Vec<Cost>> {
         for (variant, cost) in ALL.iter().zip(&mut costs) {
             eprintln!("bench-schema: round {round}, {}", variant.name);
             create(server, variant).await?;
-            // Left to itself, the server merges what it likes when it likes, which decides more than the tables do.
-            server.ask("system", "SYSTEM STOP MERGES").await?;
+            leave_merging_to_us(server, variant).await?;
             let reading = read(server, variant, plan).await?;
             let began = server.cpu_seconds()?;
-            insert(server, variant, plan.rows.div_ceil(plan.batch)).await?;
+            let batches = plan.rows.div_ceil(plan.batch);
+            insert(server, variant, batches).await?;
             let inserted = server.cpu_seconds()?;
-            server.ask("system", "SYSTEM START MERGES").await?;
+            let parts = parts(server, variant).await?;
+            ensure!(parts == batches, "{}: {batches} batches are {parts} parts", variant.name);
             merge(server, variant).await?;
             let merged = server.cpu_seconds()?;
             let a_million = |seconds: f64| seconds * 1e6 / plan.rows as f64;
@@ -87,15 +88,36 @@ async fn insert(server: &Server, variant: &Variant, batches: u64) -> Result<()> 
     Ok(())
 }
 
-/// Merges each of the variant's tables into one part.
-async fn merge(server: &Server, variant: &Variant) -> Result<()> {
-    let database = variant.database;
-    let tables =
-        format!("SELECT name FROM tables WHERE database = '{database}' AND engine LIKE '%MergeTree'");
-    for table in server.ask("system", &tables).await?.0.lines() {
-        server.ask(database, &format!("OPTIMIZE TABLE {table} FINAL")).await?;
+/// Left to itself, the server merges what it likes when it likes, which decides more than the tables do.
+async fn leave_merging_to_us(server: &Server, variant: &Variant) -> Result<()> {
+    let settings = "max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1";
+    for table in tables(server, variant).await? {
+        server.ask(variant.database, &format!("ALTER TABLE {table} MODIFY SETTING {settings}")).await?;
     }
     Ok(())
+}
+
+/// Merges each of the variant's tables into one part.
+async fn merge(server: &Server, variant: &Variant) -> Result<()> {
+    for table in tables(server, variant).await? {
+        server.ask(variant.database, &format!("OPTIMIZE TABLE {table} FINAL")).await?;
+    }
+    let parts = parts(server, variant).await?;
+    ensure!(parts == 1, "{}: {parts} parts are left", variant.name);
+    Ok(())
+}
+
+async fn tables(server: &Server, variant: &Variant) -> Result<Vec<String>> {
+    let database = variant.database;
+    let sql = format!("SELECT name FROM tables WHERE database = '{database}' AND engine LIKE '%MergeTree'");
+    Ok(server.ask("system", &sql).await?.0.lines().map(str::to_owned).collect())
+}
+
+/// Parts of the table of spans.
+async fn parts(server: &Server, variant: &Variant) -> Result<u64> {
+    let database = variant.database;
+    let of_spans = format!("database = '{database}' AND table = 'otel_traces'");
+    server.number(&format!("SELECT count() FROM parts WHERE active AND {of_spans}")).await
 }
 
 async fn drop_all(server: &Server, variant: &Variant) -> Result<()> {

@@ -1,7 +1,7 @@
 //! `make bench-schema`: what each part of the table costs ClickHouse, and what the usual questions take beside the table that
 //! the Collector's exporter makes.
 //!
-//! The tables are made of the migration that is shipped, with one part left out each. All of them get the same batches, each
+//! The tables are made of the migration that is shipped, with one part left out each, or written otherwise. All of them get the same batches, each
 //! sorted by the table's key as the consumer sorts it, and are then merged into one part each.
 
 mod costs;

@@ -1,4 +1,4 @@
-//! Tables: the one that is shipped, with parts of it left out.
+//! Tables: the one that is shipped, with parts of it left out or written otherwise.
 
 /// What is shipped.
 const SHIPPED: &str = include_str!("../../../origin-consumer/migrations/0001_otel_traces.sql");
@@ -111,7 +111,7 @@ pub const STOCK_TABLE: Variant = Variant {
 };
 
 /// All that are compared; each but the stock ones is the shipped one without one part, or with one that is otherwise.
-pub const ALL: [Variant; 14] = [
+pub const ALL: [Variant; 15] = [
     SHIPPED_TABLE,
     STOCK_TABLE,
     Variant { name: "stock, with our columns", database: "stock_with_own", own_columns: true, ..STOCK_TABLE },
@@ -147,6 +147,11 @@ pub const ALL: [Variant; 14] = [
         key: Key::ServiceFirst,
         ..Variant::shipped_without("sorted by service, not by tenant", "service_key", &[])
     },
+    Variant {
+        key: Key::ServiceFirst,
+        instead: Some(STRINGS),
+        ..Variant::shipped_without("sorted by service, lengths of strings apart", "service_apart", &[])
+    },
 ];
 
 #[cfg(test)]
@@ -167,6 +172,7 @@ mod tests {
         for variant in ALL {
             if let Some((as_shipped, instead)) = variant.instead {
                 let table = &variant.statements()[0];
+                assert!(shipped[0].contains(as_shipped), "{}: {}", variant.name, shipped[0]);
                 assert!(table.contains(instead) && !table.contains(as_shipped), "{}: {table}", variant.name);
             }
         }

@@ -55,7 +55,7 @@ fn check_records(body: &[u8], limits: SpanLimits, records: &[Compression]) -> us
     let [before, after] = &[neighbour("acme"), neighbour("zenith")];
     let mut columns = SpanColumns::default();
     add(&mut columns, before).expect("the neighbour is well formed");
-    columns.expect(3.0);
+    columns.expect(3.0, u64::MAX);
     let added = columns.add_object(&notification, object.clone(), LIMITS, &mut Unzip::default());
     assert_eq!(added.is_ok(), expected.is_ok(), "{added:?}, and by prost {expected:?}");
     add(&mut columns, after).expect("the neighbour is well formed");

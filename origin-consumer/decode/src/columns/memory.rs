@@ -1,45 +1,75 @@
 //! How much memory columns take, and will take.
 
-use super::{Dictionaries, SpanColumns};
-use crate::native::{Dictionary, Grows, Size};
+use super::{Dictionaries, Events, Links, SpanColumns};
+use crate::native::{Dictionary, Grows, SLACK, Size};
 
-/// Memory that is expected to be needed is taken with so much more of it, since objects differ. Pages that are not touched cost
-/// nothing.
-const SLACK: f64 = 1.125;
-
-/// All that grows with the spans, by reference (`&` or `&mut`).
+/// All that grows with the spans, by reference (`&dyn Grows` or `&mut dyn Grows`).
 macro_rules! growing {
-    ($columns:ident, $($by:tt)+) => {{
-        let growing: [$($by)+ dyn Grows; 29] = [
-            $($by)+ $columns.resource_attributes,
-            $($by)+ $columns.scopes,
-            $($by)+ $columns.scope_attributes,
-            $($by)+ $columns.scope,
-            $($by)+ $columns.row_no,
-            $($by)+ $columns.timestamp,
-            $($by)+ $columns.duration,
-            $($by)+ $columns.trace_id,
-            $($by)+ $columns.span_id,
-            $($by)+ $columns.parent_span_id,
-            $($by)+ $columns.trace_state,
-            $($by)+ $columns.name,
-            $($by)+ $columns.kind,
-            $($by)+ $columns.status_code,
-            $($by)+ $columns.status_message,
-            $($by)+ $columns.flags,
-            $($by)+ $columns.dropped_attributes,
-            $($by)+ $columns.dropped_events,
-            $($by)+ $columns.dropped_links,
-            $($by)+ $columns.attributes,
-            $($by)+ $columns.event_ends,
-            $($by)+ $columns.events.timestamp,
-            $($by)+ $columns.events.name,
-            $($by)+ $columns.events.attributes,
-            $($by)+ $columns.link_ends,
-            $($by)+ $columns.links.trace_id,
-            $($by)+ $columns.links.span_id,
-            $($by)+ $columns.links.trace_state,
-            $($by)+ $columns.links.attributes,
+    ($columns:ident, $grows:ty) => {{
+        let SpanColumns {
+            dictionaries: _,
+            resource_attributes,
+            scopes,
+            scope_attributes,
+            scope,
+            row_no,
+            timestamp,
+            duration,
+            trace_id,
+            span_id,
+            parent_span_id,
+            trace_state,
+            name,
+            kind,
+            status_code,
+            status_message,
+            flags,
+            dropped_attributes,
+            dropped_events,
+            dropped_links,
+            attributes,
+            event_ends,
+            events: Events { timestamp: event_timestamp, name: event_name, attributes: event_attributes },
+            link_ends,
+            links:
+                Links {
+                    trace_id: link_trace_id,
+                    span_id: link_span_id,
+                    trace_state: link_trace_state,
+                    attributes: link_attributes,
+                },
+            ranks: _,
+        } = $columns;
+        let growing: [$grows; 29] = [
+            resource_attributes,
+            scopes,
+            scope_attributes,
+            scope,
+            row_no,
+            timestamp,
+            duration,
+            trace_id,
+            span_id,
+            parent_span_id,
+            trace_state,
+            name,
+            kind,
+            status_code,
+            status_message,
+            flags,
+            dropped_attributes,
+            dropped_events,
+            dropped_links,
+            attributes,
+            event_ends,
+            event_timestamp,
+            event_name,
+            event_attributes,
+            link_ends,
+            link_trace_id,
+            link_span_id,
+            link_trace_state,
+            link_attributes,
         ];
         growing
     }};
@@ -48,13 +78,14 @@ macro_rules! growing {
 impl SpanColumns {
     /// How much memory it takes.
     pub fn size(&self) -> Size {
-        self.dictionaries.size() + growing!(self, &).into_iter().map(Grows::size).sum()
+        self.dictionaries.size() + growing!(self, &dyn Grows).into_iter().map(Grows::size).sum()
     }
 
-    /// Takes memory for `times` the spans that there are, if those that come are like them.
-    pub fn expect(&mut self, times: f64) {
-        for part in growing!(self, &mut) {
-            part.expect(times * SLACK);
+    /// Takes memory for `times` the spans that there are, if those that come are like them; for no more than `most_bytes` in all.
+    pub fn expect(&mut self, times: f64, most_bytes: u64) {
+        let most_times = most_bytes as f64 / (self.size().used.max(1) as f64 * SLACK);
+        for part in growing!(self, &mut dyn Grows) {
+            part.expect(times.min(most_times));
         }
     }
 }
@@ -66,5 +97,35 @@ impl Dictionaries {
         let of_scopes =
             [&self.scope_names, &self.scope_versions, &self.scope_schema_urls, &self.resource_schema_urls];
         [of_objects, of_spans, of_scopes].into_iter().flatten().map(Dictionary::size).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns(spans: u32) -> SpanColumns {
+        let mut columns = SpanColumns::default();
+        columns.row_no.extend(0..spans);
+        columns.events.name.extend(0..spans);
+        columns
+    }
+
+    #[test]
+    fn every_column_takes_what_is_expected_of_it() {
+        let mut columns = columns(1_000);
+        columns.expect(4.0, u64::MAX);
+        assert_eq!(columns.row_no.capacity(), 4_500);
+        assert_eq!(columns.events.name.capacity(), 4_500);
+        assert!(columns.row_no.iter().copied().eq(0..1_000));
+    }
+
+    #[test]
+    fn no_more_is_taken_than_there_may_be() {
+        let mut columns = columns(1_000);
+        let most = 2 * columns.size().used as u64;
+        columns.expect(16.0, most);
+        let held = columns.size().held as u64;
+        assert!(held > most / 2 && held <= most, "{held} of {most}");
     }
 }

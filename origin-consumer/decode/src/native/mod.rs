@@ -18,5 +18,5 @@ pub use block::{Block, Gone};
 pub use compress::Compressor;
 pub use dictionary::Dictionary;
 pub use maps::{CommonMaps, Maps};
-pub use size::{Grows, Size};
+pub use size::{Grows, SLACK, Size};
 pub use texts::{Texts, put_text};
