@@ -14,9 +14,6 @@ use super::session::{Row, Session, Value};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Statements that are kept prepared.
 const STATEMENTS: usize = 256;
-/// Pages of 4 KiB that the log holds before what is in it goes into the file: a page that many transactions have written goes
-/// there once.
-const LOG_PAGES: u32 = 4_000;
 
 pub(super) struct Sqlite {
     connection: rusqlite::Connection,
@@ -29,9 +26,6 @@ impl Sqlite {
         let connection = open(path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
-        // What a statement of hundreds of rows would be undone by, should one of them fail, is of no use after a crash.
-        connection.pragma_update(None, "temp_store", "MEMORY")?;
         Ok(Self { connection, behavior: TransactionBehavior::Immediate })
     }
 

@@ -50,7 +50,7 @@ pub(super) fn adopt(
     if !keys.is_empty() {
         let priority = Source::Replayed.priority();
         let new = NewBatch { priority, look_first: true, abandoned: 0, lease: Some(lease) };
-        adopted.batch = Some(open(session, &keys, new, now)?.read()?);
+        adopted.batch = Some(open(session, &keys, new, now)?);
     }
     Ok(adopted)
 }

@@ -8,7 +8,7 @@ use ulid::Ulid;
 use super::ripe::{Ripeness, waiting};
 use super::{Batch, Claim, ClaimLimits, Claimed, count};
 use crate::queue::lease::Lease;
-use crate::queue::session::{Row, Session, Value, in_powers, placeholders, values};
+use crate::queue::session::{Session, Value, in_powers, placeholders, values};
 use crate::queue::{QueueError, too_far};
 use crate::time::after;
 
@@ -17,34 +17,13 @@ const TENANTS: usize = 64;
 /// Where so many objects do not fill a batch, so many times as many are looked at.
 const MORE: u64 = 4;
 
-/// A batch whose notifications are not read yet: others wait for the transaction, and nobody for the reading.
-pub(super) struct Manifest {
-    /// Without objects.
-    batch: Batch,
-    objects: Vec<Row>,
-}
-
-impl Manifest {
-    pub(super) fn read(self) -> Result<Batch, QueueError> {
-        let claimed = self.objects.iter().map(|row| {
-            Ok(Claimed {
-                notification: serde_json::from_str(row.text(0)?)
-                    .map_err(|error| QueueError::Unreadable(error.to_string()))?,
-                enqueued_at: UnixMillis(row.number(1)?),
-                failures: count(row.number(2)?),
-            })
-        });
-        Ok(Batch { objects: claimed.collect::<Result<_, QueueError>>()?, ..self.batch })
-    }
-}
-
 /// Takes the batch whose lease ran out first.
 pub(super) fn reclaim(
     session: &mut dyn Session,
     priority: u64,
     limits: ClaimLimits,
     now: UnixMillis,
-) -> Result<Option<Manifest>, QueueError> {
+) -> Result<Option<Batch>, QueueError> {
     let sql = format!(
         "SELECT batch_id, look_first, inserts, failures, abandoned, given_back FROM batches
          WHERE state = 'open' AND priority = $1 AND (leased_until_ms <= $2 OR leased_until_ms > $3)
@@ -62,17 +41,16 @@ pub(super) fn reclaim(
     // Of one that is under suspicion, nothing counts before its turn: see `begin_alone`.
     let waits = abandoned > 0;
     session.execute(sql, values![lease_id.to_string(), leased_until.0, waits, abandoned, id.to_string()])?;
-    let batch = Batch {
+    Ok(Some(Batch {
         id,
         lease_id,
         lease: Lease::new(id, leased_until),
-        objects: Vec::new(),
+        objects: objects_of(session, id)?,
         look_first: row.number(1)? == 1,
         inserts: count(row.number(2)?),
         failures: count(row.number(3)?),
         abandoned,
-    };
-    Ok(Some(Manifest { batch, objects: objects_of(session, id)? }))
+    }))
 }
 
 /// An object that waits.
@@ -89,7 +67,7 @@ pub(super) fn form(
     priority: u64,
     limits: ClaimLimits,
     now: UnixMillis,
-) -> Result<Claim<Manifest>, QueueError> {
+) -> Result<Claim, QueueError> {
     let candidates = match waiting(session, priority, limits, now)?.ripeness(limits, now) {
         Ripeness::Nothing => return Ok(Claim::Nothing),
         Ripeness::Unripe(until) => return Ok(Claim::Unripe(until)),
@@ -243,7 +221,7 @@ pub(super) fn open(
     keys: &[String],
     new: NewBatch,
     now: UnixMillis,
-) -> Result<Manifest, QueueError> {
+) -> Result<Batch, QueueError> {
     let (id, lease_id) = (Ulid::generate(), Ulid::generate());
     let leased_until = new.lease.map_or(now, |lease| after(now, lease));
     session.execute(
@@ -266,16 +244,23 @@ pub(super) fn open(
         let sql = format!("UPDATE objects SET state = 'batched', batch_id = $1 WHERE object_key IN {list}");
         session.execute(&sql, &values)?;
     }
+    let objects = objects_of(session, id)?;
     let NewBatch { look_first, abandoned, .. } = new;
     let lease = Lease::new(id, leased_until);
-    let batch =
-        Batch { id, lease_id, lease, objects: Vec::new(), look_first, inserts: 0, failures: 0, abandoned };
-    Ok(Manifest { batch, objects: objects_of(session, id)? })
+    Ok(Batch { id, lease_id, lease, objects, look_first, inserts: 0, failures: 0, abandoned })
 }
 
-/// What [`Manifest::read`] reads.
-fn objects_of(session: &mut dyn Session, batch: Ulid) -> Result<Vec<Row>, QueueError> {
+fn objects_of(session: &mut dyn Session, batch: Ulid) -> Result<Vec<Claimed>, QueueError> {
     let sql =
         "SELECT notification, enqueued_at_ms, failures FROM objects WHERE batch_id = $1 ORDER BY object_key";
-    session.query(sql, values![batch.to_string()])
+    let rows = session.query(sql, values![batch.to_string()])?;
+    let claimed = rows.iter().map(|row| {
+        Ok(Claimed {
+            notification: serde_json::from_str(row.text(0)?)
+                .map_err(|error| QueueError::Unreadable(error.to_string()))?,
+            enqueued_at: UnixMillis(row.number(1)?),
+            failures: count(row.number(2)?),
+        })
+    });
+    claimed.collect()
 }

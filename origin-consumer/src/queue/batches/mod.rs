@@ -18,7 +18,7 @@ use super::lease::Lease;
 use super::session::{Session, values};
 use super::{Queue, QueueError};
 use adopt::adopt;
-use forming::{Manifest, form, reclaim};
+use forming::{form, reclaim};
 use setbacks::{Fate, delete_if_empty, past, set_back, split};
 
 /// Live ones come first.
@@ -85,23 +85,13 @@ impl Batch {
 
 /// What a claim has come to.
 #[derive(Debug)]
-pub enum Claim<B = Batch> {
+pub enum Claim {
     /// A batch, which is the caller's.
-    Batch(B),
+    Batch(Batch),
     /// Objects wait that do not fill a batch. Unless others come, the next batch is made of them then.
     Unripe(UnixMillis),
     /// Nothing waits, or not yet, or another transaction is taking it.
     Nothing,
-}
-
-impl Claim<Manifest> {
-    fn read(self) -> Result<Claim, QueueError> {
-        Ok(match self {
-            Self::Batch(manifest) => Claim::Batch(manifest.read()?),
-            Self::Unripe(at) => Claim::Unripe(at),
-            Self::Nothing => Claim::Nothing,
-        })
-    }
 }
 
 impl Claim {
@@ -181,7 +171,7 @@ impl Queue {
             }
             Ok(due.map_or(Claim::Nothing, Claim::Unripe))
         };
-        self.store.writer.run(claim).await?.read()
+        self.store.writer.run(claim).await
     }
 
     /// Takes a batch whose lease has run out, if there is one.
@@ -194,7 +184,7 @@ impl Queue {
             }
             Ok(None)
         };
-        self.store.writer.run(reclaim).await?.map(Manifest::read).transpose()
+        self.store.writer.run(reclaim).await
     }
 
     /// Takes these objects, whatever became of them before, as a batch of the caller's own.

@@ -1,6 +1,5 @@
 use super::*;
 use crate::objects::samples::notification;
-use crate::time::after;
 
 const LIMITS: ClaimLimits = ClaimLimits {
     objects: 100,
@@ -68,22 +67,4 @@ async fn an_object_whose_first_insert_was_refused_is_looked_for() {
     queue.begin_insert(&batch, LATER).await.unwrap();
     queue.set_back(&batch, setback(&batch), 5, NOW).await.unwrap();
     assert!(queue.claim(LIMITS, LATER).await.unwrap().batch().unwrap().look_first);
-}
-
-#[tokio::test]
-async fn what_cannot_be_read_keeps_its_own_batch_and_no_other() {
-    let queue = Queue::in_memory(0).await.unwrap();
-    let limits = ClaimLimits { objects: 1, ..LIMITS };
-    queue.enqueue(notification("acme", 1, 1), NOW).await.unwrap();
-    let spoil =
-        |session: &mut dyn Session| session.execute("UPDATE objects SET notification = '{'", values![]);
-    assert_eq!(queue.store.writer.run(spoil).await.unwrap(), 1);
-    queue.enqueue(notification("acme", 2, 7), after(NOW, Duration::from_millis(1))).await.unwrap();
-    assert!(matches!(queue.claim(limits, LATER).await, Err(QueueError::Unreadable(_))));
-    let batch = queue.claim(limits, LATER).await.unwrap().batch().unwrap();
-    assert_eq!(batch.spans(), 7);
-    queue.ack(&batch, LATER).await.unwrap();
-    assert!(matches!(queue.claim(limits, LATER).await, Ok(Claim::Nothing)));
-    let lease_over = after(LATER, LIMITS.lease);
-    assert!(matches!(queue.claim(limits, lease_over).await, Err(QueueError::Unreadable(_))));
 }
