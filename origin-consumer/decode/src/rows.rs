@@ -317,10 +317,15 @@ fn json(value: Option<Value>) -> Json {
     }
 }
 
+/// The number, if it is a whole one that an `i64` holds.
+pub(crate) fn whole(double: f64) -> Option<i64> {
+    (double.fract() == 0.0 && double.abs() < 9e18).then_some(double as i64)
+}
+
 /// JSON has no word for NaN and the infinities, so their names stand as text; whole numbers have no fraction.
 fn json_double(double: f64) -> Json {
-    if double.fract() == 0.0 && double.abs() < 9e18 {
-        return Json::from(double as i64);
+    if let Some(whole) = whole(double) {
+        return Json::from(whole);
     }
     serde_json::Number::from_f64(double).map_or_else(|| Json::String(double_text(double)), Json::Number)
 }

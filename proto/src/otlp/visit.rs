@@ -1,5 +1,7 @@
 //! What the pass over a request's wire tells of it.
 
+use super::nested::Nested;
+
 /// Is told what a pass meets. An attribute comes before what has it: those of a resource before [`Visitor::resource`], then
 /// those of its first scope before [`Visitor::scope`], then those of that scope's first span, of its events and of its links
 /// (which may stand between the span's own) before [`Visitor::span`], and so on.
@@ -55,8 +57,8 @@ pub enum Value<'a> {
     Double(f64),
     /// Bytes.
     Bytes(&'a [u8]),
-    /// A list or a map: the bytes of the `KeyValue` message that has it. It is well formed.
-    Nested(&'a [u8]),
+    /// A list or a map. It is well formed.
+    Nested(Nested<'a>),
 }
 
 /// An instrumentation scope.

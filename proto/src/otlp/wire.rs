@@ -90,7 +90,7 @@ pub(super) enum WireType {
 }
 
 /// A message that is being read: the rest of its bytes, and how deep its fields may still nest.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Message<'a> {
     rest: &'a [u8],
     depth: u32,
@@ -239,6 +239,11 @@ impl<'a> Message<'a> {
         }
         let bytes = self.varint_value()?;
         Ok(Message { rest: self.take(bytes)?, depth: self.depth - 1 })
+    }
+
+    /// Whether there may be a message inside of this one.
+    pub(super) fn may_nest(&self) -> bool {
+        self.depth > 0
     }
 
     /// Passes over a field that is not known.

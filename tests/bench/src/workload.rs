@@ -1,4 +1,4 @@
-//! Seeded requests of two shapes, and the objects that the edge makes of them.
+//! Seeded requests of three shapes, and the objects that the edge makes of them.
 
 use std::fmt;
 
@@ -28,15 +28,17 @@ pub enum Shape {
     Realistic,
     /// 160 bytes, one attribute
     Tiny,
+    /// Realistic, with four lists and maps more; only where it is named
+    Nested,
 }
 
 impl Shape {
     /// All, in the order in which they are measured.
-    pub const ALL: [Self; 2] = [Self::Realistic, Self::Tiny];
+    pub const ALL: [Self; 3] = [Self::Realistic, Self::Tiny, Self::Nested];
 
-    /// All, or the one that is wanted.
+    /// The two that are always measured, or the one that is wanted.
     pub fn wanted(only: Option<Self>) -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter().filter(move |shape| only.is_none_or(|only| only == *shape))
+        Self::ALL.into_iter().filter(move |shape| only.map_or(*shape != Self::Nested, |only| only == *shape))
     }
 
     /// A request of so many spans.
@@ -44,6 +46,7 @@ impl Shape {
         match self {
             Self::Realistic => generator.request(spans),
             Self::Tiny => generator.tiny_request(spans),
+            Self::Nested => generator.nested_request(spans),
         }
     }
 }
@@ -53,6 +56,7 @@ impl fmt::Display for Shape {
         f.write_str(match self {
             Self::Realistic => "realistic",
             Self::Tiny => "tiny",
+            Self::Nested => "nested",
         })
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! [`crate::rows`] is the reference: both ways give the same rows of every object, and refuse the same ones.
 
+mod json;
 mod memory;
 mod order;
 mod read;

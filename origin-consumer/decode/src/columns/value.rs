@@ -6,9 +6,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use prost::Message;
 use spillway_proto::otlp::common::v1::KeyValue;
+use spillway_proto::otlp::nested::Nested;
 use spillway_proto::otlp::visit::Value;
 
-use crate::native::put_text;
+use super::json;
+use crate::native::{put_number, put_text};
 use crate::rows;
 
 /// Below this, and not below a 100,000th, numbers are written without an exponent by everyone.
@@ -25,7 +27,7 @@ pub(super) fn put_value(out: &mut Vec<u8>, value: Value<'_>) {
         Value::Int(int) => put_text(out, itoa::Buffer::new().format(int).as_bytes()),
         Value::Double(double) => put_double(out, double),
         Value::Bytes(bytes) => put_text(out, BASE64.encode(bytes).as_bytes()),
-        Value::Nested(pair) => put_nested(out, pair),
+        Value::Nested(nested) => put_nested(out, nested),
     }
 }
 
@@ -50,11 +52,20 @@ fn put_double(out: &mut Vec<u8>, double: f64) {
     }
 }
 
-/// Lists and maps are rare, and become JSON: the reference makes it.
-#[cold]
-fn put_nested(out: &mut Vec<u8>, pair: &[u8]) {
-    let value = KeyValue::decode(pair).ok().and_then(|pair| pair.value);
-    put_text(out, value.map_or_else(String::new, rows::text).as_bytes());
+/// Lists and maps become JSON.
+#[inline(never)]
+fn put_nested(out: &mut Vec<u8>, nested: Nested<'_>) {
+    let start = out.len();
+    // Most are shorter than 128 bytes, and their length takes one.
+    out.push(0);
+    if nested.node().and_then(|node| json::put(out, node)).is_err() {
+        out.truncate(start);
+        let value = KeyValue::decode(nested.pair()).ok().and_then(|pair| pair.value);
+        return put_text(out, value.map_or_else(String::new, rows::text).as_bytes());
+    }
+    let mut length = Vec::new();
+    put_number(&mut length, out.len() - start - 1);
+    out.splice(start..=start, length);
 }
 
 #[cfg(test)]

@@ -19,4 +19,4 @@ pub use compress::Compressor;
 pub use dictionary::Dictionary;
 pub use maps::{CommonMaps, Maps};
 pub use size::{Grows, SLACK, Size};
-pub use texts::{Texts, put_text};
+pub use texts::{Texts, put_number, put_text};

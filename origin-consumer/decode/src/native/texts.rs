@@ -11,7 +11,7 @@ pub fn put_text(out: &mut Vec<u8>, text: &[u8]) {
 
 /// Appends a number as LEB128.
 #[inline]
-pub(super) fn put_number(out: &mut Vec<u8>, mut number: usize) {
+pub fn put_number(out: &mut Vec<u8>, mut number: usize) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;

@@ -1,7 +1,9 @@
 //! Attributes, and the values that they may have.
 
+use super::super::nested::{LIST, MAP, Nested, scalar};
+use super::super::usual::{self, short};
 use super::super::visit::{Owner, Value, Visitor};
-use super::super::wire::{Message, Read, WireType, is_ascii, is_utf8, whole_varint};
+use super::super::wire::{Message, Read, WireType};
 
 /// The attributes of one span, event, link, resource or scope.
 #[derive(Default)]
@@ -52,38 +54,11 @@ struct KeyValue<'a> {
     value_bytes: usize,
 }
 
-/// The key and the value of an attribute as exporters write nearly all of them: first the key, then a value that is a scalar,
-/// with lengths of one byte. Of any other it says nothing: [`key_value`] reads it field by field, which takes thrice as long.
+/// One as exporters write nearly all of them.
 #[inline(always)]
 fn usual(pair: &[u8]) -> Option<KeyValue<'_>> {
-    let (key, rest) = short(pair, 0x0a)?;
-    let [0x12, length @ ..0x80, value @ ..] = rest else { return None };
-    if usize::from(*length) != value.len() {
-        return None;
-    }
-    let value = match value {
-        [0x0a, length @ ..0x80, text @ ..] if usize::from(*length) == text.len() => {
-            // The numbers and lengths of fields, which are between the texts, are below 0x80, too.
-            let is_text = is_ascii(pair) || is_utf8(key) && is_utf8(text);
-            return is_text.then_some(KeyValue { key, value: Value::Text(text), value_bytes: text.len() });
-        }
-        [0x10, byte @ ..0x80] => Value::Bool(*byte != 0),
-        [0x18, int @ ..] => Value::Int(whole_varint(int)?.cast_signed()),
-        [0x21, double @ ..] => Value::Double(f64::from_le_bytes(double.try_into().ok()?)),
-        _ => return None,
-    };
-    is_utf8(key).then_some(KeyValue { key, value, value_bytes: SCALAR_BYTES })
-}
-
-/// A field whose key is `tag` and whose length takes one byte, and what follows it.
-#[inline]
-fn short(bytes: &[u8], tag: u32) -> Option<(&[u8], &[u8])> {
-    match bytes {
-        [found, length @ ..0x80, rest @ ..] if u32::from(*found) == tag => {
-            rest.split_at_checked(usize::from(*length))
-        }
-        _ => None,
-    }
+    let (key, value) = usual::pair(pair)?;
+    Some(KeyValue { key, value, value_bytes: counted(&value) })
 }
 
 #[inline(never)]
@@ -98,12 +73,9 @@ fn key_value(mut message: Message<'_>) -> Read<KeyValue<'_>> {
         }
     }
     let Met { kind, bytes: value_bytes, scalar } = value;
-    let value = if matches!(kind, LIST | MAP) { Value::Nested(whole) } else { scalar };
+    let value = if matches!(kind, LIST | MAP) { Value::Nested(Nested::new(whole)) } else { scalar };
     Ok(KeyValue { key, value, value_bytes })
 }
-
-const LIST: u32 = 5;
-const MAP: u32 = 6;
 
 /// What was met of a value so far.
 struct Met<'a> {
@@ -117,6 +89,15 @@ struct Met<'a> {
 
 /// What a value that is neither text, bytes, list nor map counts.
 pub(in super::super) const SCALAR_BYTES: usize = 8;
+
+/// What a value that is neither list nor map counts.
+#[inline]
+fn counted(scalar: &Value<'_>) -> usize {
+    match scalar {
+        Value::Text(bytes) | Value::Bytes(bytes) => bytes.len(),
+        _ => SCALAR_BYTES,
+    }
+}
 
 impl Default for Met<'_> {
     fn default() -> Self {
@@ -137,14 +118,7 @@ impl Met<'_> {
 #[inline]
 fn any_value<'a>(mut message: Message<'a>, value: &mut Met<'a>) -> Read<()> {
     while let Some((kind, wire_type)) = message.key()? {
-        let (bytes, scalar) = match kind {
-            1 => {
-                let text = message.text(wire_type, "string_value")?;
-                (text.len(), Value::Text(text))
-            }
-            2 => (SCALAR_BYTES, Value::Bool(message.varint(wire_type)? != 0)),
-            3 => (SCALAR_BYTES, Value::Int(message.varint(wire_type)?.cast_signed())),
-            4 => (SCALAR_BYTES, Value::Double(f64::from_bits(message.fixed64(wire_type)?))),
+        match kind {
             LIST => {
                 list(message.message(wire_type)?, value.begin(kind))?;
                 continue;
@@ -153,21 +127,13 @@ fn any_value<'a>(mut message: Message<'a>, value: &mut Met<'a>) -> Read<()> {
                 map(message.message(wire_type)?, value.begin(kind))?;
                 continue;
             }
-            7 => {
-                let bytes = message.bytes(wire_type)?;
-                (bytes.len(), Value::Bytes(bytes))
-            }
-            // An index into a dictionary, which no exporter sends.
-            8 => {
-                message.varint(wire_type)?;
-                (SCALAR_BYTES, Value::None)
-            }
-            _ => {
-                message.skip(kind, wire_type)?;
-                continue;
-            }
+            _ => {}
+        }
+        let Some(scalar) = scalar(&mut message, kind, wire_type)? else {
+            message.skip(kind, wire_type)?;
+            continue;
         };
-        *value = Met { kind, bytes, scalar };
+        *value = Met { kind, bytes: counted(&scalar), scalar };
     }
     Ok(())
 }
@@ -176,9 +142,16 @@ fn list(mut message: Message, bytes: &mut usize) -> Read<()> {
     while let Some((field, wire_type)) = message.key()? {
         match field {
             1 => {
-                let mut value = Met::default();
-                any_value(message.message(wire_type)?, &mut value)?;
-                *bytes = bytes.saturating_add(value.bytes);
+                let element = message.message(wire_type)?;
+                let element_bytes = match usual::scalar(element.rest()) {
+                    Some(scalar) => counted(&scalar),
+                    None => {
+                        let mut value = Met::default();
+                        any_value(element, &mut value)?;
+                        value.bytes
+                    }
+                };
+                *bytes = bytes.saturating_add(element_bytes);
             }
             _ => message.skip(field, wire_type)?,
         }
@@ -190,7 +163,9 @@ fn map(mut message: Message, bytes: &mut usize) -> Read<()> {
     while let Some((field, wire_type)) = message.key()? {
         match field {
             1 => {
-                let KeyValue { key, value_bytes, .. } = message.message(wire_type).and_then(key_value)?;
+                let pair = message.message(wire_type)?;
+                let usual = usual(pair.rest()).filter(|_| pair.may_nest());
+                let KeyValue { key, value_bytes, .. } = usual.map_or_else(|| key_value(pair), Ok)?;
                 *bytes = bytes.saturating_add(key.len()).saturating_add(value_bytes);
             }
             _ => message.skip(field, wire_type)?,

@@ -1,4 +1,4 @@
-//! Seeded spans of two shapes, in requests as exporters send them and in objects as the edge stores them.
+//! Seeded spans of three shapes, in requests as exporters send them and in objects as the edge stores them.
 
 pub mod objects;
 pub mod payloads;

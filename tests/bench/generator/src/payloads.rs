@@ -2,6 +2,7 @@
 //!
 //! Realistic: about 750 bytes a span, with 18 attributes of its own, 18 of its resource, which 100 spans share, and an
 //! event at every third. Tiny: about 160 bytes a span, with one attribute, which is the shape behind most published figures.
+//! Nested: the realistic ones with four attributes more that are lists and maps, as calls of language models have them.
 
 use std::io::Write;
 use std::time::SystemTime;
@@ -13,7 +14,7 @@ use flate2::write::GzEncoder;
 use prost::Message;
 use spillway_proto::otlp::ExportTraceServiceRequest;
 use spillway_proto::otlp::common::v1::any_value::Value;
-use spillway_proto::otlp::common::v1::{AnyValue, InstrumentationScope, KeyValue};
+use spillway_proto::otlp::common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList};
 use spillway_proto::otlp::resource::v1::Resource;
 use spillway_proto::otlp::trace::v1::span::Event;
 use spillway_proto::otlp::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
@@ -154,6 +155,37 @@ impl Generator {
         ExportTraceServiceRequest { resource_spans }
     }
 
+    /// So many realistic spans, with lists and maps in each.
+    pub fn nested_request(&mut self, spans: usize) -> ExportTraceServiceRequest {
+        let mut request = self.request(spans);
+        let of_resources = request.resource_spans.iter_mut();
+        let of_scopes = of_resources.flat_map(|of_resource| &mut of_resource.scope_spans);
+        for span in of_scopes.flat_map(|of_scope| &mut of_scope.spans) {
+            span.attributes.extend(self.nested_attributes());
+        }
+        request
+    }
+
+    /// <https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/>
+    fn nested_attributes(&mut self) -> [KeyValue; 4] {
+        let order = self.chance.below(10_000_000);
+        let message = |role, content: String| {
+            let part = map(vec![text("type", "text"), text("content", content)]);
+            map(vec![text("role", role), list(vec![part]).named("parts")])
+        };
+        let messages = vec![
+            message("system", "You answer customers' questions about <orders>, briefly.".to_owned()),
+            message("user", format!("Where is my order \"{order}\"?\nI have waited for a week.")),
+        ];
+        [
+            list(messages).named("gen_ai.input.messages"),
+            list(vec![plain("stop")]).named("gen_ai.response.finish_reasons"),
+            list(vec![plain("text/html"), plain("application/json")]).named("http.request.header.accept"),
+            map(vec![int("order", order), int("customer", self.chance.below(1_000_000))])
+                .named("gen_ai.tool.call.arguments"),
+        ]
+    }
+
     fn resource_spans(&mut self, spans: usize) -> ResourceSpans {
         let trace_id: [u8; 16] = self.chance.bytes();
         let scope = InstrumentationScope {
@@ -281,8 +313,20 @@ impl Named for AnyValue {
     }
 }
 
+fn plain(text: impl Into<String>) -> AnyValue {
+    AnyValue { value: Some(Value::StringValue(text.into())) }
+}
+
+fn list(values: Vec<AnyValue>) -> AnyValue {
+    AnyValue { value: Some(Value::ArrayValue(ArrayValue { values })) }
+}
+
+fn map(values: Vec<KeyValue>) -> AnyValue {
+    AnyValue { value: Some(Value::KvlistValue(KeyValueList { values })) }
+}
+
 fn text(key: &str, value: impl Into<String>) -> KeyValue {
-    AnyValue { value: Some(Value::StringValue(value.into())) }.named(key)
+    plain(value).named(key)
 }
 
 fn int(key: &str, value: u64) -> KeyValue {

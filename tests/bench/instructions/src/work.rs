@@ -22,11 +22,12 @@ const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 100 << 20, max_ra
 type Work = fn() -> Result<()>;
 
 /// All of them.
-pub const ALL: [(&str, Work); 8] = [
+pub const ALL: [(&str, Work); 9] = [
     ("judge, realistic", || judged(realistic()?)),
     ("judge, tiny", || judged(tiny()?)),
     ("read into columns, realistic", || read(realistic()?)),
     ("read into columns, tiny", || read(tiny()?)),
+    ("read into columns, nested", || read(nested()?)),
     ("sort and write a block, realistic", || written(realistic()?)),
     ("sort and write a block, tiny", || written(tiny()?)),
     ("the same and LZ4, realistic", || compressed(realistic()?)),
@@ -45,6 +46,10 @@ fn realistic() -> Result<Vec<Object>> {
 
 fn tiny() -> Result<Vec<Object>> {
     objects(Generator::tiny_request)
+}
+
+fn nested() -> Result<Vec<Object>> {
+    objects(Generator::nested_request)
 }
 
 fn objects(
