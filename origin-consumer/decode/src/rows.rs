@@ -5,7 +5,6 @@
 //! what dashboards and queries expect. One differs: NaN and the infinities have their names (`NaN`, `+Inf`, `-Inf`), where
 //! the Collector writes the text of an error.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -272,23 +271,26 @@ pub(crate) fn text(value: AnyValue) -> String {
     }
 }
 
-/// As JSON writes it, the Collector's way: an exponent only below 1e-6 and from 1e21 on.
+/// As JSON writes it, the Collector's way: the fewest digits that are this number and no other, of two that are as near the even
+/// one; an exponent only below 1e-6 and from 1e21 on.
 pub(crate) fn double_text(double: f64) -> String {
     if !double.is_finite() {
         let name = if double.is_nan() { "NaN" } else { "+Inf" };
         return if double == f64::NEG_INFINITY { "-Inf".to_owned() } else { name.to_owned() };
     }
-    let size = double.abs();
-    if size != 0.0 && !(1e-6..1e21).contains(&size) {
-        let text = format!("{double:e}");
-        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-        let mut signed = String::from(digits);
-        let sign = if exponent.starts_with('-') { "" } else { "+" };
-        // Writing to a String cannot fail.
-        let _ = write!(signed, "e{sign}{exponent}");
-        return signed;
+    let mut buffer = zmij::Buffer::new();
+    let text = buffer.format_finite(double);
+    let Some((mantissa, exponent)) = text.split_once('e') else {
+        return text.strip_suffix(".0").unwrap_or(text).to_owned();
+    };
+    let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |mantissa| ("-", mantissa));
+    let digits = mantissa.replace('.', "");
+    match exponent.parse::<i32>() {
+        Ok(-6) => format!("{sign}0.00000{digits}"),
+        Ok(exponent @ 0..21) => format!("{sign}{digits:0<width$}", width = exponent as usize + 1),
+        Ok(exponent) => format!("{sign}{mantissa}e{exponent:+}"),
+        Err(_) => text.to_owned(),
     }
-    double.to_string()
 }
 
 /// As Go's `json.Marshal` writes it, which escapes what HTML would read.

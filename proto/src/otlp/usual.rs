@@ -12,7 +12,7 @@ pub(super) fn pair(pair: &[u8]) -> Option<(&[u8], Value<'_>)> {
     if usize::from(*length) != value.len() {
         return None;
     }
-    if let Some(text) = text(value) {
+    if let Some(text) = unchecked_text(value) {
         // The numbers and lengths of fields, which are between the texts, are below 0x80, too.
         let is_text = is_ascii(pair) || is_utf8(key) && is_utf8(text);
         return is_text.then_some((key, Value::Text(text)));
@@ -24,14 +24,15 @@ pub(super) fn pair(pair: &[u8]) -> Option<(&[u8], Value<'_>)> {
 /// An `AnyValue`.
 #[inline]
 pub(super) fn scalar(value: &[u8]) -> Option<Value<'_>> {
-    match text(value) {
+    match unchecked_text(value) {
         Some(text) => is_utf8(text).then_some(Value::Text(text)),
         None => number(value),
     }
 }
 
+/// Text that may not be UTF-8.
 #[inline(always)]
-fn text(value: &[u8]) -> Option<&[u8]> {
+fn unchecked_text(value: &[u8]) -> Option<&[u8]> {
     match value {
         [0x0a, length @ ..0x80, text @ ..] if usize::from(*length) == text.len() => Some(text),
         _ => None,

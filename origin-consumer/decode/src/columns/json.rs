@@ -55,6 +55,7 @@ fn put_scalar(out: &mut Vec<u8>, value: Value<'_>) -> Result<(), Unusual> {
         Value::Int(int) => put_int(out, int),
         Value::Double(double) => put_double(out, double),
         Value::Bytes(bytes) => put_text(out, BASE64.encode(bytes).as_bytes()),
+        // Those are nodes of their own.
         Value::Nested(_) => return Err(Unusual),
     }
     Ok(())
@@ -91,7 +92,7 @@ fn may_be_escaped(byte: u8) -> bool {
     matches!(byte, ..b' ' | b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2)
 }
 
-/// Appends the first character of `text`, and returns what follows it.
+/// Appends the first byte of `text`, or the separator that it begins, and returns what follows.
 fn put_escaped<'t>(out: &mut Vec<u8>, text: &'t [u8]) -> &'t [u8] {
     let (escaped, rest) = match text {
         [b'"', rest @ ..] => (r#"\""#, rest),

@@ -13,7 +13,7 @@ use super::json;
 use crate::native::{put_number, put_text};
 use crate::rows;
 
-/// Below this, and not below a 100,000th, numbers are written without an exponent by everyone.
+/// In these bounds [`zmij`] writes no exponent, and neither does the reference.
 const WITHOUT_EXPONENT: std::ops::Range<f64> = 1e-5..1e15;
 
 /// Appends the text of `value` to `out`, with its length before it.
@@ -63,14 +63,21 @@ fn put_nested(out: &mut Vec<u8>, nested: Nested<'_>) {
         let value = KeyValue::decode(nested.pair()).ok().and_then(|pair| pair.value);
         return put_text(out, value.map_or_else(String::new, rows::text).as_bytes());
     }
-    let mut length = Vec::new();
-    put_number(&mut length, out.len() - start - 1);
-    out.splice(start..=start, length);
+    match out.len() - start - 1 {
+        length @ ..0x80 => out[start] = length as u8,
+        length => {
+            let mut number = Vec::new();
+            put_number(&mut number, length);
+            out.splice(start..=start, number);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use spillway_proto::otlp::common::v1::any_value::Value as Kind;
+    use spillway_proto::otlp::common::v1::{AnyValue, ArrayValue};
 
     use super::*;
 
@@ -90,11 +97,27 @@ mod tests {
         }
     }
 
+    #[test]
+    fn lists_of_any_length_have_their_length_before_them() {
+        for length in [0, 125, 126, 127, 128, 16_379, 16_380, 16_381, 16_382, 70_000] {
+            let text = AnyValue { value: Some(Kind::StringValue("x".repeat(length))) };
+            let list = AnyValue { value: Some(Kind::ArrayValue(ArrayValue { values: vec![text] })) };
+            let pair = KeyValue { value: Some(list.clone()), ..KeyValue::default() }.encode_to_vec();
+            let (mut out, mut expected) = (b"before".to_vec(), b"before".to_vec());
+            put_value(&mut out, Value::Nested(Nested::new(&pair)));
+            put_text(&mut expected, rows::text(list).as_bytes());
+            assert_eq!(out, expected);
+        }
+    }
+
     proptest! {
         #[test]
-        fn doubles_have_the_references_texts(bits: u64, small in -1e9..1e9, cents: i32) {
-            for double in [f64::from_bits(bits), small, f64::from(cents) / 100.0, f64::from(cents)] {
-                prop_assert_eq!(written(double), rows::double_text(double));
+        fn doubles_have_the_references_texts(bits: u64, small in -1e9..1e9, cents: i32, many: i64, places in 0..60) {
+            let binary = many as f64 / f64::from(places).exp2();
+            for double in [f64::from_bits(bits), small, f64::from(cents) / 100.0, f64::from(cents), binary] {
+                let text = written(double);
+                prop_assert!(double.is_nan() || text.parse() == Ok(double), "{} for {:e}", text, double);
+                prop_assert_eq!(text, rows::double_text(double));
             }
         }
     }

@@ -123,14 +123,15 @@ fn assert_agrees(body: &[u8], limits: &SpanLimits) {
 
 #[test]
 fn values_nest_as_deep_as_prost_lets_them() {
-    for depth in [1, 40, 45, 46, 47, 48, 49, 50, 60, 200] {
-        let mut value = text(1);
-        for _ in 0..depth {
-            value = AnyValue { value: Some(AnyValueKind::ArrayValue(ArrayValue { values: vec![value] })) };
+    let list = |value| AnyValueKind::ArrayValue(ArrayValue { values: vec![value] });
+    let map = |value| AnyValueKind::KvlistValue(KeyValueList { values: vec![attribute(1, value)] });
+    for depth in [1, 30, 31, 32, 33, 34, 40, 45, 46, 47, 48, 49, 50, 60, 200] {
+        for nest in [&list as &dyn Fn(AnyValue) -> AnyValueKind, &map] {
+            let value = (0..depth).fold(text(1), |inner, _| AnyValue { value: Some(nest(inner)) });
+            let body =
+                request_of(vec![Span { attributes: vec![attribute(1, value)], ..valid() }]).encode_to_vec();
+            assert_agrees(&body, &SpanLimits::default());
         }
-        let body =
-            request_of(vec![Span { attributes: vec![attribute(1, value)], ..valid() }]).encode_to_vec();
-        assert_agrees(&body, &SpanLimits::default());
     }
 }
 
