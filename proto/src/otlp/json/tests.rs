@@ -1,5 +1,6 @@
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::Span;
+use proptest::prelude::*;
 
 use super::*;
 
@@ -141,4 +142,18 @@ fn a_bomb_of_empty_elements_is_refused() {
         matches!(value(&values), Some(any_value::Value::ArrayValue(array)) if array.values.len() == 10_001)
     );
     assert!(span(&format!(r#"{{"kind":[{}1]}}"#, "1,".repeat(10))).is_err());
+}
+
+proptest! {
+    #[test]
+    fn a_double_is_the_nearest_to_what_is_written(bits: u64, digits in "-?[1-9][0-9]{15,25}", places in -30..30) {
+        let double = f64::from_bits(bits);
+        let texts = [format!("{digits}e{places}"), format!("{digits}.5"), digits, format!("{double:e}")];
+        for text in texts.into_iter().filter(|text| text.parse::<f64>().is_ok_and(f64::is_finite)) {
+            let Some(any_value::Value::DoubleValue(read)) = value(&format!(r#"{{"doubleValue":{text}}}"#)) else {
+                panic!("a double: {text}");
+            };
+            prop_assert_eq!(Ok(read), text.parse::<f64>(), "{}", text);
+        }
+    }
 }
