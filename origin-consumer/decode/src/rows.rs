@@ -5,6 +5,7 @@
 //! what dashboards and queries expect. One differs: NaN and the infinities have their names (`NaN`, `+Inf`, `-Inf`), where
 //! the Collector writes the text of an error.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -265,31 +266,30 @@ pub(crate) fn text(value: AnyValue) -> String {
         Some(Value::StringValue(text)) => text,
         Some(Value::BoolValue(bool)) => bool.to_string(),
         Some(Value::IntValue(int)) => int.to_string(),
-        Some(Value::DoubleValue(double)) => double_text(double),
+        Some(Value::DoubleValue(double)) => double_text(double, &mut zmij::Buffer::new()).into_owned(),
         Some(Value::BytesValue(bytes)) => BASE64.encode(bytes),
         Some(nested @ (Value::ArrayValue(_) | Value::KvlistValue(_))) => json_text(nested),
     }
 }
 
 /// As JSON writes it, the Collector's way: the fewest digits that are this number and no other, of two that are as near the even
-/// one; an exponent only below 1e-6 and from 1e21 on.
-pub(crate) fn double_text(double: f64) -> String {
+/// one; an exponent only below 1e-6 and from 1e21 on. The text of most doubles lies in `buffer`.
+pub(crate) fn double_text(double: f64, buffer: &mut zmij::Buffer) -> Cow<'_, str> {
     if !double.is_finite() {
         let name = if double.is_nan() { "NaN" } else { "+Inf" };
-        return if double == f64::NEG_INFINITY { "-Inf".to_owned() } else { name.to_owned() };
+        return if double == f64::NEG_INFINITY { "-Inf".into() } else { name.into() };
     }
-    let mut buffer = zmij::Buffer::new();
     let text = buffer.format_finite(double);
     let Some((mantissa, exponent)) = text.split_once('e') else {
-        return text.strip_suffix(".0").unwrap_or(text).to_owned();
+        return text.strip_suffix(".0").unwrap_or(text).into();
     };
     let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |mantissa| ("-", mantissa));
     let digits = mantissa.replace('.', "");
     match exponent.parse::<i32>() {
-        Ok(-6) => format!("{sign}0.00000{digits}"),
-        Ok(exponent @ 0..21) => format!("{sign}{digits:0<width$}", width = exponent as usize + 1),
-        Ok(exponent) => format!("{sign}{mantissa}e{exponent:+}"),
-        Err(_) => text.to_owned(),
+        Ok(-6) => format!("{sign}0.00000{digits}").into(),
+        Ok(exponent @ 0..21) => format!("{sign}{digits:0<width$}", width = exponent as usize + 1).into(),
+        Ok(exponent) => format!("{sign}{mantissa}e{exponent:+}").into(),
+        Err(_) => text.into(),
     }
 }
 
@@ -329,7 +329,8 @@ fn json_double(double: f64) -> Json {
     if let Some(whole) = whole(double) {
         return Json::from(whole);
     }
-    serde_json::Number::from_f64(double).map_or_else(|| Json::String(double_text(double)), Json::Number)
+    let name = || Json::String(double_text(double, &mut zmij::Buffer::new()).into_owned());
+    serde_json::Number::from_f64(double).map_or_else(name, Json::Number)
 }
 
 #[cfg(test)]

@@ -62,12 +62,13 @@ fn put_scalar(out: &mut Vec<u8>, value: Value<'_>) -> Result<(), Unusual> {
 }
 
 fn put_double(out: &mut Vec<u8>, double: f64) {
+    let mut buffer = zmij::Buffer::new();
     if let Some(whole) = rows::whole(double) {
         put_int(out, whole);
     } else if double.is_finite() {
-        out.extend_from_slice(zmij::Buffer::new().format_finite(double).as_bytes());
+        out.extend_from_slice(buffer.format_finite(double).as_bytes());
     } else {
-        put_text(out, rows::double_text(double).as_bytes());
+        put_text(out, rows::double_text(double, &mut buffer).as_bytes());
     }
 }
 

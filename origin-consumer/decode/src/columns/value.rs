@@ -13,9 +13,6 @@ use super::json;
 use crate::native::{put_number, put_text};
 use crate::rows;
 
-/// In these bounds [`zmij`] writes no exponent, and neither does the reference.
-const WITHOUT_EXPONENT: std::ops::Range<f64> = 1e-5..1e15;
-
 /// Appends the text of `value` to `out`, with its length before it.
 #[inline]
 pub(super) fn put_value(out: &mut Vec<u8>, value: Value<'_>) {
@@ -43,13 +40,7 @@ pub(super) fn text(value: Value<'_>) -> Cow<'_, [u8]> {
 }
 
 fn put_double(out: &mut Vec<u8>, double: f64) {
-    if WITHOUT_EXPONENT.contains(&double.abs()) {
-        let mut buffer = zmij::Buffer::new();
-        let text = buffer.format_finite(double);
-        put_text(out, text.strip_suffix(".0").unwrap_or(text).as_bytes());
-    } else {
-        put_text(out, rows::double_text(double).as_bytes());
-    }
+    put_text(out, rows::double_text(double, &mut zmij::Buffer::new()).as_bytes());
 }
 
 /// Lists and maps become JSON.
@@ -92,7 +83,7 @@ mod tests {
         let edges = [0.0, -0.0, 1.0, -1.0, 0.1, 1e-5, 9.999e-6, 1e-6, 1e15, 1e16, 1e20, 1e21, f64::MAX];
         for double in edges.into_iter().chain([f64::NAN, f64::INFINITY, f64::MIN_POSITIVE, 123_456.75]) {
             for double in [double, -double, double.next_up(), double.next_down()] {
-                assert_eq!(written(double), rows::double_text(double));
+                assert_eq!(written(double), rows::double_text(double, &mut zmij::Buffer::new()));
             }
         }
     }
@@ -117,7 +108,8 @@ mod tests {
             for double in [f64::from_bits(bits), small, f64::from(cents) / 100.0, f64::from(cents), binary] {
                 let text = written(double);
                 prop_assert!(double.is_nan() || text.parse() == Ok(double), "{} for {:e}", text, double);
-                prop_assert_eq!(text, rows::double_text(double));
+                let mut buffer = zmij::Buffer::new();
+                prop_assert_eq!(text, rows::double_text(double, &mut buffer));
             }
         }
     }

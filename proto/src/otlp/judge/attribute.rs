@@ -119,21 +119,13 @@ impl Met<'_> {
 fn any_value<'a>(mut message: Message<'a>, value: &mut Met<'a>) -> Read<()> {
     while let Some((kind, wire_type)) = message.key()? {
         match kind {
-            LIST => {
-                list(message.message(wire_type)?, value.begin(kind))?;
-                continue;
-            }
-            MAP => {
-                map(message.message(wire_type)?, value.begin(kind))?;
-                continue;
-            }
-            _ => {}
+            LIST => list(message.message(wire_type)?, value.begin(kind))?,
+            MAP => map(message.message(wire_type)?, value.begin(kind))?,
+            _ => match scalar(&mut message, kind, wire_type)? {
+                Some(scalar) => *value = Met { kind, bytes: counted(&scalar), scalar },
+                None => message.skip(kind, wire_type)?,
+            },
         }
-        let Some(scalar) = scalar(&mut message, kind, wire_type)? else {
-            message.skip(kind, wire_type)?;
-            continue;
-        };
-        *value = Met { kind, bytes: counted(&scalar), scalar };
     }
     Ok(())
 }
