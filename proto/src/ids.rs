@@ -124,9 +124,8 @@ macro_rules! hex_type {
 }
 
 hex_type! {
-    /// Identifies a request body of a tenant: the first 16 bytes of a SHA-256 over the tenant and the body's own SHA-256. An
-    /// exporter that sends a
-    /// batch again, because the first answer was lost, sends the same object.
+    /// The identity of a request: what it says, whose it is, and not how it was packed or when it came. An exporter that sends
+    /// a batch again, because the first answer was lost, sends the same request, however it is compressed this time.
     ObjectId, 16
 }
 
@@ -136,14 +135,35 @@ hex_type! {
 }
 
 impl ObjectId {
-    /// The id of a request of `tenant`, whose bytes as received have the digest `body`.
-    pub fn of(tenant: &TenantId, body: &Sha256Digest) -> Self {
+    /// The id of a request that came with a key of `tenant` and `project`: the first 16 bytes of the BLAKE3 hash over the
+    /// tenant's name, a line feed, the project's name (nothing where there is none), a line feed and `message`. Neither name
+    /// can hold a line feed, and there is no secret in it, so anybody can compute an id by hand.
+    ///
+    /// `message` is an `ExportTraceServiceRequest` in protobuf, not compressed: as it was sent, or as JSON was transcoded.
+    pub fn new(tenant: &TenantId, project: Option<&ProjectId>, message: &[u8]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(tenant.as_str().as_bytes());
+        hasher.update(b"\n");
+        hasher.update(project.map_or("", ProjectId::as_str).as_bytes());
+        hasher.update(b"\n");
+        hasher.update(message);
+        Self::from_hash(hasher.finalize().as_bytes())
+    }
+
+    /// The id that Spillway 0.1 gave a request: the first 16 bytes of a SHA-256 over the SHA-256 of the body as it was sent,
+    /// compressed or not, and the tenant's name. New objects carry it beside their own, so that a request whose first try
+    /// met a Worker of that version is known again.
+    pub fn of_first_version(tenant: &TenantId, body: &Sha256Digest) -> Self {
         let mut hasher = Sha256::new();
         hasher.update(body.as_bytes());
         hasher.update(tenant.as_str());
-        let digest: [u8; 32] = hasher.finalize().into();
+        let hash: [u8; 32] = hasher.finalize().into();
+        Self::from_hash(&hash)
+    }
+
+    fn from_hash(hash: &[u8; 32]) -> Self {
         let mut id = [0; 16];
-        id.copy_from_slice(&digest[..16]);
+        id.copy_from_slice(&hash[..16]);
         Self(id)
     }
 }
@@ -209,12 +229,31 @@ mod tests {
     }
 
     #[test]
-    fn an_object_id_depends_on_tenant_and_body() {
-        let id = |tenant: &str, body: &[u8]| ObjectId::of(&tenant.parse().unwrap(), &Sha256Digest::of(body));
-        assert_eq!(id("ab", b"c"), id("ab", b"c"));
-        assert_ne!(id("ab", b"c"), id("a", b"c"));
-        assert_ne!(id("ab", b"c"), id("ab", b"d"));
-        assert_eq!(id("ab", b"c").to_string().parse(), Ok(id("ab", b"c")));
+    fn an_object_id_depends_on_tenant_project_and_message() {
+        let id = |tenant: &str, project: Option<&str>, message: &[u8]| {
+            let project = project.map(|project| project.parse().unwrap());
+            ObjectId::new(&tenant.parse().unwrap(), project.as_ref(), message)
+        };
+        let ids = [
+            id("ab", None, b"c"),
+            id("a", None, b"bc"),
+            id("a", Some("b"), b"c"),
+            id("ab", Some("c"), b""),
+            id("ab", None, b"d"),
+        ];
+        for (index, one) in ids.iter().enumerate() {
+            assert!(ids[index + 1..].iter().all(|other| other != one), "{one}");
+            assert_eq!(one.to_string().parse(), Ok(*one));
+        }
+        // printf 'acme\nshop\n%s' hello | b3sum
+        assert_eq!(id("acme", Some("shop"), b"hello").to_string(), "968a63b6cd3109f695845eba2b433be0");
+    }
+
+    #[test]
+    fn the_id_of_the_first_version_is_what_that_one_computed() {
+        let id = ObjectId::of_first_version(&"acme".parse().unwrap(), &Sha256Digest::of(b"hello"));
+        // { printf hello | sha256sum | xxd -r -p; printf acme; } | sha256sum
+        assert_eq!(id.to_string(), "2260f28ba89a1fcaaa71b6126b7ea678");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Sha256Digest, TenantId, UnixMillis};
+use crate::ids::{ObjectId, Sha256Digest, TenantId, UnixMillis};
 use crate::object_key::ObjectKey;
 use crate::trace_context::TraceContext;
 
@@ -26,6 +26,14 @@ pub struct Notification {
     pub bytes: u64,
     /// The size of its payloads after decompression, by which batches are bounded.
     pub payload_bytes: u64,
+    /// The id that Spillway 0.1 would have given its request, so that a resend is known whose first try met a Worker of that
+    /// version. Workers of that version send none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_id: Option<ObjectId>,
+    /// How many spans of the request are not valid. Where there are any, a resend may be judged more generously, and holds
+    /// spans that this object does not. Workers of Spillway 0.1 do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected_spans: Option<u32>,
     /// The object's digest, which R2 has checked on writing.
     pub sha256: Sha256Digest,
     /// When the edge had read the request.

@@ -159,19 +159,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn key(millis: u64, random: u128, body: &[u8], spans: u32) -> ObjectKey {
-        ObjectKey::new(
-            UnixMillis(millis),
-            random,
-            ObjectId::of(&"acme".parse().unwrap(), &crate::Sha256Digest::of(body)),
-            spans,
-        )
+        ObjectKey::new(UnixMillis(millis), random, ObjectId::new(&"acme".parse().unwrap(), None, body), spans)
     }
 
     #[test]
     fn reads_as_documented() {
         insta::assert_snapshot!(
             key(1_795_230_245_678, 7, b"body", 12),
-            @"v1/2026/11/21/03/04/6/01M7Y0Z8SE0000000000000007-d60c108ffaa80ca0a4899a8583e9400e-12.otlp"
+            @"v1/2026/11/21/03/04/1/01M7Y0Z8SE0000000000000007-512425c9d08a47918aa631b750e91b4c-12.otlp"
         );
     }
 
@@ -184,7 +179,7 @@ mod tests {
             "/-.otlp",
             &good.replace(".otlp", ""),
             &good.replace("2026", "2025"),
-            &good.replace("/6/", "/2/"),
+            &good.replace("/1/", "/2/"),
             &good.replace("-12.", "-012."),
             &good.replace("-12.", "-99999999999."),
             &good.replace("-12.", "-10000001."),

@@ -7,7 +7,7 @@ use prost::bytes::{Buf, Bytes};
 
 use crate::generated::object;
 use crate::ids::{KeyId, ProjectId, TenantId, UnixMillis};
-use crate::otlp::{Compression, SpanLimits};
+use crate::otlp::{Compression, Criteria, Repair, RepairedRun, RepairedRuns, RulesVersion, SpanLimits};
 use crate::trace_context::TraceContext;
 
 /// The most records that one object may hold; an object with more was not written by Spillway.
@@ -26,6 +26,10 @@ pub struct ObjectRecord {
     pub received_at: UnixMillis,
     /// The limits that they are judged by.
     pub span_limits: SpanLimits,
+    /// The rules that they are judged by.
+    pub rules: RulesVersion,
+    /// What was repaired while JSON was transcoded to `payload`.
+    pub transcoding_repairs: RepairedRuns,
     /// How `payload` is compressed.
     pub compression: Compression,
     /// An OTLP `ExportTraceServiceRequest` in protobuf, compressed as said.
@@ -48,12 +52,34 @@ pub enum RecordError {
         /// The field, as the schema names it.
         field: &'static str,
     },
+    /// A newer version of Spillway wrote it, by rules that this one does not know.
+    #[error(
+        "record {index} was judged by version {version} of the rules, which this program does not know; upgrade it"
+    )]
+    Newer {
+        /// The record's place in the object, from 0.
+        index: usize,
+        /// The version of the rules.
+        version: u32,
+    },
     /// No record, or more than [`MAX_RECORDS`].
     #[error("{0} records; 1 to {MAX_RECORDS} are allowed")]
     Count(usize),
 }
 
+impl RecordError {
+    /// Whether a newer version of this program reads the object.
+    pub fn is_of_a_newer_version(&self) -> bool {
+        matches!(self, Self::Newer { .. })
+    }
+}
+
 impl ObjectRecord {
+    /// What its spans are judged by.
+    pub fn criteria(&self) -> Criteria {
+        Criteria { rules: self.rules, limits: self.span_limits, received_at: self.received_at }
+    }
+
     /// The bytes of an object that holds this record alone.
     pub fn to_object(&self) -> Vec<u8> {
         object::ObjectRecord {
@@ -65,6 +91,8 @@ impl ObjectRecord {
             payload_encoding: payload_encoding(self.compression).into(),
             payload: self.payload.clone(),
             traceparent: self.trace_context.to_string(),
+            rules_version: self.rules.number(),
+            transcoding_repairs: self.transcoding_repairs.as_slice().iter().map(written_run).collect(),
         }
         .encode_length_delimited_to_vec()
     }
@@ -91,7 +119,11 @@ fn checked(raw: object::ObjectRecord, index: usize) -> Result<ObjectRecord, Reco
         object::PayloadEncoding::Zstd => Compression::Zstd,
         object::PayloadEncoding::Unspecified => return Err(wrong("payload_encoding")),
     };
+    let version = raw.rules_version;
+    let rules = RulesVersion::from_number(version).ok_or(RecordError::Newer { index, version })?;
     Ok(ObjectRecord {
+        rules,
+        transcoding_repairs: RepairedRuns::new(raw.transcoding_repairs.iter().map(read_run).collect()),
         tenant: raw.tenant.parse().map_err(|_| wrong("tenant"))?,
         key_id: raw.key_id.parse().map_err(|_| wrong("key_id"))?,
         project: match raw.project.as_str() {
@@ -106,11 +138,31 @@ fn checked(raw: object::ObjectRecord, index: usize) -> Result<ObjectRecord, Reco
     })
 }
 
+fn written_run(run: &RepairedRun) -> object::TranscodingRepair {
+    object::TranscodingRepair {
+        first_span: run.first,
+        spans: run.spans,
+        repairs: run.repairs.iter().map(|repair| repair.number().into()).collect(),
+    }
+}
+
+fn read_run(run: &object::TranscodingRepair) -> RepairedRun {
+    let known = |number: &u32| Repair::ALL.into_iter().find(|repair| u32::from(repair.number()) == *number);
+    RepairedRun {
+        first: run.first_span,
+        spans: run.spans,
+        repairs: run.repairs.iter().filter_map(known).collect(),
+    }
+}
+
+/// How records write that a span may end before its start by any time.
+const NO_BOUND: u64 = u64::MAX;
+
 fn written(limits: &SpanLimits) -> object::SpanLimits {
     object::SpanLimits {
         max_age_seconds: limits.max_age_seconds,
         max_future_seconds: limits.max_future_seconds,
-        max_backwards_ms: limits.max_backwards_ms,
+        max_backwards_ms: limits.max_backwards_ms.unwrap_or(NO_BOUND),
         max_days: limits.max_days.get(),
         max_name_bytes: limits.max_name_bytes,
         max_attributes: limits.max_attributes,
@@ -125,7 +177,7 @@ fn read(limits: object::SpanLimits) -> Option<SpanLimits> {
     Some(SpanLimits {
         max_age_seconds: limits.max_age_seconds,
         max_future_seconds: limits.max_future_seconds,
-        max_backwards_ms: limits.max_backwards_ms,
+        max_backwards_ms: (limits.max_backwards_ms != NO_BOUND).then_some(limits.max_backwards_ms),
         max_days: NonZeroU32::new(limits.max_days)?,
         max_name_bytes: limits.max_name_bytes,
         max_attributes: limits.max_attributes,
@@ -156,6 +208,12 @@ mod tests {
             project: Some("shop".parse().unwrap()),
             received_at: UnixMillis(1_795_230_245_678),
             span_limits: SpanLimits { max_days: NonZeroU32::MIN, ..SpanLimits::default() },
+            rules: RulesVersion::V2,
+            transcoding_repairs: RepairedRuns::new(vec![RepairedRun {
+                first: 3,
+                spans: 2,
+                repairs: [Repair::InvalidUtf8, Repair::WrongType].into_iter().collect(),
+            }]),
             compression: Compression::Zstd,
             payload: payload.into(),
             trace_context: TraceContext::root([7; 16], [9; 8]),
@@ -165,6 +223,23 @@ mod tests {
     #[test]
     fn an_object_of_nothing_is_refused() {
         assert!(matches!(records_of(Bytes::new()), Err(RecordError::Count(0))));
+    }
+
+    #[test]
+    fn a_record_without_rules_is_of_the_first_ones_and_an_unknown_version_is_newer() {
+        let raw = |rules_version| object::ObjectRecord {
+            tenant: "acme".to_owned(),
+            key_id: "k1".to_owned(),
+            payload_encoding: object::PayloadEncoding::Identity.into(),
+            traceparent: TraceContext::root([7; 16], [9; 8]).to_string(),
+            span_limits: Some(written(&SpanLimits::default())),
+            rules_version,
+            ..object::ObjectRecord::default()
+        };
+        let read = |rules_version| records_of(raw(rules_version).encode_length_delimited_to_vec().into());
+        assert_eq!(read(0).unwrap()[0].rules, RulesVersion::V1);
+        let error = read(9).unwrap_err();
+        assert!(error.is_of_a_newer_version(), "{error}");
     }
 
     #[test]

@@ -1,17 +1,10 @@
 //! From a decompressed body to the request it holds.
 
-use std::borrow::Cow;
-
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 
-use super::filter::keep_valid;
-use super::json;
-use super::judge::judge_each;
-use super::limits::SpanLimits;
-use super::verdict::Verdict;
+use super::json::{JsonError, transcode};
 use super::wire::WireError;
-use crate::ids::UnixMillis;
 
 /// How a message is written: the two encodings of OTLP/HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,20 +40,15 @@ impl Encoding {
 /// A body is no `ExportTraceServiceRequest`.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// Not the protobuf message, a string that is not UTF-8 included.
+    /// Not the protobuf message.
     #[error("not an ExportTraceServiceRequest in protobuf: {0}")]
     Wire(#[from] Box<WireError>),
     /// The wire was judged to be well formed, and `prost` does not read it all the same.
     #[error("not an ExportTraceServiceRequest in protobuf: {0}")]
     Prost(#[from] prost::DecodeError),
     /// Not the JSON mapping of the message.
-    #[error("not an ExportTraceServiceRequest in JSON, at `{path}`: {source}")]
-    Json {
-        /// Where in the request, such as `resourceSpans[0].scopeSpans[0].spans[3].traceId`.
-        path: String,
-        /// What is wrong there.
-        source: serde_json::Error,
-    },
+    #[error("not an ExportTraceServiceRequest in JSON: {0}")]
+    Json(#[from] Box<JsonError>),
 }
 
 impl DecodeError {
@@ -69,35 +57,18 @@ impl DecodeError {
         match self {
             Self::Wire(error) => error.field(),
             Self::Prost(_) => ".".to_owned(),
-            Self::Json { path, .. } => path.clone(),
+            Self::Json(error) => error.field(),
         }
     }
 }
 
-/// The request that `body` holds, all of its spans included.
+/// The request that `body` holds, all of its spans included, as messages. Nothing that takes requests in asks for them: tests
+/// and tools do.
 pub fn decode(body: &[u8], encoding: Encoding) -> Result<ExportTraceServiceRequest, DecodeError> {
     match encoding {
         Encoding::Protobuf => Ok(ExportTraceServiceRequest::decode(body)?),
-        Encoding::Json => json::decode(body),
+        Encoding::Json => Ok(ExportTraceServiceRequest::decode(&*transcode(body)?.message)?),
     }
-}
-
-/// The request that a protobuf `body` holds, without the spans that [`super::judge()`] rejects, and without
-/// resources and scopes that have no others.
-pub fn decode_valid(
-    body: &[u8],
-    limits: &SpanLimits,
-    received_at: UnixMillis,
-) -> Result<(ExportTraceServiceRequest, Verdict), DecodeError> {
-    let mut valid = Vec::new();
-    let verdict = judge_each(body, limits, received_at, |is_valid| valid.push(is_valid))?;
-    let mut valid = valid.into_iter();
-    let kept = match verdict.rejected {
-        0 => Cow::Borrowed(body),
-        _ => Cow::Owned(keep_valid(body, || valid.next() == Some(true))?),
-    };
-    let request = ExportTraceServiceRequest::decode(&*kept)?;
-    Ok((request, verdict))
 }
 
 #[cfg(test)]

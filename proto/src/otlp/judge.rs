@@ -1,52 +1,65 @@
-//! One pass over an `ExportTraceServiceRequest` on the wire: is it well formed, and which of its spans are valid? No message
-//! is built and nothing is copied. The edge answers by it, the consumer drops by it, and what it meets it tells a
-//! [`Visitor`], which the consumer makes its columns by.
+//! One pass over an `ExportTraceServiceRequest` on the wire: is it well formed, which of its spans are valid, and what of them is
+//! repaired? No message is built, and nothing is copied but what is repaired. The edge answers by it, the consumer drops and
+//! repairs by it, and what it meets it tells a [`Visitor`], which the consumer makes its columns by.
 //!
-//! Takes what `prost` takes, and counts what `prost` would have decoded: of a field that is there twice the last one holds,
-//! and messages are merged, <https://protobuf.dev/programming-guides/encoding/#last-one-wins>.
+//! Reads what `prost` would decode: of a field that is there twice the last one holds, and messages are merged,
+//! <https://protobuf.dev/programming-guides/encoding/#last-one-wins>.
 
 mod attribute;
+mod reading;
+mod shared;
+
+pub(super) use attribute::SCALAR_BYTES;
+pub use reading::Mended;
 
 use attribute::Attributes;
-#[cfg(test)]
-pub(super) use attribute::SCALAR_BYTES;
+use reading::{Reading, Texts};
+use shared::SharedCut;
 
-use super::limits::SpanLimits;
+use super::criteria::{Criteria, RulesVersion};
+use super::repair::{Cursor, Repair, RepairedRuns, Repairs};
 use super::rules::{Rules, SpanFacts};
 use super::verdict::{SpanPath, Verdict};
-use super::visit::{EventFields, LinkFields, Owner, ScopeFields, SpanFields, Visitor};
-use super::wire::{Message, Read, WireError};
-use crate::ids::UnixMillis;
+use super::visit::{
+    EntityRef, EventFields, Judged, LinkFields, Owner, ResourceFields, ScopeFields, SpanFields, Visitor,
+};
+use super::wire::{Message, Read, WireError, WireType};
 
-/// Judges the spans of `request`, which was received at `received_at`, by `limits`.
+/// The field of `ResourceSpans` that scopes had before 2022, with messages that are read as `ScopeSpans`:
+/// <https://github.com/open-telemetry/opentelemetry-proto/releases/tag/v0.15.0>.
+pub(super) const INSTRUMENTATION_LIBRARY_SPANS: u32 = 1000;
+
+/// Judges the spans of `request`, of which transcoding has repaired `transcoded`.
 pub fn judge(
     request: &[u8],
-    limits: &SpanLimits,
-    received_at: UnixMillis,
+    criteria: &Criteria,
+    transcoded: &RepairedRuns,
 ) -> Result<Verdict, Box<WireError>> {
-    judge_and_visit(request, limits, received_at, &mut Unseen)
-}
-
-/// As [`judge`]; `each` is told in their order which spans are valid.
-pub(super) fn judge_each(
-    request: &[u8],
-    limits: &SpanLimits,
-    received_at: UnixMillis,
-    each: impl FnMut(bool),
-) -> Read<Verdict> {
-    judge_and_visit(request, limits, received_at, &mut Each(each))
+    judge_and_visit(request, criteria, transcoded, &Mended::default(), &mut Unseen)
 }
 
 /// As [`judge`](judge()); all that is met is told `visitor`, in the order that [`Visitor`] says. What was told before an
-/// error is worth nothing.
-pub fn judge_and_visit<'a>(
+/// error is worth nothing. What is repaired lies in `mended`.
+pub fn judge_and_visit<'a, V: Visitor<'a>>(
     request: &'a [u8],
-    limits: &SpanLimits,
-    received_at: UnixMillis,
-    visitor: &mut impl Visitor<'a>,
+    criteria: &Criteria,
+    transcoded: &RepairedRuns,
+    mended: &'a Mended,
+    visitor: &mut V,
 ) -> Result<Verdict, Box<WireError>> {
-    let rules = Rules::new(*limits, received_at);
-    let mut pass = Pass { rules, verdict: Verdict::default(), path: SpanPath::default(), visitor };
+    let shared = match criteria.rules {
+        RulesVersion::V1 => SharedCut::None,
+        RulesVersion::V2 => SharedCut::of(request, criteria.limits.max_shared_bytes),
+    };
+    let mut pass = Pass {
+        rules: Rules::new(criteria),
+        reading: Reading::new(criteria, shared, V::WANTS_REPAIRED, mended),
+        verdict: Verdict::default(),
+        path: SpanPath::default(),
+        position: 0,
+        transcoded: transcoded.cursor(),
+        visitor,
+    };
     pass.request(Message::new(request))?;
     Ok(pass.verdict)
 }
@@ -54,24 +67,22 @@ pub fn judge_and_visit<'a>(
 /// Where the verdict is all that is asked for.
 struct Unseen;
 
-impl Visitor<'_> for Unseen {}
-
-struct Each<F>(F);
-
-impl<F: FnMut(bool)> Visitor<'_> for Each<F> {
-    fn span(&mut self, _: &SpanFields<'_>, is_valid: bool) {
-        (self.0)(is_valid);
-    }
+impl Visitor<'_> for Unseen {
+    const WANTS_REPAIRED: bool = false;
 }
 
-struct Pass<'v, V> {
+struct Pass<'v, 'a, V> {
     rules: Rules,
+    reading: Reading<'a>,
     verdict: Verdict,
     path: SpanPath,
+    /// That of the next span.
+    position: u32,
+    transcoded: Cursor<'v>,
     visitor: &'v mut V,
 }
 
-impl<'a, V: Visitor<'a>> Pass<'_, V> {
+impl<'a, V: Visitor<'a>> Pass<'_, 'a, V> {
     fn request(&mut self, mut request: Message<'a>) -> Read<()> {
         let mut index = 0;
         while let Some((field, wire_type)) = request.key()? {
@@ -91,19 +102,21 @@ impl<'a, V: Visitor<'a>> Pass<'_, V> {
     }
 
     fn resource_spans(&mut self, mut message: Message<'a>) -> Read<()> {
-        let (shared, SharedFacts { schema_url, .. }) =
-            shared_of(message, "resource", resource, self.visitor)?;
-        self.visitor.resource(schema_url);
+        let (shared, facts) =
+            shared_of(message, "resource", resource, &mut self.reading, &mut *self.visitor)?;
+        self.visitor.resource(&ResourceFields {
+            schema_url: facts.schema_url,
+            dropped_attributes: facts.dropped_attributes,
+            keeps_entity_refs: facts.keeps_entity_refs,
+        });
         let mut index = 0;
         while let Some((field, wire_type)) = message.key()? {
             match field {
                 2 => {
-                    self.path = SpanPath { scope: index, span: 0, ..self.path };
-                    let inner = message.message(wire_type);
-                    inner
-                        .and_then(|inner| self.scope_spans(inner, shared))
-                        .map_err(|error| error.within("scope_spans", Some(index)))?;
-                    index += 1;
+                    self.scope_at(&mut index, &mut message, wire_type, shared)?;
+                }
+                INSTRUMENTATION_LIBRARY_SPANS if !self.reading.strict => {
+                    self.scope_at(&mut index, &mut message, wire_type, shared)?;
                 }
                 _ => message.skip(field, wire_type)?,
             }
@@ -111,101 +124,156 @@ impl<'a, V: Visitor<'a>> Pass<'_, V> {
         Ok(())
     }
 
+    fn scope_at(
+        &mut self,
+        index: &mut u32,
+        message: &mut Message<'a>,
+        wire_type: WireType,
+        shared: Shared,
+    ) -> Read<()> {
+        self.path = SpanPath { scope: *index, span: 0, ..self.path };
+        let inner = message.message(wire_type);
+        inner
+            .and_then(|inner| self.scope_spans(inner, shared))
+            .map_err(|error| error.within("scope_spans", Some(*index)))?;
+        *index += 1;
+        Ok(())
+    }
+
     fn scope_spans(&mut self, mut message: Message<'a>, of_resource: Shared) -> Read<()> {
-        let (of_scope, SharedFacts { name, version, schema_url, .. }) =
-            shared_of(message, "scope", scope, self.visitor)?;
+        let (of_scope, facts) = shared_of(message, "scope", scope, &mut self.reading, &mut *self.visitor)?;
         let shared = of_resource.and(of_scope);
-        self.visitor.scope(ScopeFields { name, version, schema_url });
+        let SharedFacts { name, version, schema_url, dropped_attributes, .. } = facts;
+        self.visitor.scope(&ScopeFields { name, version, schema_url, dropped_attributes });
         while let Some((field, wire_type)) = message.key()? {
             match field {
                 2 => {
                     let inner = message.message(wire_type);
                     let (mut facts, fields) = inner
-                        .and_then(|inner| span(inner, self.visitor))
+                        .and_then(|inner| span(inner, &mut self.reading, &mut *self.visitor))
                         .map_err(|error| error.within("spans", Some(self.path.span)))?;
-                    facts.share(&shared);
-                    let judgement = self.rules.judge(&facts);
-                    self.visitor.span(&fields, judgement.is_ok());
-                    self.verdict.count(judgement, self.path);
-                    self.path.span += 1;
+                    facts.shared_bytes = shared.bytes;
+                    facts.found = facts.found.and(shared.found).and(self.transcoded.at(self.position));
+                    self.judge(&mut facts, &fields);
                 }
                 _ => message.skip(field, wire_type)?,
             }
         }
         Ok(())
     }
+
+    #[inline]
+    fn judge(&mut self, facts: &mut SpanFacts<'a>, fields: &SpanFields<'a>) {
+        let judgement = self.rules.judge(facts);
+        let repairs = if self.reading.strict { Repairs::NONE } else { facts.found };
+        let judged = Judged { is_valid: judgement.is_ok(), position: self.position, repairs };
+        self.visitor.span(fields, judged);
+        self.verdict.count(judgement, repairs, self.path);
+        self.path.span += 1;
+        self.position += 1;
+    }
 }
 
 /// What the spans of a resource, or of a scope, have in common.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Shared {
-    pub(super) bytes: usize,
-    pub(super) longest_name: usize,
-    pub(super) most_attributes: usize,
-    pub(super) largest_value: usize,
+#[derive(Debug, Clone, Copy, Default)]
+struct Shared {
+    /// On the wire.
+    bytes: usize,
+    found: Repairs,
 }
 
 impl Shared {
-    pub(super) fn and(self, other: Self) -> Self {
-        Self {
-            bytes: self.bytes.saturating_add(other.bytes),
-            longest_name: self.longest_name.max(other.longest_name),
-            most_attributes: self.most_attributes.max(other.most_attributes),
-            largest_value: self.largest_value.max(other.largest_value),
-        }
+    fn and(self, other: Self) -> Self {
+        Self { bytes: self.bytes.saturating_add(other.bytes), found: self.found.and(other.found) }
     }
 }
 
-/// Everything of a `ResourceSpans` but its scopes, or of a `ScopeSpans` but its spans: those may stand before it. Both have
-/// what is shared, called `name`, as field 1, and the schema URL as field 3.
-fn shared_of<'a, V: Visitor<'a>>(
-    mut message: Message<'a>,
-    name: &'static str,
-    read: fn(Message<'a>, &mut SharedFacts<'a>, &mut V) -> Read<()>,
-    visitor: &mut V,
-) -> Read<(Shared, SharedFacts<'a>)> {
-    let (mut facts, mut bytes) = (SharedFacts::default(), 0usize);
-    while let Some((field, wire_type)) = message.key()? {
-        match field {
-            1 => {
-                let inner = message.message(wire_type).map_err(|error| error.within(name, None))?;
-                bytes = bytes.saturating_add(inner.len());
-                read(inner, &mut facts, visitor).map_err(|error| error.within(name, None))?;
-            }
-            3 => facts.schema_url = message.text(wire_type, "schema_url")?,
-            _ => message.skip(field, wire_type)?,
-        }
-    }
-    let SharedFacts { attributes, name, version, schema_url } = &facts;
-    let shared = Shared {
-        bytes: bytes.saturating_add(schema_url.len()),
-        longest_name: attributes.longest_key.max(name.len()).max(version.len()),
-        most_attributes: attributes.count,
-        largest_value: attributes.largest_value.max(schema_url.len()),
-    };
-    Ok((shared, facts))
-}
-
-/// What is gathered of a resource, which has attributes and a schema URL only, or of a scope.
+/// What is gathered of a resource, which has no name, or of a scope.
 #[derive(Default)]
 struct SharedFacts<'a> {
     attributes: Attributes,
     name: &'a [u8],
     version: &'a [u8],
     schema_url: &'a [u8],
+    dropped_attributes: u32,
+    entity_ref_bytes: usize,
+    keeps_entity_refs: bool,
 }
 
-fn resource<'a>(
+/// Everything of a `ResourceSpans` but its scopes, or of a `ScopeSpans` but its spans: those may stand before it, as the
+/// Collector writes them. Both have what is shared, called `field_name`, as field 1, and the schema URL as field 3.
+fn shared_of<'a, V: Visitor<'a>>(
+    mut message: Message<'a>,
+    field_name: &'static str,
+    read: fn(Message<'a>, &mut SharedFacts<'a>, &mut Texts, &mut Reading<'a>, &mut V) -> Read<()>,
+    reading: &mut Reading<'a>,
+    visitor: &mut V,
+) -> Read<(Shared, SharedFacts<'a>)> {
+    let (mut facts, mut bytes, mut texts) = (SharedFacts::default(), 0usize, reading.texts());
+    reading.begin_shared();
+    while let Some((field, wire_type)) = message.key()? {
+        match field {
+            1 => {
+                let inner = message.message(wire_type).map_err(|error| error.within(field_name, None))?;
+                bytes = bytes.saturating_add(inner.len());
+                read(inner, &mut facts, &mut texts, reading, visitor)
+                    .map_err(|error| error.within(field_name, None))?;
+            }
+            3 => facts.schema_url = texts.read(&mut message, wire_type, "schema_url")?,
+            _ => message.skip(field, wire_type)?,
+        }
+    }
+    let shared_bytes = bytes.saturating_add(facts.schema_url.len());
+    repair_shared(&mut facts, &texts, reading);
+    facts.dropped_attributes = facts.dropped_attributes.saturating_add(facts.attributes.dropped);
+    Ok((Shared { bytes: shared_bytes, found: reading.end_shared() }, facts))
+}
+
+fn repair_shared<'a>(facts: &mut SharedFacts<'a>, texts: &Texts, reading: &mut Reading<'a>) {
+    let (names, values) = (reading.bounds.name, reading.bounds.value);
+    let is_over = facts.name.len().max(facts.version.len()) > names.min(values)
+        || facts.schema_url.len() > values
+        || facts.entity_ref_bytes > values;
+    facts.keeps_entity_refs = facts.entity_ref_bytes > 0;
+    if is_over || texts.broken {
+        repair_shared_texts(facts, reading);
+    }
+}
+
+#[cold]
+fn repair_shared_texts<'a>(facts: &mut SharedFacts<'a>, reading: &mut Reading<'a>) {
+    for name in [&mut facts.name, &mut facts.version] {
+        *name = reading.shared_name(name);
+    }
+    facts.schema_url = reading.value_text(facts.schema_url);
+    if facts.entity_ref_bytes > reading.bounds.value {
+        facts.keeps_entity_refs = false;
+        reading.leave_out_entity_refs(facts.entity_ref_bytes);
+    }
+}
+
+fn resource<'a, V: Visitor<'a>>(
     mut message: Message<'a>,
     facts: &mut SharedFacts<'a>,
-    visitor: &mut impl Visitor<'a>,
+    _texts: &mut Texts,
+    reading: &mut Reading<'a>,
+    visitor: &mut V,
 ) -> Read<()> {
     while let Some((field, wire_type)) = message.key()? {
         match field {
-            1 => facts.attributes.read(&mut message, (field, wire_type), Owner::Resource, visitor)?,
-            2 => drop(message.varint(wire_type)?),
+            1 => {
+                facts.attributes.read(&mut message, (field, wire_type), Owner::Resource, reading, visitor)?
+            }
+            2 => facts.dropped_attributes = message.varint(wire_type)? as u32,
             3 => {
-                entity_ref(message.message(wire_type)?).map_err(|error| error.within("entity_refs", None))?
+                let inner = message.message(wire_type)?;
+                facts.entity_ref_bytes = facts.entity_ref_bytes.saturating_add(inner.len());
+                let mut texts = reading.texts();
+                entity_ref(inner, &mut texts).map_err(|error| error.within("entity_refs", None))?;
+                if texts.broken {
+                    reading.found.insert(Repair::InvalidUtf8);
+                }
+                visitor.entity_ref(EntityRef(inner.rest()));
             }
             _ => message.skip(field, wire_type)?,
         }
@@ -213,139 +281,222 @@ fn resource<'a>(
     Ok(())
 }
 
-fn entity_ref(mut message: Message) -> Read<()> {
+fn entity_ref(mut message: Message, texts: &mut Texts) -> Read<()> {
     while let Some((field, wire_type)) = message.key()? {
         match field {
-            1 => drop(message.text(wire_type, "schema_url")?),
-            2 => drop(message.text(wire_type, "type")?),
-            3 => drop(message.text(wire_type, "id_keys")?),
-            4 => drop(message.text(wire_type, "description_keys")?),
+            1 => drop(texts.read(&mut message, wire_type, "schema_url")?),
+            2 => drop(texts.read(&mut message, wire_type, "type")?),
+            3 => drop(texts.read(&mut message, wire_type, "id_keys")?),
+            4 => drop(texts.read(&mut message, wire_type, "description_keys")?),
             _ => message.skip(field, wire_type)?,
         }
     }
     Ok(())
 }
 
-fn scope<'a>(
+fn scope<'a, V: Visitor<'a>>(
     mut message: Message<'a>,
     facts: &mut SharedFacts<'a>,
-    visitor: &mut impl Visitor<'a>,
+    texts: &mut Texts,
+    reading: &mut Reading<'a>,
+    visitor: &mut V,
 ) -> Read<()> {
     while let Some((field, wire_type)) = message.key()? {
         match field {
-            1 => facts.name = message.text(wire_type, "name")?,
-            2 => facts.version = message.text(wire_type, "version")?,
-            3 => facts.attributes.read(&mut message, (field, wire_type), Owner::Scope, visitor)?,
-            4 => drop(message.varint(wire_type)?),
+            1 => facts.name = texts.read(&mut message, wire_type, "name")?,
+            2 => facts.version = texts.read(&mut message, wire_type, "version")?,
+            3 => facts.attributes.read(&mut message, (field, wire_type), Owner::Scope, reading, visitor)?,
+            4 => facts.dropped_attributes = message.varint(wire_type)? as u32,
             _ => message.skip(field, wire_type)?,
         }
     }
     Ok(())
 }
 
-impl SpanFacts<'_> {
-    pub(super) fn share(&mut self, shared: &Shared) {
-        self.shared_bytes = shared.bytes;
-        self.longest_name = self.longest_name.max(shared.longest_name);
-        self.most_attributes = self.most_attributes.max(shared.most_attributes);
-        self.largest_value = self.largest_value.max(shared.largest_value);
-    }
-
-    fn include(&mut self, attributes: &Attributes) {
-        self.most_attributes = self.most_attributes.max(attributes.count);
-        self.longest_name = self.longest_name.max(attributes.longest_key);
-        self.largest_value = self.largest_value.max(attributes.largest_value);
-    }
-}
-
-fn span<'a>(
+fn span<'a, V: Visitor<'a>>(
     mut message: Message<'a>,
-    visitor: &mut impl Visitor<'a>,
+    reading: &mut Reading<'a>,
+    visitor: &mut V,
 ) -> Read<(SpanFacts<'a>, SpanFields<'a>)> {
     let (mut facts, mut fields) = (SpanFacts::default(), SpanFields::default());
-    let mut attributes = Attributes::default();
+    let (mut attributes, mut texts) = (Attributes::default(), reading.texts());
+    reading.found = Repairs::NONE;
     while let Some((field, wire_type)) = message.key()? {
         match field {
             1 => fields.trace_id = message.bytes(wire_type)?,
             2 => fields.span_id = message.bytes(wire_type)?,
-            3 => fields.trace_state = message.text(wire_type, "trace_state")?,
+            3 => fields.trace_state = texts.read(&mut message, wire_type, "trace_state")?,
             4 => fields.parent_span_id = message.bytes(wire_type)?,
-            5 => fields.name = message.text(wire_type, "name")?,
+            5 => fields.name = texts.read(&mut message, wire_type, "name")?,
             6 => fields.kind = message.varint(wire_type)? as i32,
             7 => fields.start_unix_nano = message.fixed64(wire_type)?,
             8 => fields.end_unix_nano = message.fixed64(wire_type)?,
-            9 => attributes.read(&mut message, (field, wire_type), Owner::Span, visitor)?,
+            9 => attributes.read(&mut message, (field, wire_type), Owner::Span, reading, visitor)?,
             10 => fields.dropped_attributes = message.varint(wire_type)? as u32,
             11 => {
-                event(message.message(wire_type)?, &mut facts, visitor)
-                    .map_err(|error| error.within("events", Some(facts.events as u32)))?;
-                facts.events += 1;
+                event(message.message(wire_type)?, &mut facts, reading, visitor)
+                    .map_err(|error| error.within("events", Some(facts.events_met)))?;
+                facts.events_met += 1;
             }
             12 => fields.dropped_events = message.varint(wire_type)? as u32,
             13 => {
-                link(message.message(wire_type)?, &mut facts, visitor)
-                    .map_err(|error| error.within("links", Some(facts.links as u32)))?;
-                facts.links += 1;
+                link(message.message(wire_type)?, &mut facts, reading, visitor)
+                    .map_err(|error| error.within("links", Some(facts.links_met)))?;
+                facts.links_met += 1;
             }
             14 => fields.dropped_links = message.varint(wire_type)? as u32,
-            15 => status(message.message(wire_type)?, &mut fields)
+            15 => status(message.message(wire_type)?, &mut fields, &mut texts)
                 .map_err(|error| error.within("status", None))?,
             16 => fields.flags = message.fixed32(wire_type)?,
             _ => message.skip(field, wire_type)?,
         }
     }
-    facts.include(&attributes);
-    facts.longest_name = facts.longest_name.max(fields.name.len());
-    facts.largest_value = facts.largest_value.max(fields.trace_state.len()).max(fields.status_message.len());
+    let is_long = fields.name.len() > reading.bounds.name
+        || fields.trace_state.len().max(fields.status_message.len()) > reading.bounds.value;
+    if is_long || texts.broken {
+        repair_span_texts(&mut fields, reading);
+    }
+    if !(0..=5).contains(&fields.kind) {
+        reading.found.insert(Repair::KindUnknown);
+    }
+    if !(0..=2).contains(&fields.status_code) {
+        reading.found.insert(Repair::StatusUnknown);
+    }
+    fields.dropped_attributes = fields.dropped_attributes.saturating_add(attributes.dropped);
+    fields.dropped_events = fields.dropped_events.saturating_add(facts.events_dropped);
+    fields.dropped_links = fields.dropped_links.saturating_add(facts.links_dropped);
     facts.trace_id = fields.trace_id;
     facts.span_id = fields.span_id;
     facts.parent_span_id = fields.parent_span_id;
     (facts.start, facts.end) = (fields.start_unix_nano, fields.end_unix_nano);
+    facts.found = reading.found;
     Ok((facts, fields))
 }
 
-fn event<'a>(mut message: Message<'a>, facts: &mut SpanFacts, visitor: &mut impl Visitor<'a>) -> Read<()> {
-    let (mut fields, mut attributes) = (EventFields::default(), Attributes::default());
-    while let Some((field, wire_type)) = message.key()? {
-        match field {
-            1 => fields.time_unix_nano = message.fixed64(wire_type)?,
-            2 => fields.name = message.text(wire_type, "name")?,
-            3 => attributes.read(&mut message, (field, wire_type), Owner::Event, visitor)?,
-            4 => drop(message.varint(wire_type)?),
-            _ => message.skip(field, wire_type)?,
-        }
+#[cold]
+fn repair_span_texts<'a>(fields: &mut SpanFields<'a>, reading: &mut Reading<'a>) {
+    fields.name = reading.name(fields.name);
+    fields.trace_state = reading.value_text(fields.trace_state);
+    fields.status_message = reading.value_text(fields.status_message);
+}
+
+fn event<'a, V: Visitor<'a>>(
+    message: Message<'a>,
+    facts: &mut SpanFacts,
+    reading: &mut Reading<'a>,
+    visitor: &mut V,
+) -> Read<()> {
+    let is_over = facts.events_met as usize >= reading.max_events;
+    if is_over && reading.repairs(Repair::EventsDropped) {
+        facts.events_dropped = facts.events_dropped.saturating_add(1);
+        return pass_over(reading, |reading| event_fields(message, reading, &mut Unseen).map(drop));
     }
-    facts.include(&attributes);
+    let mut fields = event_fields(message, reading, visitor)?;
     facts.latest_event = facts.latest_event.max(fields.time_unix_nano);
-    facts.longest_name = facts.longest_name.max(fields.name.len());
+    if fields.time_unix_nano > LAST_STORED_UNIX_NANO && reading.repairs(Repair::EventTimeOutOfRange) {
+        fields.time_unix_nano = LAST_STORED_UNIX_NANO;
+    }
     visitor.event(&fields);
     Ok(())
 }
 
-fn link<'a>(mut message: Message<'a>, facts: &mut SpanFacts, visitor: &mut impl Visitor<'a>) -> Read<()> {
-    let (mut fields, mut attributes) = (LinkFields::default(), Attributes::default());
+/// 2262-04-11, the last moment of a `DateTime64(9)`.
+const LAST_STORED_UNIX_NANO: u64 = i64::MAX as u64;
+
+fn event_fields<'a, V: Visitor<'a>>(
+    mut message: Message<'a>,
+    reading: &mut Reading<'a>,
+    visitor: &mut V,
+) -> Read<EventFields<'a>> {
+    let (mut fields, mut attributes, mut texts) =
+        (EventFields::default(), Attributes::default(), reading.texts());
     while let Some((field, wire_type)) = message.key()? {
         match field {
-            1 => fields.trace_id = message.bytes(wire_type)?,
-            2 => fields.span_id = message.bytes(wire_type)?,
-            3 => fields.trace_state = message.text(wire_type, "trace_state")?,
-            4 => attributes.read(&mut message, (field, wire_type), Owner::Link, visitor)?,
-            5 => drop(message.varint(wire_type)?),
-            6 => drop(message.fixed32(wire_type)?),
+            1 => fields.time_unix_nano = message.fixed64(wire_type)?,
+            2 => fields.name = texts.read(&mut message, wire_type, "name")?,
+            3 => attributes.read(&mut message, (field, wire_type), Owner::Event, reading, visitor)?,
+            4 => fields.dropped_attributes = message.varint(wire_type)? as u32,
             _ => message.skip(field, wire_type)?,
         }
     }
-    facts.include(&attributes);
-    facts.bad_link |= !matches!(fields.trace_id.len(), 0 | 16) || !matches!(fields.span_id.len(), 0 | 8);
-    facts.largest_value = facts.largest_value.max(fields.trace_state.len());
+    if texts.broken || fields.name.len() > reading.bounds.name {
+        fields.name = reading.name(fields.name);
+    }
+    fields.dropped_attributes = fields.dropped_attributes.saturating_add(attributes.dropped);
+    Ok(fields)
+}
+
+fn link<'a, V: Visitor<'a>>(
+    message: Message<'a>,
+    facts: &mut SpanFacts,
+    reading: &mut Reading<'a>,
+    visitor: &mut V,
+) -> Read<()> {
+    let (trace_id, span_id) = ids_of_link(message)?;
+    let is_valid = matches!(trace_id.len(), 0 | 16) && matches!(span_id.len(), 0 | 8);
+    let is_over = (facts.links_met - facts.links_dropped) as usize >= reading.max_links;
+    let is_dropped =
+        !is_valid && reading.repairs(Repair::InvalidLink) || is_over && reading.repairs(Repair::LinksDropped);
+    if is_dropped {
+        facts.links_dropped += 1;
+        return pass_over(reading, |reading| link_fields(message, reading, &mut Unseen).map(drop));
+    }
+    let fields = link_fields(message, reading, visitor)?;
     visitor.link(&fields);
     Ok(())
 }
 
-fn status<'a>(mut message: Message<'a>, fields: &mut SpanFields<'a>) -> Read<()> {
+/// Looked at first: attributes are told as they come, and those of a link that is left out are not to be.
+fn ids_of_link(mut message: Message<'_>) -> Read<(&[u8], &[u8])> {
+    let (mut trace_id, mut span_id) = (b"".as_slice(), b"".as_slice());
     while let Some((field, wire_type)) = message.key()? {
         match field {
-            2 => fields.status_message = message.text(wire_type, "message")?,
+            1 => trace_id = message.bytes(wire_type)?,
+            2 => span_id = message.bytes(wire_type)?,
+            _ => message.skip(field, wire_type)?,
+        }
+    }
+    Ok((trace_id, span_id))
+}
+
+fn link_fields<'a, V: Visitor<'a>>(
+    mut message: Message<'a>,
+    reading: &mut Reading<'a>,
+    visitor: &mut V,
+) -> Read<LinkFields<'a>> {
+    let (mut fields, mut attributes, mut texts) =
+        (LinkFields::default(), Attributes::default(), reading.texts());
+    while let Some((field, wire_type)) = message.key()? {
+        match field {
+            1 => fields.trace_id = message.bytes(wire_type)?,
+            2 => fields.span_id = message.bytes(wire_type)?,
+            3 => fields.trace_state = texts.read(&mut message, wire_type, "trace_state")?,
+            4 => attributes.read(&mut message, (field, wire_type), Owner::Link, reading, visitor)?,
+            5 => fields.dropped_attributes = message.varint(wire_type)? as u32,
+            6 => fields.flags = message.fixed32(wire_type)?,
+            _ => message.skip(field, wire_type)?,
+        }
+    }
+    if texts.broken || fields.trace_state.len() > reading.bounds.value {
+        fields.trace_state = reading.value_text(fields.trace_state);
+    }
+    fields.dropped_attributes = fields.dropped_attributes.saturating_add(attributes.dropped);
+    Ok(fields)
+}
+
+/// Reads something that is left out: it has to be well formed, and its own repairs are none.
+#[cold]
+fn pass_over<'a>(reading: &mut Reading<'a>, read: impl FnOnce(&mut Reading<'a>) -> Read<()>) -> Read<()> {
+    let found = reading.found;
+    read(reading)?;
+    reading.found = found;
+    Ok(())
+}
+
+fn status<'a>(mut message: Message<'a>, fields: &mut SpanFields<'a>, texts: &mut Texts) -> Read<()> {
+    while let Some((field, wire_type)) = message.key()? {
+        match field {
+            2 => fields.status_message = texts.read(&mut message, wire_type, "message")?,
             3 => fields.status_code = message.varint(wire_type)? as i32,
             _ => message.skip(field, wire_type)?,
         }

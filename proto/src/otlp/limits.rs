@@ -13,24 +13,28 @@ pub struct SpanLimits {
     pub max_age_seconds: u64,
     /// How long after its receipt a span may begin or end, in seconds, for clocks that are ahead. Default: one day.
     pub max_future_seconds: u64,
-    /// How long before its start a span may end, in milliseconds, for clocks that step back; such a span is stored with a
-    /// duration of 0. Default: 0. A span without an end is always taken.
-    pub max_backwards_ms: u64,
+    /// How long before its start a span may end, in milliseconds; above that it is rejected. A span that ends before its
+    /// start, as two readings of a clock that stepped back have it, is stored with a duration of 0. Default: unset, no bound.
+    /// A span without an end is always taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_backwards_ms: Option<u64>,
     /// On how many UTC days the spans of one request may begin: each day costs a partition's INSERT. Default: 31.
     pub max_days: NonZeroU32,
     /// What the spans of one request may write of their resources and scopes, in bytes: those stand beside each span in the
-    /// table, and a large one with many small spans would take their product. Default: 256 MiB.
+    /// table, and a large one with many small spans would take their product. Above it, the largest texts and values of
+    /// resources and scopes are cut. Default: 256 MiB.
     pub max_shared_bytes: u64,
-    /// The longest name of a span, an event, a scope or an attribute, in bytes. Default: 4 KiB.
+    /// The longest name of a span, an event, a scope or an attribute, in bytes; a longer one is cut. Default: 4 KiB.
     pub max_name_bytes: u32,
-    /// The most attributes of a span, an event, a link, a resource and a scope. Default: 1,024.
+    /// The most attributes of a span, an event, a link, a resource and a scope; those beyond are left out. Default: 1,024.
     pub max_attributes: u32,
-    /// The largest value of an attribute, in bytes, and the longest status message and trace state. Text and bytes count
-    /// by their length, other values 8 bytes each, lists and maps by what they hold, keys included. Default: 256 KiB.
+    /// The largest value of an attribute, in bytes, and the longest status message, trace state and schema URL; a larger one
+    /// is cut. Text and bytes count by their length, other values 8 bytes each, lists and maps by what they hold, keys
+    /// included; of those the first elements stay. Default: 256 KiB.
     pub max_value_bytes: u32,
-    /// The most events of a span. Default: 1,024.
+    /// The most events of a span; those beyond are left out. Default: 1,024.
     pub max_events: u32,
-    /// The most links of a span. Default: 1,024.
+    /// The most links of a span; those beyond are left out. Default: 1,024.
     pub max_links: u32,
 }
 
@@ -39,7 +43,7 @@ impl Default for SpanLimits {
         Self {
             max_age_seconds: 3_650 * 86_400,
             max_future_seconds: 86_400,
-            max_backwards_ms: 0,
+            max_backwards_ms: None,
             max_days: const { NonZeroU32::new(31).unwrap() },
             max_shared_bytes: 256 << 20,
             max_name_bytes: 4 << 10,

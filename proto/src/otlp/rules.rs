@@ -1,14 +1,15 @@
 //! Which spans are valid: the rules, over the facts that the pass of [`super::judge`] gathers.
 
+use super::criteria::{Criteria, RulesVersion};
 use super::limits::SpanLimits;
-use crate::ids::UnixMillis;
+use super::repair::{Repair, Repairs};
 
 /// The last moment that all tables can hold, in nanoseconds since the Unix epoch: that of a `DateTime`, in February 2106.
 const MAX_UNIX_NANO: u64 = u32::MAX as u64 * 1_000_000_000;
 
 const NANOS_A_DAY: u64 = 86_400 * 1_000_000_000;
 
-/// Why a span is not stored.
+/// Why a span is not stored. Only the rules of V1 come to some of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum SpanRejection {
     /// The trace id has not 16 bytes, or is all zero.
@@ -99,30 +100,31 @@ pub(super) struct SpanFacts<'a> {
     pub(super) latest_event: u64,
     /// What the span's resource and scope take on the wire, in bytes.
     pub(super) shared_bytes: usize,
-    /// Of the names of the span, its events, its scope and all attributes.
-    pub(super) longest_name: usize,
-    /// Of the span, of an event, of a link, of the resource, of the scope.
-    pub(super) most_attributes: usize,
-    /// Of all attributes, the status message, the trace states and the schema URLs.
-    pub(super) largest_value: usize,
-    pub(super) events: usize,
-    pub(super) links: usize,
-    pub(super) bad_link: bool,
+    pub(super) events_met: u32,
+    pub(super) events_dropped: u32,
+    pub(super) links_met: u32,
+    pub(super) links_dropped: u32,
+    /// What was repaired of the span, its resource and its scope; by the rules of V1, what breaks them.
+    pub(super) found: Repairs,
 }
 
 /// The rules for the spans of one request, in their order.
 pub(super) struct Rules {
+    version: RulesVersion,
     limits: SpanLimits,
     earliest_start: u64,
     latest: u64,
+    /// By how much a span may end before it starts, in nanoseconds.
+    backwards: u64,
     /// Days since the epoch on which spans begin; the last one found is first.
     days: Vec<u64>,
-    /// What the spans so far write of their resources and scopes.
+    /// What the spans so far write of their resources and scopes. Only the rules of V1 ask for it.
     shared_bytes: u64,
 }
 
 impl Rules {
-    pub(super) fn new(limits: SpanLimits, received_at: UnixMillis) -> Self {
+    pub(super) fn new(criteria: &Criteria) -> Self {
+        let Criteria { rules: version, limits, received_at } = *criteria;
         let nanos = |seconds: u64| seconds.saturating_mul(1_000_000_000);
         let received = received_at.as_nanos();
         let earliest_start = match limits.max_age_seconds {
@@ -130,39 +132,48 @@ impl Rules {
             seconds => received.saturating_sub(nanos(seconds)),
         };
         let latest = received.saturating_add(nanos(limits.max_future_seconds));
-        Self { limits, earliest_start, latest, days: Vec::new(), shared_bytes: 0 }
+        let backwards = limits.max_backwards_ms.map_or(u64::MAX, |millis| millis.saturating_mul(1_000_000));
+        Self { version, limits, earliest_start, latest, backwards, days: Vec::new(), shared_bytes: 0 }
     }
 
-    pub(super) fn judge(&mut self, span: &SpanFacts) -> Result<(), SpanRejection> {
+    /// Whether the span is stored. Adds to what was found of it what is repaired of its times.
+    #[inline]
+    pub(super) fn judge(&mut self, span: &mut SpanFacts) -> Result<(), SpanRejection> {
         use SpanRejection::*;
-        let limits = &self.limits;
-        let over = |found: usize, limit: u32| found > limit as usize;
-        let backwards = limits.max_backwards_ms.saturating_mul(1_000_000);
+        let is_v1 = self.version == RulesVersion::V1;
+        // What breaks the rules of V1, others repair.
+        let broken = if is_v1 { span.found } else { Repairs::NONE };
+        let latest_event = if is_v1 { span.latest_event } else { 0 };
+        let ends_before_start = span.end != 0 && span.end < span.start;
         let faults = [
             (!is_id(span.trace_id, 16), InvalidTraceId),
             (!is_id(span.span_id, 8), InvalidSpanId),
             (!matches!(span.parent_span_id.len(), 0 | 8), InvalidParentSpanId),
-            (span.bad_link, InvalidLinkId),
-            (span.start.max(span.end).max(span.latest_event) > MAX_UNIX_NANO, TimeOutOfRange),
+            (broken.contains(Repair::InvalidLink), InvalidLinkId),
+            (span.start.max(span.end).max(latest_event) > MAX_UNIX_NANO, TimeOutOfRange),
             (span.start < self.earliest_start, TimeTooOld),
             (span.start.max(span.end) > self.latest, TimeInFuture),
-            (span.end != 0 && span.end.saturating_add(backwards) < span.start, EndBeforeStart),
-            (over(span.longest_name, limits.max_name_bytes), NameTooLong),
-            (over(span.most_attributes, limits.max_attributes), TooManyAttributes),
-            (over(span.largest_value, limits.max_value_bytes), ValueTooLarge),
-            (over(span.events, limits.max_events), TooManyEvents),
-            (over(span.links, limits.max_links), TooManyLinks),
+            (ends_before_start && span.end.saturating_add(self.backwards) < span.start, EndBeforeStart),
+            (broken.contains(Repair::NameCut), NameTooLong),
+            (broken.contains(Repair::AttributesDropped), TooManyAttributes),
+            (broken.contains(Repair::ValueCut), ValueTooLarge),
+            (broken.contains(Repair::EventsDropped), TooManyEvents),
+            (broken.contains(Repair::LinksDropped), TooManyLinks),
         ];
-        match faults.into_iter().find(|(fault, _)| *fault) {
-            Some((_, rejection)) => Err(rejection),
-            None => self.admit(span),
+        if let Some((_, rejection)) = faults.into_iter().find(|(fault, _)| *fault) {
+            return Err(rejection);
         }
+        if ends_before_start {
+            span.found.insert(Repair::EndBeforeStart);
+        }
+        self.admit(span)
     }
 
     /// What the spans of a request may take together.
+    #[inline]
     fn admit(&mut self, span: &SpanFacts) -> Result<(), SpanRejection> {
         let shared_bytes = self.shared_bytes.saturating_add(span.shared_bytes as u64);
-        if shared_bytes > self.limits.max_shared_bytes {
+        if self.version == RulesVersion::V1 && shared_bytes > self.limits.max_shared_bytes {
             return Err(SpanRejection::TooMuchShared);
         }
         self.begin_on(span.start / NANOS_A_DAY)?;

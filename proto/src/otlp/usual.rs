@@ -1,17 +1,31 @@
-//! Attributes as exporters write nearly all of them: first the key, then a value that is a scalar, with lengths of one byte. Of
-//! any other nothing is said here: those are read field by field, which takes thrice as long.
+//! Attributes as exporters write nearly all of them: a key and a scalar, with lengths of one byte. SDKs write the key first;
+//! the Collector, which writes the fields of a message in descending order since pdata 1.40, the value. Of any other attribute
+//! nothing is said here: those are read field by field, which takes thrice as long.
 
+use super::utf8::{is_ascii, is_utf8};
 use super::visit::Value;
-use super::wire::{is_ascii, is_utf8, whole_varint};
+use super::wire::whole_varint;
+
+/// The longest key or text of a usual attribute, in bytes.
+pub(super) const LONGEST: usize = 127;
+
+const KEY: u8 = 0x0a;
+const VALUE: u8 = 0x12;
 
 /// The key and the value of a `KeyValue`.
 #[inline(always)]
 pub(super) fn pair(pair: &[u8]) -> Option<(&[u8], Value<'_>)> {
-    let (key, rest) = short(pair, 0x0a)?;
-    let [0x12, length @ ..0x80, value @ ..] = rest else { return None };
-    if usize::from(*length) != value.len() {
-        return None;
-    }
+    let (key, value) = match pair {
+        [KEY, length @ ..0x80, rest @ ..] => {
+            let (key, rest) = rest.split_at_checked(usize::from(*length))?;
+            (key, only(rest, VALUE)?)
+        }
+        [VALUE, length @ ..0x80, rest @ ..] => {
+            let (value, rest) = rest.split_at_checked(usize::from(*length))?;
+            (only(rest, KEY)?, value)
+        }
+        _ => return None,
+    };
     if let Some(text) = unchecked_text(value) {
         // The numbers and lengths of fields, which are between the texts, are below 0x80, too.
         let is_text = is_ascii(pair) || is_utf8(key) && is_utf8(text);
@@ -33,8 +47,16 @@ pub(super) fn scalar(value: &[u8]) -> Option<Value<'_>> {
 /// Text that may not be UTF-8.
 #[inline(always)]
 fn unchecked_text(value: &[u8]) -> Option<&[u8]> {
-    match value {
-        [0x0a, length @ ..0x80, text @ ..] if usize::from(*length) == text.len() => Some(text),
+    only(value, 0x0a)
+}
+
+/// The field whose key is `tag` and whose length takes one byte, where nothing follows it.
+#[inline(always)]
+fn only(bytes: &[u8], tag: u8) -> Option<&[u8]> {
+    match bytes {
+        [found, length @ ..0x80, field @ ..] if *found == tag && usize::from(*length) == field.len() => {
+            Some(field)
+        }
         _ => None,
     }
 }

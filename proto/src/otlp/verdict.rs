@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use super::repair::{Repair, Repairs};
 use super::rules::SpanRejection;
 
-/// How many reasons an answer names; the counts are always exact.
+/// How many reasons, and how many repairs, an answer names; the counts are always exact.
 const NAMED_REASONS: usize = 3;
 
-/// How many spans of a request are valid, and why the others are not.
+/// How many spans of a request are valid, why the others are not, and what was repaired.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Verdict {
     /// Spans that are stored.
@@ -16,6 +17,19 @@ pub struct Verdict {
     pub rejected: u32,
     /// Why they are not, in the order in which the reasons were met first.
     pub reasons: Vec<Reason>,
+    /// What was repaired of those that are stored, in the order in which it was met first.
+    pub repaired: Vec<Repaired>,
+}
+
+/// A repair, and of how many stored spans it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repaired {
+    /// What was repaired.
+    pub repair: Repair,
+    /// Of how many spans.
+    pub spans: u32,
+    /// The first of them.
+    pub first: SpanPath,
 }
 
 /// A reason, and how many spans it holds for.
@@ -48,22 +62,28 @@ impl fmt::Display for SpanPath {
 }
 
 impl Verdict {
-    /// The `error_message` of a partial success: the first reasons, with their counts and the first span of each.
+    /// The `error_message` of a partial success: the first reasons and repairs, with their counts and the first span of each.
     pub fn message(&self) -> String {
-        let named = self.reasons.iter().take(NAMED_REASONS).map(|Reason { rejection, spans, first }| {
+        let reasons = self.reasons.iter().map(|Reason { rejection, spans, first }| {
             format!("{} ({spans}, the first is {first}): {rejection}", rejection.code())
         });
-        let mut parts: Vec<_> = named.collect();
-        let further = self.reasons.len().saturating_sub(NAMED_REASONS);
-        if further > 0 {
-            parts.push(format!("and for {further} further reasons"));
-        }
+        let repaired = self.repaired.iter().map(|Repaired { repair, spans, first }| {
+            format!("repaired: {} ({spans}, the first is {first}): {repair}", repair.code())
+        });
+        let mut parts = first_ones(reasons, "reasons");
+        parts.extend(first_ones(repaired, "repairs"));
         parts.join("; ")
     }
 
-    pub(super) fn count(&mut self, judgement: Result<(), SpanRejection>, path: SpanPath) {
+    #[inline]
+    pub(super) fn count(&mut self, judgement: Result<(), SpanRejection>, repairs: Repairs, path: SpanPath) {
         match judgement {
-            Ok(()) => self.accepted = self.accepted.saturating_add(1),
+            Ok(()) => {
+                self.accepted = self.accepted.saturating_add(1);
+                if !repairs.is_empty() {
+                    self.repair(repairs, path);
+                }
+            }
             Err(rejection) => self.reject(rejection, path),
         }
     }
@@ -76,4 +96,23 @@ impl Verdict {
             None => self.reasons.push(Reason { rejection, spans: 1, first }),
         }
     }
+
+    #[cold]
+    fn repair(&mut self, repairs: Repairs, first: SpanPath) {
+        for repair in repairs.iter() {
+            match self.repaired.iter_mut().find(|repaired| repaired.repair == repair) {
+                Some(repaired) => repaired.spans = repaired.spans.saturating_add(1),
+                None => self.repaired.push(Repaired { repair, spans: 1, first }),
+            }
+        }
+    }
+}
+
+fn first_ones(parts: impl ExactSizeIterator<Item = String>, what: &str) -> Vec<String> {
+    let further = parts.len().saturating_sub(NAMED_REASONS);
+    let mut named: Vec<_> = parts.take(NAMED_REASONS).collect();
+    if further > 0 {
+        named.push(format!("and {further} further {what}"));
+    }
+    named
 }

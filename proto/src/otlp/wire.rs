@@ -54,6 +54,11 @@ impl WireError {
         if parts.is_empty() { ".".to_owned() } else { parts.join(".") }
     }
 
+    /// Whether the message is nested deeper than it can be read.
+    pub(super) fn is_too_deep(&self) -> bool {
+        self.fault == Fault::TooDeep
+    }
+
     #[cold]
     pub(super) fn within(mut self: Box<Self>, field: &'static str, index: Option<u32>) -> Box<Self> {
         self.path.push(Segment { field, index });
@@ -73,6 +78,12 @@ impl fmt::Display for Segment {
 #[cold]
 fn fault<T>(fault: Fault) -> Read<T> {
     Err(Box::new(WireError { fault, path: Vec::new() }))
+}
+
+/// The fault of a text field that is not UTF-8.
+#[cold]
+pub(super) fn not_utf8<T>(field: &'static str) -> Read<T> {
+    fault(Fault::Utf8).map_err(|error| error.within(field, None))
 }
 
 /// What was read; the error is boxed, since it is rare and the result is everywhere.
@@ -115,11 +126,6 @@ impl<'a> Message<'a> {
     #[inline]
     pub(super) fn go_on_at(&mut self, rest: &'a [u8]) {
         self.rest = rest;
-    }
-
-    /// What of `self` lies before `later`, which was read on from it.
-    pub(super) fn until(&self, later: &Message<'a>) -> &'a [u8] {
-        &self.rest[..self.rest.len() - later.rest.len()]
     }
 
     /// The next field's number and type; none at the end.
@@ -220,16 +226,6 @@ impl<'a> Message<'a> {
         self.take(bytes)
     }
 
-    /// Text, which is known to be UTF-8. It stays bytes: most is ASCII, which is seen faster than a `str` can be made.
-    #[inline]
-    pub(super) fn text(&mut self, wire_type: WireType, field: &'static str) -> Read<&'a [u8]> {
-        let bytes = self.bytes(wire_type)?;
-        if is_utf8(bytes) {
-            return Ok(bytes);
-        }
-        fault(Fault::Utf8).map_err(|error| error.within(field, None))
-    }
-
     /// A message inside of this one.
     #[inline]
     pub(super) fn message(&mut self, wire_type: WireType) -> Read<Message<'a>> {
@@ -246,8 +242,12 @@ impl<'a> Message<'a> {
         self.depth > 0
     }
 
-    /// Passes over a field that is not known.
+    /// Passes over a field.
+    #[inline]
     pub(super) fn skip(&mut self, field: u32, wire_type: WireType) -> Read<()> {
+        if wire_type == WireType::Delimited && self.depth > 0 {
+            return self.bytes(wire_type).map(drop);
+        }
         self.skip_at(field, wire_type, self.depth)
     }
 
@@ -278,28 +278,6 @@ impl<'a> Message<'a> {
 pub(super) fn whole_varint(bytes: &[u8]) -> Option<u64> {
     let mut message = Message::new(bytes);
     message.varint_value().ok().filter(|_| message.rest.is_empty())
-}
-
-#[inline]
-pub(super) fn is_utf8(bytes: &[u8]) -> bool {
-    is_ascii(bytes) || std::str::from_utf8(bytes).is_ok()
-}
-
-/// As `<[u8]>::is_ascii`, which takes its last bytes one by one; most texts are not longer than those.
-#[inline]
-pub(super) fn is_ascii(bytes: &[u8]) -> bool {
-    const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
-    match bytes.last_chunk() {
-        Some(last) if bytes.len() <= 64 => {
-            let mut seen = u64::from_ne_bytes(*last);
-            for chunk in bytes.as_chunks().0 {
-                seen |= u64::from_ne_bytes(*chunk);
-            }
-            seen & HIGH_BITS == 0
-        }
-        Some(_) => bytes.is_ascii(),
-        None => bytes.iter().fold(0, |seen, byte| seen | byte) < 0x80,
-    }
 }
 
 #[inline]

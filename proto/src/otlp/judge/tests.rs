@@ -1,4 +1,5 @@
-//! What is valid and what is not, by example; [`agreement`] holds the pass to `prost`.
+//! What is valid, what is repaired and what is neither, by example. [`agreement`] holds the pass to `prost`; the consumer's
+//! property tests hold repairs to a reference.
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{
@@ -10,9 +11,13 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Sta
 use prost::Message as _;
 
 use super::*;
+use crate::ids::UnixMillis;
+use crate::otlp::limits::SpanLimits;
+use crate::otlp::repair::RepairedRun;
 use crate::otlp::rules::SpanRejection;
 
 mod agreement;
+mod repairs;
 
 const NOW: UnixMillis = UnixMillis(1_795_230_245_678);
 const START: u64 = NOW.0 * 1_000_000;
@@ -34,8 +39,21 @@ fn request_of(spans: Vec<Span>) -> ExportTraceServiceRequest {
     }
 }
 
+fn by(rules: RulesVersion, limits: SpanLimits) -> Criteria {
+    Criteria { rules, limits, received_at: NOW }
+}
+
+/// What Spillway 0.1 held spans to.
+fn first_limits() -> SpanLimits {
+    SpanLimits { max_backwards_ms: Some(0), ..SpanLimits::default() }
+}
+
+fn judged_by(criteria: &Criteria, spans: Vec<Span>) -> Verdict {
+    judge(&request_of(spans).encode_to_vec(), criteria, &RepairedRuns::default()).unwrap()
+}
+
 fn judged(spans: Vec<Span>) -> Verdict {
-    judge(&request_of(spans).encode_to_vec(), &SpanLimits::default(), NOW).unwrap()
+    judged_by(&by(RulesVersion::V2, SpanLimits::default()), spans)
 }
 
 fn text(bytes: usize) -> AnyValue {
@@ -47,7 +65,7 @@ fn attribute(key: usize, value: AnyValue) -> KeyValue {
 }
 
 #[test]
-fn each_fault_has_its_reason() {
+fn by_the_first_rules_each_fault_has_its_reason() {
     use SpanRejection::*;
     let link = |trace: usize, span: usize| {
         vec![Link { trace_id: vec![1; trace], span_id: vec![1; span], ..Link::default() }]
@@ -93,7 +111,8 @@ fn each_fault_has_its_reason() {
         (Span { links: vec![Link::default(); 1_025], ..valid() }, Some(TooManyLinks)),
     ];
     for (span, expected) in cases {
-        let verdict = judged(vec![span]);
+        let verdict = judged_by(&by(RulesVersion::V1, first_limits()), vec![span]);
+        assert!(verdict.repaired.is_empty());
         assert_eq!(verdict.reasons.first().map(|reason| reason.rejection), expected);
         assert_eq!((verdict.accepted, verdict.rejected), if expected.is_none() { (1, 0) } else { (0, 1) });
     }
@@ -114,24 +133,30 @@ fn a_request_touches_so_many_days_and_no_more() {
 }
 
 #[test]
-fn a_large_resource_takes_so_many_spans_and_no_more() {
+fn by_the_first_rules_a_large_resource_takes_so_many_spans_and_no_more() {
     let mut request = request_of(vec![valid(); 5]);
     let large = vec![attribute(1, text(100_000))];
     request.resource_spans[0].resource = Some(Resource { attributes: large, ..Resource::default() });
     let limits = SpanLimits { max_shared_bytes: 320_000, ..SpanLimits::default() };
-    let verdict = judge(&request.encode_to_vec(), &limits, NOW).unwrap();
+    let criteria = by(RulesVersion::V1, limits);
+    let verdict = judge(&request.encode_to_vec(), &criteria, &RepairedRuns::default()).unwrap();
     assert_eq!((verdict.accepted, verdict.reasons[0].rejection), (3, SpanRejection::TooMuchShared));
     let limits = SpanLimits { max_value_bytes: 99_999, ..SpanLimits::default() };
-    let verdict = judge(&request.encode_to_vec(), &limits, NOW).unwrap();
+    let criteria = by(RulesVersion::V1, limits);
+    let verdict = judge(&request.encode_to_vec(), &criteria, &RepairedRuns::default()).unwrap();
     assert_eq!((verdict.accepted, verdict.reasons[0].rejection), (0, SpanRejection::ValueTooLarge));
 }
 
 #[test]
 fn a_tenants_own_limits_hold() {
-    let limits =
-        SpanLimits { max_backwards_ms: 1_000, max_age_seconds: 0, max_events: 0, ..SpanLimits::default() };
+    let limits = SpanLimits {
+        max_backwards_ms: Some(1_000),
+        max_age_seconds: 0,
+        max_events: 0,
+        ..SpanLimits::default()
+    };
     let judged = |span: Span| {
-        let verdict = judge(&request_of(vec![span]).encode_to_vec(), &limits, NOW).unwrap();
+        let verdict = judged_by(&by(RulesVersion::V1, limits), vec![span]);
         verdict.reasons.first().map(|reason| reason.rejection)
     };
     assert_eq!(judged(Span { end_time_unix_nano: START - 1_000_000_000, ..valid() }), None);
@@ -153,11 +178,23 @@ fn reasons_are_counted_and_the_first_ones_named() {
 }
 
 #[test]
-fn a_malformed_field_is_named() {
+fn by_the_first_rules_a_text_that_is_not_utf8_is_named() {
     let mut body = request_of(vec![valid(), Span { name: "xyz".to_owned(), ..valid() }]).encode_to_vec();
     let place = body.windows(3).position(|bytes| bytes == b"xyz").unwrap();
     body[place] = 0xff;
-    let error = judge(&body, &SpanLimits::default(), NOW).unwrap_err();
+    let criteria = by(RulesVersion::V1, SpanLimits::default());
+    let error = judge(&body, &criteria, &RepairedRuns::default()).unwrap_err();
     assert_eq!(error.field(), "resource_spans[0].scope_spans[0].spans[1].name");
     assert_eq!(error.to_string(), "text is not UTF-8, at `resource_spans[0].scope_spans[0].spans[1].name`");
+}
+
+#[test]
+fn a_malformed_field_is_named() {
+    let mut body = request_of(vec![valid(), Span { name: "xyz".to_owned(), ..valid() }]).encode_to_vec();
+    let place = body.windows(3).position(|bytes| bytes == b"xyz").unwrap();
+    // The key of the name becomes one of a field that is not a text.
+    body[place - 2] = 0x28;
+    let error =
+        judge(&body, &by(RulesVersion::V2, SpanLimits::default()), &RepairedRuns::default()).unwrap_err();
+    assert_eq!(error.field(), "resource_spans[0].scope_spans[0].spans[1]");
 }
