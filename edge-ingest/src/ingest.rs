@@ -155,8 +155,7 @@ impl<K: KeyStore, A: AllowanceStore, O: ObjectStore, R: Runtime> Edge<'_, K, A, 
         let bytes = body.len();
         found.summary.bytes = bytes;
         tenant.tenant.borrow_mut().charge(Amounts { bytes: bytes as i64, ..Amounts::default() });
-        let validate =
-            async { payload::check(body, announced, &self.config.body, &key.span_limits, received_at) };
+        let validate = async { payload::check(body, announced, &self.config.body, &key, received_at) };
         let payload = steps.step("validate", runtime, validate).await?;
         found.summary.verdict = payload.verdict.clone();
         let spans = payload.verdict.accepted;
@@ -267,6 +266,9 @@ impl<K: KeyStore, A: AllowanceStore, O: ObjectStore, R: Runtime> Edge<'_, K, A, 
         for reason in &summary.verdict.reasons {
             telemetry.count(format!("spans.{}", reason.rejection.code()), reason.spans.into());
         }
+        for repaired in &summary.verdict.repaired {
+            telemetry.count(format!("spans.repaired.{}", repaired.repair.code()), repaired.spans.into());
+        }
         telemetry.count("bytes", summary.bytes as u64);
         for fault in &summary.faults {
             telemetry.count(format!("faults.{}", fault.what), 1);
@@ -319,7 +321,7 @@ pub async fn ingest_own<O: ObjectStore, R: Runtime>(
     let announced =
         Announced { bytes: None, encoding: Encoding::Protobuf, compression: Compression::Identity };
     let at = runtime.now();
-    let payload = payload::check(export, announced, &config.body, &key.span_limits, at)?;
+    let payload = payload::check(export, announced, &config.body, key, at)?;
     if payload.verdict.accepted == 0 {
         return Ok(None);
     }

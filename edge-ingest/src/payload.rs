@@ -1,9 +1,14 @@
-//! Step 5: decompress, decode, validate, and choose the bytes to store.
+//! Step 5: decompress, transcode JSON, validate, and choose the bytes to store.
 
-use prost::Message;
+use std::borrow::Cow;
+
 use prost::bytes::Bytes;
-use spillway_proto::UnixMillis;
-use spillway_proto::otlp::{Compression, Encoding, SpanLimits, Verdict, decode, decompress, judge};
+use spillway_proto::key_record::KeyRecord;
+use spillway_proto::otlp::{
+    Compression, Criteria, Encoding, RepairedRuns, RulesVersion, Transcoded, Verdict, decompress, judge,
+    transcode,
+};
+use spillway_proto::{ObjectId, UnixMillis};
 
 use crate::config::BodyConfig;
 use crate::reject::Rejection;
@@ -22,39 +27,59 @@ pub struct Payload {
     pub decompressed_bytes: u64,
     /// How `bytes` is compressed.
     pub compression: Compression,
+    /// What was repaired while JSON was transcoded.
+    pub transcoding_repairs: RepairedRuns,
+    /// Which request it is.
+    pub object_id: ObjectId,
 }
 
-/// Checks a request's body, received at `received_at`, and hands it on.
+/// The rules that the edge judges by.
+pub const RULES: RulesVersion = RulesVersion::V2;
+
+/// Checks a request's body, received with `key` at `received_at`, and hands it on.
 pub fn check(
     received: Vec<u8>,
     announced: Announced,
     config: &BodyConfig,
-    limits: &SpanLimits,
+    key: &KeyRecord,
     received_at: UnixMillis,
 ) -> Result<Payload, Rejection> {
     let Announced { encoding, compression, .. } = announced;
     let body = decompress(&received, compression, config.decompress_limits(encoding))?;
-    let judged = |message: &[u8]| {
-        judge(message, limits, received_at).map_err(|error| Rejection::Malformed(error.into()))
+    let criteria = Criteria { rules: RULES, limits: key.span_limits, received_at };
+    let judged = |message: &[u8], repairs: &RepairedRuns| {
+        judge(message, &criteria, repairs).map_err(|error| Rejection::Malformed(error.into()))
     };
+    let id_of = |message: &[u8]| ObjectId::new(&key.tenant, key.project.as_ref(), message);
     match encoding {
         Encoding::Protobuf => {
-            let (verdict, decompressed_bytes) = (judged(&body)?, body.len() as u64);
+            let transcoding_repairs = RepairedRuns::default();
+            let (verdict, object_id) = (judged(&body, &transcoding_repairs)?, id_of(&body));
+            let decompressed_bytes = body.len() as u64;
             drop(body);
             let received = Bytes::from(received);
-            Ok(Payload { verdict, bytes: received.clone(), received, decompressed_bytes, compression })
-        }
-        Encoding::Json => {
-            let message = decode(&body, Encoding::Json)?;
-            drop(body);
-            let bytes = message.encode_to_vec();
-            let (verdict, decompressed_bytes) = (judged(&bytes)?, bytes.len() as u64);
             Ok(Payload {
                 verdict,
-                received: received.into(),
-                bytes: bytes.into(),
+                bytes: received.clone(),
+                received,
                 decompressed_bytes,
+                compression,
+                transcoding_repairs,
+                object_id,
+            })
+        }
+        Encoding::Json => {
+            let Transcoded { message, repairs } =
+                transcode(&body).map_err(|error| Rejection::Malformed(error.into()))?;
+            drop::<Cow<'_, [u8]>>(body);
+            Ok(Payload {
+                verdict: judged(&message, &repairs)?,
+                object_id: id_of(&message),
+                decompressed_bytes: message.len() as u64,
+                received: received.into(),
+                bytes: message.into(),
                 compression: Compression::Identity,
+                transcoding_repairs: repairs,
             })
         }
     }

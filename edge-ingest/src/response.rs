@@ -11,9 +11,12 @@ use crate::reject::Rejection;
 /// Tells how much of a quota is used, from 80 % on.
 const QUOTA: HeaderName = HeaderName::from_static("spillway-quota");
 
-/// The answer to a request whose valid spans are stored.
+/// The answer to a request whose valid spans, if it has any, are stored. Spans that are rejected, and those that are repaired, are
+/// told as a partial success: with `rejected_spans` 0 it is a warning,
+/// <https://opentelemetry.io/docs/specs/otlp/#partial-success-1>.
 pub fn accepted(verdict: &Verdict, quota: &QuotaState, encoding: Encoding) -> Response<Vec<u8>> {
-    let partial = (verdict.rejected > 0).then(|| ExportTracePartialSuccess {
+    let is_whole = verdict.rejected == 0 && verdict.repaired.is_empty();
+    let partial = (!is_whole).then(|| ExportTracePartialSuccess {
         rejected_spans: verdict.rejected.into(),
         error_message: verdict.message(),
     });

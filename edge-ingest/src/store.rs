@@ -9,7 +9,7 @@ use spillway_proto::{ObjectId, ObjectKey, UnixMillis};
 
 use crate::config::Config;
 use crate::mesh::link::Link;
-use crate::payload::Payload;
+use crate::payload::{Payload, RULES};
 use crate::ports::{NewObject, ObjectStore, Runtime, random};
 use crate::reject::Rejection;
 
@@ -44,13 +44,15 @@ pub async fn store(
     bucket: &Bucket<'_, impl ObjectStore>,
     runtime: &impl Runtime,
 ) -> Result<Notification, Rejection> {
-    let spans = payload.verdict.accepted;
+    let Payload { verdict, object_id, .. } = payload;
     let record = ObjectRecord {
         tenant: key.tenant.clone(),
         project: key.project.clone(),
         key_id: key.key_id.clone(),
         received_at: received.at,
         span_limits: key.span_limits,
+        rules: RULES,
+        transcoding_repairs: payload.transcoding_repairs,
         compression: payload.compression,
         payload: payload.bytes,
         trace_context: received.trace_context,
@@ -60,14 +62,16 @@ pub async fn store(
     let (body, sha256) = join!(runtime.sha256(&payload.received), runtime.sha256(&bytes));
     drop(payload.received);
     let size = bytes.len() as u64;
-    let object_id = ObjectId::of(&key.tenant, &body);
+    let previous_id = ObjectId::of_first_version(&key.tenant, &body);
     let unique = u128::from_le_bytes(random(runtime));
-    let object_key = ObjectKey::new(received.at, unique, object_id, spans);
+    let object_key = ObjectKey::new(received.at, unique, object_id, verdict.accepted);
     let metadata = vec![
         ("tenant", key.tenant.to_string()),
         ("key-id", key.key_id.to_string()),
         ("sha256", sha256.to_string()),
         ("payload-bytes", payload.decompressed_bytes.to_string()),
+        ("previous-id", previous_id.to_string()),
+        ("rejected-spans", verdict.rejected.to_string()),
         ("traceparent", received.trace_context.to_string()),
     ];
     let object = NewObject { key: object_key.clone(), bytes, sha256, metadata };
@@ -79,6 +83,8 @@ pub async fn store(
         tenant: key.tenant.clone(),
         bytes: size,
         payload_bytes: payload.decompressed_bytes,
+        previous_id: Some(previous_id),
+        rejected_spans: Some(verdict.rejected),
         sha256,
         received_at_unix_ms: received.at,
         stored_at_unix_ms: runtime.now(),

@@ -9,7 +9,7 @@ use http::HeaderValue;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, RETRY_AFTER};
 use pollster::block_on;
 use spillway_proto::UnixMillis;
-use spillway_proto::otlp::{Compression, Encoding, decode};
+use spillway_proto::otlp::{Compression, Encoding, Repair, RulesVersion, decode};
 use spillway_proto::probe::{ProbeKind, ProbeReport};
 use spillway_proto::record::records_of;
 use spillway_proto::{ObjectId, Sha256Digest};
@@ -44,7 +44,69 @@ fn the_object_holds_the_body_as_received() {
     let record = records_of(stored.bytes.into()).unwrap().remove(0);
     assert_eq!((record.tenant.as_str(), record.key_id.as_str()), ("acme", "k1"));
     assert_eq!((record.compression, &record.payload[..]), (Compression::Gzip, &body[..]));
-    assert_eq!(stored.key.object_id(), ObjectId::of(&record.tenant, &Sha256Digest::of(&body)));
+    assert_eq!(
+        stored.key.object_id(),
+        ObjectId::new(&record.tenant, record.project.as_ref(), &export_of(2)),
+        "of the message, however it is packed"
+    );
+}
+
+#[test]
+fn a_request_is_what_it_says_and_not_how_it_was_packed() {
+    let protobuf = || Sent::spans(2, "application/x-protobuf");
+    let id = |sent: Sent| {
+        let world = World::default();
+        let notification = world.send(sent).notification.unwrap();
+        let metadata = world.stored().metadata;
+        let beside = |name: &str| metadata.iter().find(|(known, _)| *known == name).unwrap().1.clone();
+        let previous_id = notification.previous_id.unwrap();
+        assert_eq!(beside("previous-id"), previous_id.to_string());
+        assert_eq!((beside("rejected-spans").as_str(), notification.rejected_spans), ("0", Some(0)));
+        (notification.object_key.object_id(), previous_id)
+    };
+    let (plain, previous) = id(protobuf());
+    assert_eq!(
+        previous,
+        ObjectId::of_first_version(&"acme".parse().unwrap(), &Sha256Digest::of(&export_of(2)))
+    );
+    let later = gzip(&export_of(2));
+    // The second of the compression stands in the header.
+    let earlier: Vec<u8> =
+        later.iter().enumerate().map(|(place, byte)| if place == 4 { byte ^ 1 } else { *byte }).collect();
+    for body in [later, earlier] {
+        let (gzipped, previous_of_gzipped) = id(Sent { body, content_encoding: Some("gzip"), ..protobuf() });
+        assert_eq!(gzipped, plain);
+        assert_ne!(previous_of_gzipped, previous);
+    }
+    let (json, _) = id(Sent::spans(2, "application/json"));
+    assert_eq!(json, plain);
+    let (of_another_key, _) = id(Sent { key: Some("other-key"), ..protobuf() });
+    assert_eq!(of_another_key, plain);
+    let (of_another_project, previous_of_another_project) =
+        id(Sent { key: Some("other-project"), ..protobuf() });
+    assert_ne!(of_another_project, plain);
+    assert_eq!(previous_of_another_project, previous);
+}
+
+#[test]
+fn what_is_repaired_is_told_as_a_partial_success_that_rejects_nothing() {
+    let body = br#"{"resourceSpans":[{"scopeSpans":[{"spans":[
+        {"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174","startTimeUnixNano":1795230245678000000,
+         "endTimeUnixNano":1795230245677000000,"attributes":[{"key":"\ud83d","value":{"intValue":"many"}}]}]}]}]}"#;
+    let world = World::default();
+    let outcome = world.send(Sent { body: body.to_vec(), ..Sent::spans(0, "application/json") });
+    assert_eq!((outcome.response.status().as_u16(), outcome.summary.code), (200, "accepted"));
+    let answer: serde_json::Value = serde_json::from_slice(outcome.response.body()).unwrap();
+    assert_eq!(answer["partialSuccess"]["rejectedSpans"], "0");
+    let message = answer["partialSuccess"]["errorMessage"].as_str().unwrap();
+    for code in ["invalid_utf8", "wrong_type", "end_before_start"] {
+        assert!(message.contains(&format!("repaired: {code} (1, ")), "{message}");
+    }
+    let record = records_of(world.stored().bytes.into()).unwrap().remove(0);
+    let codes: Vec<_> = record.transcoding_repairs.as_slice()[0].repairs.iter().map(Repair::code).collect();
+    assert_eq!((record.rules, codes), (RulesVersion::V2, vec!["invalid_utf8", "wrong_type"]));
+    world.background(&mut world.send(Sent { body: body.to_vec(), ..Sent::spans(0, "application/json") }));
+    assert_eq!(world.told.borrow()[0].counters["spans.repaired.wrong_type"], 2);
 }
 
 #[test]
@@ -353,8 +415,9 @@ fn a_page_may_read_the_answer_unless_its_origin_is_not_allowed() {
 fn a_tenants_own_limits_hold_and_go_with_the_object() {
     let world = World::default();
     let outcome = world.send(Sent { key: Some("strict"), ..Sent::spans(1, "application/json") });
-    assert_eq!(outcome.summary.verdict.rejected, 1);
-    assert!(outcome.notification.is_none() && world.objects.borrow().is_empty());
+    assert_eq!(outcome.summary.verdict.repaired[0].repair, Repair::NameCut);
+    let record = records_of(world.stored().bytes.into()).unwrap().remove(0);
+    assert_eq!(record.span_limits.max_name_bytes, 0);
     let world = World::default();
     world.send(Sent::spans(1, "application/json"));
     let record = records_of(world.stored().bytes.into()).unwrap().remove(0);

@@ -2,6 +2,7 @@
 
 use serde::{Serialize, Serializer};
 use serde_json::json;
+use spillway_proto::otlp::Repaired;
 use spillway_proto::{KeyId, ObjectKey, ProjectId, TenantId};
 use worker::{console_error, console_log};
 
@@ -19,6 +20,8 @@ struct Line<'a> {
     object_key: Option<&'a ObjectKey>,
     outcome: &'static str,
     project: Option<&'a ProjectId>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "repairs")]
+    repairs: &'a [Repaired],
     spans_accepted: u32,
     spans_rejected: u32,
     tenant: Option<&'a TenantId>,
@@ -35,6 +38,7 @@ impl<'a> Line<'a> {
             object_key: summary.object_key.as_ref(),
             outcome: summary.code,
             project: key.and_then(|(_, project, _)| project.as_ref()),
+            repairs: &summary.verdict.repaired,
             spans_accepted: summary.verdict.accepted,
             spans_rejected: summary.verdict.rejected,
             tenant: key.map(|(tenant, ..)| tenant),
@@ -46,6 +50,11 @@ impl<'a> Line<'a> {
 /// How long each step took, by its name.
 fn milliseconds<S: Serializer>(steps: &&[Step], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(steps.iter().map(|step| (step.name, step.millis())))
+}
+
+/// How many spans were repaired, by the repair's code.
+fn repairs<S: Serializer>(repairs: &&[Repaired], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(repairs.iter().map(|repaired| (repaired.repair.code(), repaired.spans)))
 }
 
 /// One line for a request, and one for each port that failed it.

@@ -332,6 +332,8 @@ impl KeyStore for World {
         self.fail_if(Fault::KeysPanic).unwrap();
         let records = [
             (KEY, r#"{"tenant":"acme","project":"shop","key_id":"k1"}"#),
+            ("other-key", r#"{"tenant":"acme","project":"shop","key_id":"k13"}"#),
+            ("other-project", r#"{"tenant":"acme","project":"blog","key_id":"k14"}"#),
             ("revoked", r#"{"tenant":"acme","key_id":"k2","status":"revoked"}"#),
             ("expired", r#"{"tenant":"acme","key_id":"k3","expires_at":"2026-11-01T00:00:00Z"}"#),
             ("early", r#"{"tenant":"acme","key_id":"k4","not_before":"2027-01-01T00:00:00Z"}"#),
