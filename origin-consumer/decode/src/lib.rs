@@ -6,3 +6,4 @@
 pub mod columns;
 pub mod native;
 pub mod rows;
+pub mod stored;

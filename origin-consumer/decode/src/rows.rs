@@ -1,30 +1,39 @@
 //! Step e by way of `prost`: from an object's bytes to rows of `otel_traces`. The reference for [`crate::columns`], and a way
-//! that can be chosen by configuration.
+//! that can be chosen by configuration. It shares with the hot path the verdict on each span, and nothing else: texts, values
+//! and repairs are made by code of its own, message by message.
 //!
-//! The texts of values, kinds and status codes are those that the Collector's ClickHouse exporter writes, since that is
-//! what dashboards and queries expect. One differs: NaN and the infinities have their names (`NaN`, `+Inf`, `-Inf`), where
-//! the Collector writes the text of an error.
+//! The texts of values, kinds and status codes are those that the Collector's ClickHouse exporter writes, since that is what
+//! dashboards and queries expect. README, "What differs from the Collector", lists what is written otherwise.
 
-use std::borrow::Cow;
+mod loose;
+mod repairing;
+mod shared;
+mod tree;
+
+pub(crate) use tree::double_text;
+
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use clickhouse::Row;
+use prost::Message;
 use serde::Serialize;
-use serde_json::Value as Json;
 use spillway_proto::notification::Notification;
-use spillway_proto::otlp::common::v1::{AnyValue, KeyValue, any_value::Value};
-use spillway_proto::otlp::trace::v1::span::{Event, Link, SpanKind};
-use spillway_proto::otlp::trace::v1::{Span, status::StatusCode};
+use spillway_proto::otlp::trace::v1::span::SpanKind;
+use spillway_proto::otlp::trace::v1::status::StatusCode;
+use spillway_proto::otlp::visit::{Judged, SpanFields, Visitor};
 use spillway_proto::otlp::{
-    DecodeError, DecompressError, DecompressLimits, ExportTraceServiceRequest, decode_valid, decompress,
+    DecodeError, DecompressError, DecompressLimits, Mended, Repair, Repairs, RulesVersion, decompress,
+    judge_and_visit,
 };
 use spillway_proto::record::{ObjectRecord, RecordError, records_of};
 
+use self::loose::{ResourceSpans, ScopeSpans, Span};
+use self::repairing::{Repairing, depth};
+use crate::stored::StoredElsewhere;
+
 /// A map column: names and texts, in the order in which they came.
-type Attributes = Vec<(String, String)>;
+pub(crate) type Attributes = Vec<(String, String)>;
 
 /// What the rows of a resource or a scope have in common is there once: a large resource with many small spans would
 /// otherwise take memory by their product.
@@ -33,7 +42,10 @@ type Shared<T> = Arc<T>;
 /// A row of `otel_traces`; the fields have the columns' names.
 #[derive(Debug, Clone, PartialEq, Row, Serialize)]
 #[serde(rename_all = "PascalCase")]
-#[expect(missing_docs, reason = "the columns are documented in migrations/0001_otel_traces.sql")]
+#[expect(
+    missing_docs,
+    reason = "the columns are documented in the table's schema (origin-consumer/migrations)"
+)]
 pub struct SpanRow {
     pub timestamp: i64,
     pub trace_id: String,
@@ -76,9 +88,19 @@ pub struct SpanRow {
     pub resource_schema_url: Shared<str>,
     pub scope_schema_url: Shared<str>,
     pub scope_attributes: Shared<Attributes>,
+    #[serde(rename = "Events.DroppedAttributesCount")]
+    pub event_dropped_attributes_counts: Vec<u32>,
+    #[serde(rename = "Links.DroppedAttributesCount")]
+    pub link_dropped_attributes_counts: Vec<u32>,
+    #[serde(rename = "Links.Flags")]
+    pub link_flags: Vec<u32>,
+    pub resource_dropped_attributes_count: u32,
+    pub scope_dropped_attributes_count: u32,
+    pub resource_entity_refs: Shared<str>,
+    pub repairs: Vec<&'static str>,
 }
 
-/// An object is not what the edge writes. Trying again will not help.
+/// An object is not what the edge writes. Trying again will not help, unless by a newer version of this program.
 #[derive(Debug, thiserror::Error)]
 pub enum RowsError {
     /// Its records cannot be read.
@@ -103,123 +125,270 @@ pub enum RowsError {
     Tenant,
 }
 
-/// The rows of an object: its valid spans, in their order.
+impl RowsError {
+    /// Whether a newer version of this program reads the object.
+    pub fn is_of_a_newer_version(&self) -> bool {
+        matches!(self, Self::Records(error) if error.is_of_a_newer_version())
+    }
+}
+
+/// The rows of an object: its valid spans, in their order, but for those that other objects have stored.
 pub fn rows_of(
     notification: &Notification,
     object: Bytes,
     limits: DecompressLimits,
+    elsewhere: Option<&StoredElsewhere>,
 ) -> Result<Vec<SpanRow>, RowsError> {
     let key = &notification.object_key;
-    let object_key = key.to_string().into();
-    let mut rows = Vec::new();
+    let mut object_rows = ObjectRows {
+        object_key: key.to_string().into(),
+        elsewhere,
+        rows: Vec::new(),
+        positions: 0,
+        valid: 0,
+    };
     for record in records_of(object)? {
         if record.tenant != notification.tenant {
             return Err(RowsError::Tenant);
         }
         let payload = decompress(&record.payload, record.compression, limits)?;
-        let (request, _) = decode_valid(&payload, &record.span_limits, record.received_at)?;
-        append(&mut rows, request, &record, &object_key);
+        object_rows.add(&payload, &record)?;
     }
-    if rows.len() == key.spans() as usize {
+    let ObjectRows { rows, valid: found, .. } = object_rows;
+    if found == key.spans() as usize {
         Ok(rows)
     } else {
-        Err(RowsError::Count { expected: key.spans(), found: rows.len() })
+        Err(RowsError::Count { expected: key.spans(), found })
     }
 }
 
-fn append(
-    rows: &mut Vec<SpanRow>,
-    request: ExportTraceServiceRequest,
-    record: &ObjectRecord,
-    object_key: &Shared<str>,
-) {
-    let tenant: Shared<str> = record.tenant.as_str().into();
-    let project: Shared<str> = record.project.as_ref().map_or("", |project| project.as_str()).into();
-    for of_resource in request.resource_spans {
-        let resource = attributes(of_resource.resource.unwrap_or_default().attributes);
-        let service = value_of(&resource, "service.name").into();
-        let resource = Shared::new(resource);
-        let resource_schema_url: Shared<str> = of_resource.schema_url.into();
-        for of_scope in of_resource.scope_spans {
-            let scope = of_scope.scope.unwrap_or_default();
-            let common = Common {
-                tenant: &tenant,
-                project: &project,
-                object_key,
-                received_at: record.received_at.0.try_into().unwrap_or(i64::MAX),
-                service: &service,
-                resource: &resource,
-                resource_schema_url: &resource_schema_url,
-                scope_name: scope.name.into(),
-                scope_version: scope.version.into(),
-                scope: Shared::new(attributes(scope.attributes)),
-                scope_schema_url: of_scope.schema_url.into(),
-            };
-            for span in of_scope.spans {
-                let row_no = u32::try_from(rows.len()).unwrap_or(u32::MAX);
-                rows.push(row(span, row_no, &common));
+/// The rows of an object so far.
+struct ObjectRows<'e> {
+    object_key: Shared<str>,
+    elsewhere: Option<&'e StoredElsewhere>,
+    rows: Vec<SpanRow>,
+    /// How many spans there were, valid or not.
+    positions: u32,
+    /// How many of them were valid.
+    valid: usize,
+}
+
+/// Is told which spans are valid.
+#[derive(Default)]
+struct Verdicts(Vec<bool>);
+
+impl Visitor<'_> for Verdicts {
+    const WANTS_REPAIRED: bool = false;
+
+    fn span(&mut self, _: &SpanFields<'_>, judged: Judged) {
+        self.0.push(judged.is_valid);
+    }
+}
+
+impl ObjectRows<'_> {
+    fn add(&mut self, request: &[u8], record: &ObjectRecord) -> Result<(), DecodeError> {
+        let (mut verdicts, mended) = (Verdicts::default(), Mended::default());
+        judge_and_visit(request, &record.criteria(), &record.transcoding_repairs, &mended, &mut verdicts)?;
+        let mut verdicts = verdicts.0.into_iter();
+        let resources = loose::resource_spans(request, record.rules)?;
+        let shared_cut = shared::cut(&resources, &record.criteria())?;
+        let of_record = OfRecord {
+            tenant: record.tenant.as_str().into(),
+            project: record.project.as_ref().map_or("", |project| project.as_str()).into(),
+            received_at: record.received_at.0.try_into().unwrap_or(i64::MAX),
+            first_position: self.positions,
+            record,
+            shared_cut,
+        };
+        for of_resource in &resources {
+            let resource = Resource::of(of_resource, &of_record)?;
+            for scope_spans in &of_resource.scope_spans {
+                let scope_spans = ScopeSpans::decode(&**scope_spans)?;
+                let scope = Scope::of(&scope_spans, &of_record)?;
+                for span in &scope_spans.spans {
+                    let is_valid = verdicts.next().unwrap_or(false);
+                    self.add_span(span, is_valid, &of_record, &resource, &scope)?;
+                }
             }
         }
+        Ok(())
+    }
+
+    fn add_span(
+        &mut self,
+        span: &[u8],
+        is_valid: bool,
+        of_record: &OfRecord<'_>,
+        resource: &Resource,
+        scope: &Scope,
+    ) -> Result<(), DecodeError> {
+        let (position, valid) = (self.positions, u32::try_from(self.valid).unwrap_or(u32::MAX));
+        self.positions += 1;
+        if !is_valid {
+            return Ok(());
+        }
+        self.valid += 1;
+        let row_no = match of_record.record.rules {
+            RulesVersion::V1 => valid,
+            RulesVersion::V2 => position,
+        };
+        if self.elsewhere.is_some_and(|elsewhere| elsewhere.has(position, row_no)) {
+            return Ok(());
+        }
+        let row = row(Span::decode(span)?, position, of_record, resource, scope)?;
+        self.rows.push(SpanRow { row_no, object_key: self.object_key.clone(), ..row });
+        Ok(())
     }
 }
 
-/// What the rows of a scope have in common.
-struct Common<'a> {
-    tenant: &'a Shared<str>,
-    project: &'a Shared<str>,
-    object_key: &'a Shared<str>,
+/// What the rows of a record have in common.
+struct OfRecord<'r> {
+    tenant: Shared<str>,
+    project: Shared<str>,
     received_at: i64,
-    service: &'a Shared<str>,
-    resource: &'a Shared<Attributes>,
-    resource_schema_url: &'a Shared<str>,
-    scope_name: Shared<str>,
-    scope_version: Shared<str>,
-    scope: Shared<Attributes>,
-    scope_schema_url: Shared<str>,
+    /// The position in the object of the record's first span.
+    first_position: u32,
+    record: &'r ObjectRecord,
+    shared_cut: shared::Cut,
 }
 
-fn row(span: Span, row_no: u32, common: &Common<'_>) -> SpanRow {
-    let (kind, status) = (span.kind(), span.status.unwrap_or_default());
-    let status_code = status_name(status.code());
-    let events: Vec<Event> = span.events;
-    let links: Vec<Link> = span.links;
-    SpanRow {
+impl OfRecord<'_> {
+    fn repairing(&self) -> Repairing {
+        Repairing::new(&self.record.criteria())
+    }
+
+    fn transcoding_repairs(&self, position: u32) -> Repairs {
+        let position = position - self.first_position;
+        let runs = self.record.transcoding_repairs.as_slice().iter();
+        runs.filter(|run| position >= run.first && position - run.first < run.spans)
+            .fold(Repairs::NONE, |repairs, run| repairs.and(run.repairs))
+    }
+}
+
+/// A resource as its rows have it.
+struct Resource {
+    service: Shared<str>,
+    attributes: Shared<Attributes>,
+    schema_url: Shared<str>,
+    dropped_attributes: u32,
+    entity_refs: Shared<str>,
+    repairs: Repairs,
+}
+
+impl Resource {
+    fn of(of_resource: &ResourceSpans, of_record: &OfRecord<'_>) -> Result<Self, DecodeError> {
+        let resource = loose::Resource::decode(&*of_resource.resource)?;
+        let mut repairing = of_record.repairing().shared(&of_record.shared_cut);
+        let (attributes, left_out) = repairing.attributes(&resource.attributes, depth::RESOURCE);
+        let service = attributes.iter().find(|(key, _)| key == "service.name");
+        let entity_refs = repairing.entity_refs(&resource.entity_refs)?;
+        Ok(Self {
+            service: service.map_or("", |(_, value)| value.as_str()).into(),
+            attributes: attributes.into(),
+            schema_url: repairing.value_text(&of_resource.schema_url).into(),
+            dropped_attributes: resource.dropped_attributes_count.saturating_add(left_out),
+            entity_refs: entity_refs.into(),
+            repairs: repairing.found,
+        })
+    }
+}
+
+/// A scope as its rows have it.
+struct Scope {
+    name: Shared<str>,
+    version: Shared<str>,
+    attributes: Shared<Attributes>,
+    schema_url: Shared<str>,
+    dropped_attributes: u32,
+    repairs: Repairs,
+}
+
+impl Scope {
+    fn of(scope_spans: &ScopeSpans, of_record: &OfRecord<'_>) -> Result<Self, DecodeError> {
+        let scope = scope_spans.scope.clone().unwrap_or_default();
+        let mut repairing = of_record.repairing().shared(&of_record.shared_cut);
+        let (attributes, left_out) = repairing.attributes(&scope.attributes, depth::SCOPE);
+        Ok(Self {
+            name: repairing.shared_name(&scope.name).into(),
+            version: repairing.shared_name(&scope.version).into(),
+            attributes: attributes.into(),
+            schema_url: repairing.value_text(&scope_spans.schema_url).into(),
+            dropped_attributes: scope.dropped_attributes_count.saturating_add(left_out),
+            repairs: repairing.found,
+        })
+    }
+}
+
+fn row(
+    span: Span,
+    position: u32,
+    of_record: &OfRecord<'_>,
+    resource: &Resource,
+    scope: &Scope,
+) -> Result<SpanRow, DecodeError> {
+    let mut repairing = of_record.repairing();
+    let (attributes, attributes_left_out) = repairing.attributes(&span.attributes, depth::SPAN);
+    let (events, events_left_out) = repairing.events(span.events);
+    let (links, links_left_out) = repairing.links(span.links);
+    let status = span.status.unwrap_or_default();
+    let (kind, status_code) = (repairing.kind(span.kind), repairing.status_code(status.code));
+    if span.end_time_unix_nano != 0 && span.end_time_unix_nano < span.start_time_unix_nano {
+        repairing.found.insert(Repair::EndBeforeStart);
+    }
+    let (span_name, trace_state) = (repairing.name(&span.name), repairing.value_text(&span.trace_state));
+    let status_message = repairing.value_text(&status.message);
+    let repairs = match of_record.record.rules {
+        RulesVersion::V1 => Repairs::NONE,
+        RulesVersion::V2 => repairing
+            .found
+            .and(resource.repairs)
+            .and(scope.repairs)
+            .and(of_record.transcoding_repairs(position)),
+    };
+    Ok(SpanRow {
         timestamp: nanos(span.start_time_unix_nano),
         trace_id: hex::encode(span.trace_id),
         span_id: hex::encode(span.span_id),
         parent_span_id: parent(&span.parent_span_id),
-        trace_state: span.trace_state,
-        span_name: span.name,
+        trace_state,
+        span_name,
         span_kind: kind_name(kind),
-        service_name: common.service.clone(),
-        resource_attributes: common.resource.clone(),
-        scope_name: common.scope_name.clone(),
-        scope_version: common.scope_version.clone(),
-        span_attributes: attributes(span.attributes),
+        service_name: resource.service.clone(),
+        resource_attributes: resource.attributes.clone(),
+        scope_name: scope.name.clone(),
+        scope_version: scope.version.clone(),
+        span_attributes: attributes,
         // A clock that ran backwards must not become a duration of centuries.
         duration: span.end_time_unix_nano.saturating_sub(span.start_time_unix_nano),
-        status_code,
-        status_message: status.message,
+        status_code: status_name(status_code),
+        status_message,
         event_timestamps: events.iter().map(|event| nanos(event.time_unix_nano)).collect(),
         event_names: events.iter().map(|event| event.name.clone()).collect(),
-        event_attributes: events.into_iter().map(|event| attributes(event.attributes)).collect(),
+        event_dropped_attributes_counts: events.iter().map(|event| event.dropped_attributes).collect(),
+        event_attributes: events.into_iter().map(|event| event.attributes).collect(),
         link_trace_ids: links.iter().map(|link| hex::encode(&link.trace_id)).collect(),
         link_span_ids: links.iter().map(|link| hex::encode(&link.span_id)).collect(),
         link_trace_states: links.iter().map(|link| link.trace_state.clone()).collect(),
-        link_attributes: links.into_iter().map(|link| attributes(link.attributes)).collect(),
-        tenant_id: common.tenant.clone(),
-        project_id: common.project.clone(),
-        object_key: common.object_key.clone(),
-        row_no,
-        received_at: common.received_at,
+        link_dropped_attributes_counts: links.iter().map(|link| link.dropped_attributes).collect(),
+        link_flags: links.iter().map(|link| link.flags).collect(),
+        link_attributes: links.into_iter().map(|link| link.attributes).collect(),
+        tenant_id: of_record.tenant.clone(),
+        project_id: of_record.project.clone(),
+        object_key: "".into(),
+        row_no: position,
+        received_at: of_record.received_at,
         trace_flags: span.flags,
-        dropped_attributes_count: span.dropped_attributes_count,
-        dropped_events_count: span.dropped_events_count,
-        dropped_links_count: span.dropped_links_count,
-        resource_schema_url: common.resource_schema_url.clone(),
-        scope_schema_url: common.scope_schema_url.clone(),
-        scope_attributes: common.scope.clone(),
-    }
+        dropped_attributes_count: span.dropped_attributes_count.saturating_add(attributes_left_out),
+        dropped_events_count: span.dropped_events_count.saturating_add(events_left_out),
+        dropped_links_count: span.dropped_links_count.saturating_add(links_left_out),
+        resource_schema_url: resource.schema_url.clone(),
+        scope_schema_url: scope.schema_url.clone(),
+        scope_attributes: scope.attributes.clone(),
+        resource_dropped_attributes_count: resource.dropped_attributes,
+        scope_dropped_attributes_count: scope.dropped_attributes,
+        resource_entity_refs: resource.entity_refs.clone(),
+        repairs: repairs.iter().map(Repair::code).collect(),
+    })
 }
 
 /// Some SDKs write zeros where a span has no parent; queries for roots look for an empty text.
@@ -227,7 +396,7 @@ fn parent(id: &[u8]) -> String {
     if id.iter().all(|byte| *byte == 0) { String::new() } else { hex::encode(id) }
 }
 
-/// Validation has refused what does not fit.
+/// The rules have refused, or set to the last moment, what does not fit.
 pub(crate) fn nanos(unix_nano: u64) -> i64 {
     i64::try_from(unix_nano).unwrap_or(i64::MAX)
 }
@@ -249,88 +418,6 @@ pub(crate) fn kind_name(kind: SpanKind) -> &'static str {
         SpanKind::Producer => "Producer",
         SpanKind::Consumer => "Consumer",
     }
-}
-
-fn attributes(list: Vec<KeyValue>) -> Attributes {
-    list.into_iter().map(|pair| (pair.key, pair.value.map_or_else(String::new, text))).collect()
-}
-
-fn value_of(attributes: &Attributes, name: &str) -> String {
-    attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).unwrap_or_default()
-}
-
-/// A value as the text that a map column holds.
-pub(crate) fn text(value: AnyValue) -> String {
-    match value.value {
-        None | Some(Value::StringValueStrindex(_)) => String::new(),
-        Some(Value::StringValue(text)) => text,
-        Some(Value::BoolValue(bool)) => bool.to_string(),
-        Some(Value::IntValue(int)) => int.to_string(),
-        Some(Value::DoubleValue(double)) => double_text(double, &mut zmij::Buffer::new()).into_owned(),
-        Some(Value::BytesValue(bytes)) => BASE64.encode(bytes),
-        Some(nested @ (Value::ArrayValue(_) | Value::KvlistValue(_))) => json_text(nested),
-    }
-}
-
-/// As JSON writes it, the Collector's way: the fewest digits that are this number and no other, of two that are as near the even
-/// one; an exponent only below 1e-6 and from 1e21 on. The text of most doubles lies in `buffer`.
-pub(crate) fn double_text(double: f64, buffer: &mut zmij::Buffer) -> Cow<'_, str> {
-    if !double.is_finite() {
-        let name = if double.is_nan() { "NaN" } else { "+Inf" };
-        return if double == f64::NEG_INFINITY { "-Inf".into() } else { name.into() };
-    }
-    let text = buffer.format_finite(double);
-    let Some((mantissa, exponent)) = text.split_once('e') else {
-        return text.strip_suffix(".0").unwrap_or(text).into();
-    };
-    let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |mantissa| ("-", mantissa));
-    let digits = mantissa.replace('.', "");
-    match exponent.parse::<i32>() {
-        Ok(-6) => format!("{sign}0.00000{digits}").into(),
-        Ok(exponent @ 0..21) => format!("{sign}{digits:0<width$}", width = exponent as usize + 1).into(),
-        Ok(exponent) => format!("{sign}{mantissa}e{exponent:+}").into(),
-        Err(_) => text.into(),
-    }
-}
-
-/// As Go's `json.Marshal` writes it, which escapes what HTML would read.
-fn json_text(nested: Value) -> String {
-    let text = json(Some(nested)).to_string();
-    let escaped = text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
-    escaped.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
-}
-
-fn json(value: Option<Value>) -> Json {
-    match value {
-        None | Some(Value::StringValueStrindex(_)) => Json::Null,
-        Some(Value::StringValue(text)) => Json::String(text),
-        Some(Value::BoolValue(bool)) => Json::Bool(bool),
-        Some(Value::IntValue(int)) => Json::from(int),
-        Some(Value::DoubleValue(double)) => json_double(double),
-        Some(Value::BytesValue(bytes)) => Json::String(BASE64.encode(bytes)),
-        Some(Value::ArrayValue(array)) => {
-            array.values.into_iter().map(|element| json(element.value)).collect()
-        }
-        Some(Value::KvlistValue(list)) => list
-            .values
-            .into_iter()
-            .map(|pair| (pair.key, json(pair.value.and_then(|value| value.value))))
-            .collect(),
-    }
-}
-
-/// The number, if it is a whole one that an `i64` holds.
-pub(crate) fn whole(double: f64) -> Option<i64> {
-    (double.fract() == 0.0 && double.abs() < 9e18).then_some(double as i64)
-}
-
-/// JSON has no word for NaN and the infinities, so their names stand as text; whole numbers have no fraction.
-fn json_double(double: f64) -> Json {
-    if let Some(whole) = whole(double) {
-        return Json::from(whole);
-    }
-    let name = || Json::String(double_text(double, &mut zmij::Buffer::new()).into_owned());
-    serde_json::Number::from_f64(double).map_or_else(name, Json::Number)
 }
 
 #[cfg(test)]

@@ -27,9 +27,16 @@ macro_rules! growing {
             dropped_attributes,
             dropped_events,
             dropped_links,
+            repairs,
             attributes,
             event_ends,
-            events: Events { timestamp: event_timestamp, name: event_name, attributes: event_attributes },
+            events:
+                Events {
+                    timestamp: event_timestamp,
+                    name: event_name,
+                    attributes: event_attributes,
+                    dropped_attributes: event_dropped_attributes,
+                },
             link_ends,
             links:
                 Links {
@@ -37,10 +44,12 @@ macro_rules! growing {
                     span_id: link_span_id,
                     trace_state: link_trace_state,
                     attributes: link_attributes,
+                    dropped_attributes: link_dropped_attributes,
+                    flags: link_flags,
                 },
             ranks: _,
         } = $columns;
-        let growing: [$grows; 29] = [
+        let growing: [$grows; 33] = [
             resource_attributes,
             scopes,
             scope_attributes,
@@ -60,16 +69,20 @@ macro_rules! growing {
             dropped_attributes,
             dropped_events,
             dropped_links,
+            repairs,
             attributes,
             event_ends,
             event_timestamp,
             event_name,
             event_attributes,
+            event_dropped_attributes,
             link_ends,
             link_trace_id,
             link_span_id,
             link_trace_state,
             link_attributes,
+            link_dropped_attributes,
+            link_flags,
         ];
         growing
     }};
@@ -94,9 +107,10 @@ impl Dictionaries {
     fn size(&self) -> Size {
         let of_objects = [&self.objects, &self.tenants, &self.projects, &self.services];
         let of_spans = [&self.names, &self.event_names, &self.keys, &self.common_values];
-        let of_scopes =
-            [&self.scope_names, &self.scope_versions, &self.scope_schema_urls, &self.resource_schema_urls];
-        [of_objects, of_spans, of_scopes].into_iter().flatten().map(Dictionary::size).sum()
+        let of_scopes = [&self.scope_names, &self.scope_versions, &self.scope_schema_urls];
+        let of_resources = [&self.resource_schema_urls, &self.entity_refs];
+        let of_spans = of_objects.into_iter().chain(of_spans);
+        of_spans.chain(of_scopes).chain(of_resources).map(Dictionary::size).sum()
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! [`crate::rows`] is the reference: both ways give the same rows of every object, and refuse the same ones.
 
+mod entity_refs;
 mod json;
 mod memory;
 mod order;
@@ -14,7 +15,10 @@ mod write;
 pub use unzip::Unzip;
 pub use write::{COLUMNS, Column};
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
+
+use spillway_proto::otlp::Repairs;
 
 use self::order::Ranks;
 use crate::native::{CommonMaps, Dictionary, Maps, Texts};
@@ -47,6 +51,7 @@ pub struct SpanColumns {
     dropped_attributes: Vec<u32>,
     dropped_events: Vec<u32>,
     dropped_links: Vec<u32>,
+    repairs: Vec<Repairs>,
     attributes: Maps,
     event_ends: Vec<usize>,
     events: Events,
@@ -70,6 +75,7 @@ struct Dictionaries {
     scope_names: Dictionary,
     scope_versions: Dictionary,
     scope_schema_urls: Dictionary,
+    entity_refs: Dictionary,
     keys: Dictionary,
     common_values: Dictionary,
 }
@@ -85,9 +91,12 @@ struct Scope {
     resource: u32,
     service: u32,
     resource_schema_url: u32,
+    resource_dropped_attributes: u32,
+    entity_refs: u32,
     name: u32,
     version: u32,
     schema_url: u32,
+    dropped_attributes: u32,
 }
 
 /// The events of all spans, one after another.
@@ -96,6 +105,7 @@ struct Events {
     timestamp: Vec<i64>,
     name: Vec<u32>,
     attributes: Maps,
+    dropped_attributes: Vec<u32>,
 }
 
 /// The links of all spans.
@@ -105,6 +115,8 @@ struct Links {
     span_id: Texts,
     trace_state: Texts,
     attributes: Maps,
+    dropped_attributes: Vec<u32>,
+    flags: Vec<u32>,
 }
 
 /// How far the columns are filled.
@@ -126,7 +138,7 @@ impl SpanColumns {
         self.row_no.is_empty()
     }
 
-    /// The number of a span in its object, from 0.
+    /// The number of a span's row in its object.
     pub fn row_no(&self, span: usize) -> u32 {
         self.row_no[span]
     }
@@ -139,6 +151,21 @@ impl SpanColumns {
     /// The id of its trace.
     pub fn trace_id(&self, span: usize) -> [u8; 16] {
         self.trace_id[span]
+    }
+
+    /// How many spans were repaired, by tenant and by the repair's code.
+    pub fn repaired(&self) -> BTreeMap<(String, &'static str), u64> {
+        let mut repaired = BTreeMap::new();
+        for (repairs, scope) in
+            self.repairs.iter().zip(&self.scope).filter(|(repairs, _)| !repairs.is_empty())
+        {
+            let tenant = self.dictionaries.tenants.text(self.scopes[*scope as usize].tenant);
+            for repair in repairs.iter() {
+                let tenant = String::from_utf8_lossy(tenant).into_owned();
+                *repaired.entry((tenant, repair.code())).or_default() += 1;
+            }
+        }
+        repaired
     }
 
     /// Forgets all, and keeps the memory for what comes next, but for that of the dictionaries.
@@ -177,6 +204,7 @@ impl SpanColumns {
         self.parent_span_id.truncate(spans);
         self.trace_state.truncate(spans);
         self.status_message.truncate(spans);
+        self.repairs.truncate(spans);
         self.event_ends.truncate(spans);
         self.link_ends.truncate(spans);
         self.ranks.take();
@@ -190,10 +218,13 @@ impl SpanColumns {
         self.events.timestamp.truncate(events);
         self.events.name.truncate(events);
         self.events.attributes.truncate(events);
+        self.events.dropped_attributes.truncate(events);
         let links = self.link_ends.last().copied().unwrap_or_default();
         self.links.trace_id.truncate(links);
         self.links.span_id.truncate(links);
         self.links.trace_state.truncate(links);
         self.links.attributes.truncate(links);
+        self.links.dropped_attributes.truncate(links);
+        self.links.flags.truncate(links);
     }
 }

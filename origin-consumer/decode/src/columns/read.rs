@@ -4,29 +4,35 @@ use bytes::Bytes;
 use spillway_proto::notification::Notification;
 use spillway_proto::otlp::trace::v1::span::SpanKind;
 use spillway_proto::otlp::trace::v1::status::StatusCode;
-use spillway_proto::otlp::visit::{EventFields, LinkFields, Owner, ScopeFields, SpanFields, Value, Visitor};
-use spillway_proto::otlp::{DecodeError, DecompressLimits, WireError, judge_and_visit};
+use spillway_proto::otlp::visit::{
+    EntityRef, EventFields, Judged, LinkFields, Owner, ResourceFields, ScopeFields, SpanFields, Value,
+    Visitor,
+};
+use spillway_proto::otlp::{DecodeError, DecompressLimits, Mended, RulesVersion, WireError, judge_and_visit};
 use spillway_proto::record::{ObjectRecord, records_of};
 
+use super::entity_refs::EntityRefsJson;
 use super::unzip::Unzip;
 use super::value::{put_value, text};
 use super::{Mark, Scope, SpanColumns};
 use crate::rows::{RowsError, nanos};
+use crate::stored::StoredElsewhere;
 
 impl SpanColumns {
-    /// Adds the valid spans of an object. After an error, there are none of it.
+    /// Adds the valid spans of an object, but for those that other objects have stored. After an error, there are none of it.
     pub fn add_object(
         &mut self,
         notification: &Notification,
         object: Bytes,
         limits: DecompressLimits,
+        elsewhere: Option<&StoredElsewhere>,
         unzip: &mut Unzip,
     ) -> Result<(), RowsError> {
         let mark = self.mark();
         self.ranks.take();
         // A panic is caught above, and must leave no half of an object either.
         let mut adding = Adding { columns: self, mark, is_whole: false };
-        adding.columns.add_records(notification, object, limits, unzip, mark)?;
+        adding.columns.add_records(notification, object, limits, elsewhere, unzip)?;
         adding.is_whole = true;
         Ok(())
     }
@@ -36,23 +42,24 @@ impl SpanColumns {
         notification: &Notification,
         bytes: Bytes,
         limits: DecompressLimits,
+        elsewhere: Option<&StoredElsewhere>,
         unzip: &mut Unzip,
-        mark: Mark,
     ) -> Result<(), RowsError> {
         let key = &notification.object_key;
-        let object = self.dictionaries.objects.number(key.to_string().as_bytes());
+        let number = self.dictionaries.objects.number(key.to_string().as_bytes());
+        let mut object = ObjectSpans { number, elsewhere, positions: 0, valid: 0 };
         for record in records_of(bytes)? {
             if record.tenant != notification.tenant {
                 return Err(RowsError::Tenant);
             }
             let payload = unzip.payload(&record.payload, record.compression, limits)?;
-            self.add_request(&payload, &record, object, mark).map_err(DecodeError::from)?;
+            self.add_request(&payload, &record, &mut object).map_err(DecodeError::from)?;
         }
-        let found = self.len() - mark.spans;
-        if found == key.spans() as usize {
+        let found = object.valid;
+        if found == key.spans() {
             Ok(())
         } else {
-            Err(RowsError::Count { expected: key.spans(), found })
+            Err(RowsError::Count { expected: key.spans(), found: found as usize })
         }
     }
 
@@ -60,36 +67,53 @@ impl SpanColumns {
         &mut self,
         request: &[u8],
         record: &ObjectRecord,
-        object: u32,
-        mark: Mark,
+        object: &mut ObjectSpans<'_>,
     ) -> Result<(), Box<WireError>> {
         let project = record.project.as_ref().map_or("", |project| project.as_str());
         let of_record = Scope {
-            object,
+            object: object.number,
             tenant: self.dictionaries.tenants.number(record.tenant.as_str().as_bytes()),
             project: self.dictionaries.projects.number(project.as_bytes()),
             received_at: record.received_at.0.try_into().unwrap_or(i64::MAX),
             resource: 0,
             service: 0,
             resource_schema_url: 0,
+            resource_dropped_attributes: 0,
+            entity_refs: 0,
             name: 0,
             version: 0,
             schema_url: 0,
+            dropped_attributes: 0,
         };
-        let first_span = mark.spans;
+        let first_position = object.positions;
+        let mended = Mended::default();
         let mut reader = Reader {
             columns: self,
-            first_span,
+            object,
+            first_position,
+            counts_valid: record.rules == RulesVersion::V1,
             scope: of_record,
             service: None,
+            entity_refs: EntityRefsJson::default(),
             resource_waits: false,
             scope_waits: false,
         };
-        judge_and_visit(request, &record.span_limits, record.received_at, &mut reader)?;
+        judge_and_visit(request, &record.criteria(), &record.transcoding_repairs, &mended, &mut reader)?;
         reader.forget_resource();
         reader.forget_scope();
         Ok(())
     }
+}
+
+/// The spans of an object so far.
+struct ObjectSpans<'e> {
+    /// The number of its key.
+    number: u32,
+    elsewhere: Option<&'e StoredElsewhere>,
+    /// How many there were, valid or not.
+    positions: u32,
+    /// How many of them were valid.
+    valid: u32,
 }
 
 /// Places and numbers are below the number of spans and attributes of a batch, which memory bounds.
@@ -113,21 +137,26 @@ impl Drop for Adding<'_> {
 }
 
 /// Adds what the pass over a request tells.
-struct Reader<'c> {
+struct Reader<'c, 'e> {
     columns: &'c mut SpanColumns,
-    /// The first span of the object.
-    first_span: usize,
+    object: &'c mut ObjectSpans<'e>,
+    /// The position in the object of the request's first span.
+    first_position: u32,
+    /// Rows are numbered by the valid spans, and not by their positions.
+    counts_valid: bool,
     /// The scope that the pass is in, as far as it is known.
     scope: Scope,
     /// Of the resource that is next.
     service: Option<u32>,
+    /// Of the resource that is next.
+    entity_refs: EntityRefsJson,
     /// The resource has no valid span yet. One that never has takes no memory: two bytes of the wire would take fifty.
     resource_waits: bool,
     /// Likewise the scope.
     scope_waits: bool,
 }
 
-impl Reader<'_> {
+impl Reader<'_, '_> {
     fn forget_resource(&mut self) {
         if std::mem::take(&mut self.resource_waits) {
             let resources = self.columns.resource_attributes.len();
@@ -139,6 +168,21 @@ impl Reader<'_> {
         if std::mem::take(&mut self.scope_waits) {
             self.columns.scope_attributes.truncate(self.columns.scopes.len());
         }
+    }
+
+    /// The number of a span's row; none where it gets no row.
+    #[inline]
+    fn row_no(&mut self, judged: Judged) -> Option<u32> {
+        let object = &mut *self.object;
+        let (position, valid) = (self.first_position + judged.position, object.valid);
+        object.positions += 1;
+        if !judged.is_valid {
+            return None;
+        }
+        object.valid += 1;
+        let row_no = if self.counts_valid { valid } else { position };
+        let is_elsewhere = object.elsewhere.is_some_and(|elsewhere| elsewhere.has(position, row_no));
+        (!is_elsewhere).then_some(row_no)
     }
 
     /// At the first valid span of a scope.
@@ -154,7 +198,7 @@ impl Reader<'_> {
     }
 }
 
-impl<'a> Visitor<'a> for Reader<'_> {
+impl<'a> Visitor<'a> for Reader<'_, '_> {
     #[inline]
     fn attribute(&mut self, owner: Owner, key: &'a [u8], value: Value<'a>) {
         let columns = &mut *self.columns;
@@ -183,21 +227,29 @@ impl<'a> Visitor<'a> for Reader<'_> {
         put_value(maps.pair(key_number), value);
     }
 
-    fn resource(&mut self, schema_url: &'a [u8]) {
+    fn entity_ref(&mut self, entity_ref: EntityRef<'a>) {
+        self.entity_refs.add(entity_ref);
+    }
+
+    fn resource(&mut self, resource: &ResourceFields<'a>) {
         self.forget_resource();
         let dictionaries = &mut self.columns.dictionaries;
         let service = self.service.take();
         self.scope.service = service.unwrap_or_else(|| dictionaries.services.number(b""));
-        self.scope.resource_schema_url = dictionaries.resource_schema_urls.number(schema_url);
+        self.scope.resource_schema_url = dictionaries.resource_schema_urls.number(resource.schema_url);
+        self.scope.resource_dropped_attributes = resource.dropped_attributes;
+        let entity_refs = self.entity_refs.take(resource.keeps_entity_refs);
+        self.scope.entity_refs = dictionaries.entity_refs.number(&entity_refs);
         self.resource_waits = true;
     }
 
-    fn scope(&mut self, scope: ScopeFields<'a>) {
+    fn scope(&mut self, scope: &ScopeFields<'a>) {
         self.forget_scope();
         let dictionaries = &mut self.columns.dictionaries;
         self.scope.name = dictionaries.scope_names.number(scope.name);
         self.scope.version = dictionaries.scope_versions.number(scope.version);
         self.scope.schema_url = dictionaries.scope_schema_urls.number(scope.schema_url);
+        self.scope.dropped_attributes = scope.dropped_attributes;
         self.scope_waits = true;
     }
 
@@ -205,6 +257,7 @@ impl<'a> Visitor<'a> for Reader<'_> {
         let columns = &mut *self.columns;
         columns.events.timestamp.push(nanos(event.time_unix_nano));
         columns.events.name.push(columns.dictionaries.event_names.number(event.name));
+        columns.events.dropped_attributes.push(event.dropped_attributes);
         columns.events.attributes.end();
     }
 
@@ -213,21 +266,24 @@ impl<'a> Visitor<'a> for Reader<'_> {
         links.trace_id.push(hex::encode(link.trace_id).as_bytes());
         links.span_id.push(hex::encode(link.span_id).as_bytes());
         links.trace_state.push(link.trace_state);
+        links.dropped_attributes.push(link.dropped_attributes);
+        links.flags.push(link.flags);
         links.attributes.end();
     }
 
-    fn span(&mut self, span: &SpanFields<'a>, is_valid: bool) {
-        if !is_valid {
+    fn span(&mut self, span: &SpanFields<'a>, judged: Judged) {
+        let Some(row_no) = self.row_no(judged) else {
             self.columns.drop_open_span();
             return;
-        }
+        };
         if self.scope_waits {
             self.keep_scope();
         }
         let columns = &mut *self.columns;
         let kind = SpanKind::try_from(span.kind).unwrap_or_default();
         let status = StatusCode::try_from(span.status_code).unwrap_or_default();
-        columns.row_no.push(place(columns.row_no.len() - self.first_span));
+        columns.row_no.push(row_no);
+        columns.repairs.push(judged.repairs);
         columns.scope.push(place(columns.scopes.len() - 1));
         columns.timestamp.push(nanos(span.start_unix_nano));
         // A clock that ran backwards must not become a duration of centuries.

@@ -4,8 +4,6 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use prost::Message;
-use spillway_proto::otlp::common::v1::KeyValue;
 use spillway_proto::otlp::nested::Nested;
 use spillway_proto::otlp::visit::Value;
 
@@ -49,11 +47,7 @@ fn put_nested(out: &mut Vec<u8>, nested: Nested<'_>) {
     let start = out.len();
     // Most are shorter than 128 bytes, and their length takes one.
     out.push(0);
-    if nested.node().and_then(|node| json::put(out, node)).is_err() {
-        out.truncate(start);
-        let value = KeyValue::decode(nested.pair()).ok().and_then(|pair| pair.value);
-        return put_text(out, value.map_or_else(String::new, rows::text).as_bytes());
-    }
+    json::put(out, nested.node());
     match out.len() - start - 1 {
         length @ ..0x80 => out[start] = length as u8,
         length => {
@@ -67,8 +61,6 @@ fn put_nested(out: &mut Vec<u8>, nested: Nested<'_>) {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use spillway_proto::otlp::common::v1::any_value::Value as Kind;
-    use spillway_proto::otlp::common::v1::{AnyValue, ArrayValue};
 
     use super::*;
 
@@ -85,19 +77,6 @@ mod tests {
             for double in [double, -double, double.next_up(), double.next_down()] {
                 assert_eq!(written(double), rows::double_text(double, &mut zmij::Buffer::new()));
             }
-        }
-    }
-
-    #[test]
-    fn lists_of_any_length_have_their_length_before_them() {
-        for length in [0, 125, 126, 127, 128, 16_379, 16_380, 16_381, 16_382, 70_000] {
-            let text = AnyValue { value: Some(Kind::StringValue("x".repeat(length))) };
-            let list = AnyValue { value: Some(Kind::ArrayValue(ArrayValue { values: vec![text] })) };
-            let pair = KeyValue { value: Some(list.clone()), ..KeyValue::default() }.encode_to_vec();
-            let (mut out, mut expected) = (b"before".to_vec(), b"before".to_vec());
-            put_value(&mut out, Value::Nested(Nested::new(&pair)));
-            put_text(&mut expected, rows::text(list).as_bytes());
-            assert_eq!(out, expected);
         }
     }
 

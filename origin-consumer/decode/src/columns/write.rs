@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use spillway_proto::otlp::Repair;
 use spillway_proto::otlp::trace::v1::span::SpanKind;
 use spillway_proto::otlp::trace::v1::status::StatusCode;
 
@@ -20,14 +21,24 @@ pub struct Column {
     pub column_type: &'static str,
     /// The type that it is sent as; where it is another one, the server casts it.
     sent_as: &'static str,
+    /// Whether any span has more than the default in it. Few batches do, and those that do not leave the column out.
+    is_used: IsUsed,
     write: Write,
 }
+
+/// Whether any of the spans needs the column.
+type IsUsed = fn(&SpanColumns) -> bool;
 
 /// Writes a column of the spans that are named, in that order.
 type Write = fn(&SpanColumns, &[u32], &mut Block<'_>) -> Result<(), Gone>;
 
 const fn column(name: &'static str, column_type: &'static str, write: Write) -> Column {
-    Column { name, column_type, sent_as: column_type, write }
+    Column { name, column_type, sent_as: column_type, is_used: |_| true, write }
+}
+
+/// A column that most batches have nothing in.
+const fn rare(name: &'static str, column_type: &'static str, is_used: IsUsed, write: Write) -> Column {
+    Column { name, column_type, sent_as: column_type, is_used, write }
 }
 
 /// A column of whose texts many spans have the same. Sent as `LowCardinality`, each of them is in a block once, and need
@@ -38,7 +49,7 @@ const fn common(
     sent_as: &'static str,
     write: Write,
 ) -> Column {
-    Column { name, column_type, sent_as, write }
+    Column { name, column_type, sent_as, is_used: |_| true, write }
 }
 
 const TEXT: &str = "String";
@@ -47,7 +58,7 @@ const MAP: &str = "Map(LowCardinality(String), String)";
 const COMMON_MAP: &str = "Map(LowCardinality(String), LowCardinality(String))";
 
 /// All of them, in the order in which they are written.
-pub static COLUMNS: [Column; 34] = [
+pub static COLUMNS: [Column; 41] = [
     column("Timestamp", "DateTime64(9)", |of, spans, block| {
         block.numbers(each(spans).map(|span| of.timestamp[span].to_le_bytes()))
     }),
@@ -151,14 +162,86 @@ pub static COLUMNS: [Column; 34] = [
     common("ScopeAttributes", MAP, COMMON_MAP, |of, spans, block| {
         common_maps(block, of, &of.scope_attributes, each(spans).map(|span| of.scope[span] as usize))
     }),
+    rare(
+        "Events.DroppedAttributesCount",
+        "Array(UInt32)",
+        |of| any_above_0(&of.events.dropped_attributes),
+        |of, spans, block| {
+            block.offsets(each(spans).map(|span| of.events_of(span).len()))?;
+            block.numbers(events(of, spans).map(|event| of.events.dropped_attributes[event].to_le_bytes()))
+        },
+    ),
+    rare(
+        "Links.DroppedAttributesCount",
+        "Array(UInt32)",
+        |of| any_above_0(&of.links.dropped_attributes),
+        |of, spans, block| {
+            block.offsets(each(spans).map(|span| of.links_of(span).len()))?;
+            block.numbers(links(of, spans).map(|link| of.links.dropped_attributes[link].to_le_bytes()))
+        },
+    ),
+    rare(
+        "Links.Flags",
+        "Array(UInt32)",
+        |of| any_above_0(&of.links.flags),
+        |of, spans, block| {
+            block.offsets(each(spans).map(|span| of.links_of(span).len()))?;
+            block.numbers(links(of, spans).map(|link| of.links.flags[link].to_le_bytes()))
+        },
+    ),
+    rare(
+        "ResourceDroppedAttributesCount",
+        "UInt32",
+        |of| of.scopes.iter().any(|scope| scope.resource_dropped_attributes > 0),
+        |of, spans, block| {
+            block.numbers(scopes(of, spans).map(|scope| scope.resource_dropped_attributes.to_le_bytes()))
+        },
+    ),
+    rare(
+        "ScopeDroppedAttributesCount",
+        "UInt32",
+        |of| of.scopes.iter().any(|scope| scope.dropped_attributes > 0),
+        |of, spans, block| {
+            block.numbers(scopes(of, spans).map(|scope| scope.dropped_attributes.to_le_bytes()))
+        },
+    ),
+    rare(
+        "ResourceEntityRefs",
+        NAME,
+        |of| of.scopes.iter().any(|scope| !of.dictionaries.entity_refs.text(scope.entity_refs).is_empty()),
+        |of, spans, block| {
+            names(block, &of.dictionaries.entity_refs, scopes(of, spans).map(|scope| scope.entity_refs))
+        },
+    ),
+    rare(
+        "Repairs",
+        "Array(LowCardinality(String))",
+        |of| of.repairs.iter().any(|repairs| !repairs.is_empty()),
+        |of, spans, block| {
+            block.low_cardinality_prefix();
+            block.offsets(each(spans).map(|span| of.repairs[span].iter().count()))?;
+            let codes = Repair::ALL.map(Repair::code).into_iter().collect();
+            let repairs = each(spans).flat_map(|span| of.repairs[span].iter());
+            block.low_cardinality(&codes, repairs.map(|repair| u32::from(repair.number()) - 1))
+        },
+    ),
 ];
 
+fn any_above_0(numbers: &[u32]) -> bool {
+    numbers.iter().any(|number| *number > 0)
+}
+
 impl SpanColumns {
+    /// The columns that blocks of these spans have. All others hold the default in each span.
+    pub fn used_columns(&self) -> Vec<&'static Column> {
+        COLUMNS.iter().filter(|column| (column.is_used)(self)).collect()
+    }
+
     /// Writes a block of `spans`, in the order of the table's sorting key; `take` is handed its bytes.
     pub fn write(&self, spans: &[u32], take: &mut dyn FnMut(&[u8]) -> Result<(), Gone>) -> Result<(), Gone> {
-        let sorted = self.sorted(spans);
-        let mut block = Block::new(COLUMNS.len(), sorted.len(), PIECE_BYTES, take);
-        for Column { name, sent_as, write, .. } in &COLUMNS {
+        let (sorted, columns) = (self.sorted(spans), self.used_columns());
+        let mut block = Block::new(columns.len(), sorted.len(), PIECE_BYTES, take);
+        for Column { name, sent_as, write, .. } in columns {
             block.column(name, sent_as);
             write(self, &sorted, &mut block)?;
         }

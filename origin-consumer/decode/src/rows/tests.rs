@@ -1,4 +1,4 @@
-use spillway_proto::otlp::{Compression, Encoding, SpanLimits, decode};
+use spillway_proto::otlp::{Compression, Encoding, RepairedRuns, RulesVersion, SpanLimits, decode};
 use spillway_proto::trace_context::TraceContext;
 use spillway_proto::{ObjectId, ObjectKey, Sha256Digest, TenantId, UnixMillis};
 
@@ -34,17 +34,21 @@ fn object(spans: u32, tenant: &str, payload: &[u8]) -> (Notification, Bytes) {
         key_id: "k1".parse().unwrap(),
         project: Some("checkout".parse().unwrap()),
         received_at,
-        span_limits: SpanLimits { max_backwards_ms: 1_000, ..SpanLimits::default() },
+        span_limits: SpanLimits { max_backwards_ms: Some(1_000), ..SpanLimits::default() },
+        rules: RulesVersion::default(),
+        transcoding_repairs: RepairedRuns::default(),
         compression: Compression::Identity,
         payload: Bytes::copy_from_slice(payload),
         trace_context: TraceContext::root([1; 16], [2; 8]),
     };
     let bytes = Bytes::from(record.to_object());
     let notification = Notification {
-        object_key: ObjectKey::new(received_at, 7, ObjectId::of(&tenant, &Sha256Digest::of(payload)), spans),
+        object_key: ObjectKey::new(received_at, 7, ObjectId::new(&tenant, None, payload), spans),
         tenant,
         bytes: bytes.len() as u64,
         payload_bytes: record.payload.len() as u64,
+        previous_id: None,
+        rejected_spans: None,
         sha256: Sha256Digest::of(&bytes),
         received_at_unix_ms: received_at,
         stored_at_unix_ms: received_at,
@@ -62,7 +66,7 @@ fn protobuf(json: &str) -> Vec<u8> {
 
 fn rows(spans: u32, tenant: &str) -> Result<Vec<SpanRow>, RowsError> {
     let (notification, bytes) = object(spans, tenant, &protobuf(REQUEST));
-    rows_of(&notification, bytes, LIMITS)
+    rows_of(&notification, bytes, LIMITS, None)
 }
 
 #[test]
@@ -75,9 +79,9 @@ fn an_object_that_is_not_what_it_says_is_refused() {
     assert!(matches!(rows(3, "acme"), Err(RowsError::Count { expected: 3, found: 2 })));
     assert!(matches!(rows(2, "other"), Err(RowsError::Tenant)));
     let (notification, bytes) = object(2, "acme", b"\xff");
-    assert!(matches!(rows_of(&notification, bytes, LIMITS), Err(RowsError::Decode(_))));
+    assert!(matches!(rows_of(&notification, bytes, LIMITS, None), Err(RowsError::Decode(_))));
     let (notification, bytes) = object(2, "acme", &protobuf(REQUEST));
-    assert!(matches!(rows_of(&notification, bytes.slice(..20), LIMITS), Err(RowsError::Records(_))));
+    assert!(matches!(rows_of(&notification, bytes.slice(..20), LIMITS, None), Err(RowsError::Records(_))));
 }
 
 #[test]
@@ -88,7 +92,8 @@ fn values_have_the_collectors_texts() {
         );
         let request = decode(body.as_bytes(), Encoding::Json).unwrap();
         let resource = request.resource_spans.into_iter().next().unwrap().resource.unwrap();
-        attributes(resource.attributes).remove(0).1
+        let attribute = resource.attributes[0].encode_to_vec();
+        tree::key_value(&attribute, depth::RESOURCE).unwrap().1.text()
     };
     for (json, text) in [
         (r#"{"stringValue":"ü \" "}"#, "ü \" "),
@@ -109,7 +114,8 @@ fn values_have_the_collectors_texts() {
         (r#"{"doubleValue":-110624449210032.125}"#, "-110624449210032.12"),
         (r#"{"arrayValue":{"values":[{"doubleValue":8.0000152587890625}]}}"#, "[8.000015258789062]"),
         (r#"{"doubleValue":"NaN"}"#, "NaN"),
-        (r#"{"doubleValue":"-Infinity"}"#, "-Inf"),
+        (r#"{"doubleValue":"-Infinity"}"#, "-Infinity"),
+        (r#"{"doubleValue":"Infinity"}"#, "Infinity"),
         (r#"{"bytesValue":"AAEC"}"#, "AAEC"),
         ("null", ""),
         (
@@ -118,7 +124,15 @@ fn values_have_the_collectors_texts() {
         ),
         (
             r#"{"arrayValue":{"values":[{"doubleValue":1e16},{"stringValue":"<a&b>"}]}}"#,
-            r#"[10000000000000000,"\u003ca\u0026b\u003e"]"#,
+            r#"[10000000000000000,"<a&b>"]"#,
+        ),
+        (
+            r#"{"arrayValue":{"values":[{"doubleValue":1e20},{"doubleValue":0.000001},{"doubleValue":-0.0},{"doubleValue":"NaN"}]}}"#,
+            r#"[100000000000000000000,0.000001,-0,"NaN"]"#,
+        ),
+        (
+            r#"{"kvlistValue":{"values":[{"key":"b","value":{"intValue":1}},{"key":"a"},{"key":"b","value":{"intValue":2}}]}}"#,
+            r#"{"a":null,"b":1,"b":2}"#,
         ),
         (
             r#"{"kvlistValue":{"values":[{"key":"b","value":{"boolValue":true}},{"key":"a","value":{"arrayValue":{}}}]}}"#,
