@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{ConfigError, in_range, wrong};
 use crate::failpoints;
-use crate::insert::{SpanTable, TableError};
+use crate::insert::{SpanTable, TableError, hash_of_rows};
 use crate::metrics::Metrics;
 use crate::objects::{Bucket, ObjectError};
-use crate::queue::{Finding, Queue, QueueError};
+use crate::queue::{Audited, Finding, Queue, QueueError};
 use crate::rounds::{Chore, Rounds, repeat};
 use crate::sweep::SweepConfig;
 use crate::time::{before, now};
@@ -122,7 +122,7 @@ impl Audit {
         let there = self.table.audit(&keys).await?;
         failpoints::pass("audit::asked");
         let found = due.iter().map(|audited| {
-            let finding = finding(&audited.object_key, &there);
+            let finding = finding(audited, &there);
             if finding != Finding::Whole {
                 let (rows, _) = there.get(&audited.object_key).copied().unwrap_or_default();
                 tracing::error!(
@@ -172,6 +172,7 @@ impl Rounds for Audit {
                 return Ok(());
             }
             let now = now();
+            self.queue.release_forgotten().await?;
             let audited = self.audit(now).await?;
             let deleted = self.delete(now).await?;
             let forgotten = self.forget(now).await?;
@@ -183,11 +184,14 @@ impl Rounds for Audit {
     }
 }
 
-fn finding(key: &ObjectKey, there: &HashMap<ObjectKey, (u64, bool)>) -> Finding {
-    let (rows, exact) = there.get(key).copied().unwrap_or((0, true));
-    match rows.cmp(&u64::from(key.spans())) {
+/// `there`: how many rows ClickHouse shows of each object, and the sum of the hashes of their numbers.
+fn finding(audited: &Audited, there: &HashMap<ObjectKey, (u64, u64)>) -> Finding {
+    let key = &audited.object_key;
+    let (expected, hash) = audited.rows.unwrap_or_else(|| (key.spans().into(), hash_of_rows(0..key.spans())));
+    let (rows, hash_there) = there.get(key).copied().unwrap_or_default();
+    match rows.cmp(&expected) {
         Ordering::Less => Finding::Short,
-        Ordering::Equal if exact => Finding::Whole,
+        Ordering::Equal if hash_there == hash => Finding::Whole,
         Ordering::Equal | Ordering::Greater => Finding::Doubled,
     }
 }

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -164,9 +164,20 @@ struct OfMeter {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfRepair {
+    repair: &'static str,
+    tenant: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct State {
     state: &'static str,
 }
+
+/// Tenants that a counter names by themselves; all others share one time series.
+const MAX_NAMED_TENANTS: usize = 100;
+/// No tenant's name holds a space.
+const OTHER_TENANTS: &str = "all others";
 
 /// All of them; cheap to share behind an `Arc`.
 pub struct Metrics {
@@ -179,6 +190,9 @@ pub struct Metrics {
     batches: Family<OfBatch, Counter>,
     objects_swept: Counter,
     spans_stored: Counter,
+    spans_repaired: Family<OfRepair, Counter>,
+    /// The tenants that `spans_repaired` names.
+    repaired_tenants: Mutex<BTreeSet<String>>,
     batch_spans: Histogram,
     payload_in_work: Gauge,
     objects_dead: Counter,
@@ -208,6 +222,8 @@ impl Default for Metrics {
             batches: Family::default(),
             objects_swept: Counter::default(),
             spans_stored: Counter::default(),
+            spans_repaired: Family::default(),
+            repaired_tenants: Mutex::default(),
             batch_spans: Histogram::new(exponential_buckets(1.0, 4.0, 11)),
             payload_in_work: Gauge::default(),
             objects_dead: Counter::default(),
@@ -253,6 +269,11 @@ impl Default for Metrics {
             metrics.objects_swept.clone(),
         );
         registry.register("spans_stored", "Spans stored in ClickHouse", metrics.spans_stored.clone());
+        registry.register(
+            "spans_repaired",
+            "Spans stored that were repaired, by repair and tenant; the first hundred tenants are named",
+            metrics.spans_repaired.clone(),
+        );
         registry.register("batch_spans", "Spans of a batch that was stored", metrics.batch_spans.clone());
         registry.register_with_unit(
             "payload_in_work",
@@ -369,6 +390,23 @@ impl Metrics {
         self.spans_stored.inc_by(spans);
         self.batch_spans.observe(spans as f64);
         self.insert_seconds.observe(insert_seconds);
+    }
+
+    /// Counts repairs of stored spans, by tenant and code.
+    pub(crate) fn repaired(&self, repaired: &BTreeMap<(String, &'static str), u64>) {
+        for ((tenant, repair), spans) in repaired {
+            let of = OfRepair { repair, tenant: self.named_tenant(tenant) };
+            self.spans_repaired.get_or_create(&of).inc_by(*spans);
+        }
+    }
+
+    /// The tenant's name, while there is room for it: each name is a time series.
+    fn named_tenant(&self, tenant: &str) -> String {
+        let mut named = self.repaired_tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        if named.len() < MAX_NAMED_TENANTS {
+            named.insert(tenant.to_owned());
+        }
+        if named.contains(tenant) { tenant.to_owned() } else { OTHER_TENANTS.to_owned() }
     }
 
     /// A batch of so many bytes is begun.

@@ -7,10 +7,12 @@ use bytes::Bytes;
 use serde::Deserialize;
 use spillway_decode::columns::{SpanColumns, Unzip};
 use spillway_decode::rows::{RowsError, rows_of};
+use spillway_proto::ObjectKey;
 use spillway_proto::notification::Notification;
 use spillway_proto::otlp::DecompressLimits;
 use ulid::Ulid;
 
+use super::resends::Elsewhere;
 use crate::failpoints;
 use crate::insert::{BatchRows, Rows};
 use crate::queue::{Fault, Setback};
@@ -36,6 +38,7 @@ pub enum Decoder {
 pub(super) fn batch(
     batch_id: Ulid,
     fetched: Vec<(Notification, Bytes)>,
+    elsewhere: &Elsewhere,
     decoder: Decoder,
     limits: DecompressLimits,
     columns: SpanColumns,
@@ -52,12 +55,17 @@ pub(super) fn batch(
                 if let Some(times) = ahead.take_times() {
                     columns.expect(times, most_bytes);
                 }
-                match guarded(|| columns.add_object(&object, bytes, limits, &mut unzip)) {
+                let (stored, holder) = elsewhere.of(&object.object_key);
+                match guarded(|| columns.add_object(&object, bytes, limits, stored, &mut unzip)) {
                     Ok(()) => {
                         ahead.decoded.add(&object);
-                        objects.push((object.object_key, first..columns.len() as u32));
+                        let rows = first..columns.len() as u32;
+                        match holder.filter(|_| rows.is_empty()) {
+                            Some(holder) => setbacks.push(resend(object, holder)),
+                            None => objects.push((object.object_key, rows)),
+                        }
                     }
-                    Err(reason) => setbacks.push(setback(object, reason)),
+                    Err(error) => setbacks.push(setback(object, error)),
                 }
             }
             BatchRows { batch_id, objects, rows: Rows::Columns(Arc::new(columns)) }
@@ -65,9 +73,13 @@ pub(super) fn batch(
         Decoder::Prost => {
             let mut objects = Vec::with_capacity(fetched.len());
             for (object, bytes) in fetched {
-                match guarded(|| rows_of(&object, bytes, limits)) {
-                    Ok(rows) => objects.push((object.object_key, rows)),
-                    Err(reason) => setbacks.push(setback(object, reason)),
+                let (stored, holder) = elsewhere.of(&object.object_key);
+                match guarded(|| rows_of(&object, bytes, limits, stored)) {
+                    Ok(rows) => match holder.filter(|_| rows.is_empty()) {
+                        Some(holder) => setbacks.push(resend(object, holder)),
+                        None => objects.push((object.object_key, rows)),
+                    },
+                    Err(error) => setbacks.push(setback(object, error)),
                 }
             }
             BatchRows::of_each(batch_id, objects)
@@ -118,19 +130,35 @@ impl Ahead {
 }
 
 /// No input is known that makes decoding panic; should there be one, it is its object that pays for it.
-fn guarded<T>(decode: impl FnOnce() -> Result<T, RowsError>) -> Result<T, String> {
+fn guarded<T>(decode: impl FnOnce() -> Result<T, RowsError>) -> Result<T, Undecoded> {
     let decoded = catch_unwind(AssertUnwindSafe(|| {
         failpoints::pass("consume::decode");
         decode()
     }));
     match decoded {
-        Ok(decoded) => decoded.map_err(|error| error.to_string()),
-        Err(_) => Err("decoding it panicked".to_owned()),
+        Ok(decoded) => decoded.map_err(|error| Undecoded {
+            fault: if error.is_of_a_newer_version() { Fault::Passing } else { Fault::Poison },
+            reason: error.to_string(),
+        }),
+        Err(_) => Err(Undecoded { fault: Fault::Poison, reason: "decoding it panicked".to_owned() }),
     }
 }
 
-fn setback(object: Notification, reason: String) -> Setback {
-    Setback { object_key: object.object_key, fault: Fault::Poison, reason }
+/// Why an object has no rows.
+struct Undecoded {
+    /// An object of a newer version of Spillway waits for one that reads it.
+    fault: Fault,
+    reason: String,
+}
+
+fn setback(object: Notification, Undecoded { fault, reason }: Undecoded) -> Setback {
+    Setback { object_key: object.object_key, fault, reason }
+}
+
+/// Of an object whose every span is another's.
+fn resend(object: Notification, of: &ObjectKey) -> Setback {
+    let (reason, of) = (format!("a resend of {of}"), of.clone());
+    Setback { object_key: object.object_key, fault: Fault::Resend { of }, reason }
 }
 
 /// Columns of batches that were stored: their memory serves the next ones, which are about as large.

@@ -6,6 +6,7 @@ mod decode;
 mod fetch;
 mod memory;
 mod outage;
+mod resends;
 mod worker;
 
 use std::collections::HashSet;
@@ -24,13 +25,14 @@ use crate::failpoints;
 use crate::insert::{self, BatchRows, Before, SpanSink, SpanTable, StoreError, TableError};
 use crate::metrics::Metrics;
 use crate::objects::Objects;
-use crate::queue::{Batch, Fault, Queue, QueueError, Setback};
+use crate::queue::{Batch, Queue, QueueError, Setback};
 use crate::telemetry::Telemetry;
 use crate::telemetry::hop::{self, StepTimes};
 use crate::time::{after, now};
 use decode::Reuse;
 use memory::Memory;
 use outage::Outage;
+use resends::Elsewhere;
 
 /// Memory of columns is taken ahead of their spans, and kept for the next batch, up to so many times what a batch's payload may
 /// have.
@@ -130,7 +132,7 @@ impl Consumer {
     /// Takes a claimed batch through steps d to g:
     ///
     /// * d: fetch its objects from R2, and check their digests
-    /// * e: decode them to rows
+    /// * e: decode them to rows, but for spans that other objects of the same request hold
     /// * f: insert the rows into ClickHouse, and verify where an earlier try may have done so
     /// * g: acknowledge
     async fn store(&self, batch: &Batch) -> Result<(), BatchError> {
@@ -139,14 +141,14 @@ impl Consumer {
         failpoints::meet("consume::deadly", |tenant| {
             batch.objects.iter().any(|object| object.notification.tenant.as_str() == tenant)
         });
-        self.leave_resends(batch).await?;
         // d
         let mut memory = self.memory.take(batch.payload_bytes()).await;
         let fetched = self.fetch_all(batch).await?;
         let fetched_at = now();
         failpoints::pass("consume::fetched");
         // e
-        let rows = self.decode_all(batch, fetched).await?;
+        let elsewhere = self.elsewhere(batch, &fetched).await?;
+        let rows = self.decode_all(batch, fetched, elsewhere).await?;
         memory.has_become(rows.bytes());
         let decoded_at = now();
         failpoints::pass("consume::decoded");
@@ -164,12 +166,14 @@ impl Consumer {
         insert::store(&table, &rows, before).await?;
         let insert_seconds = began.elapsed().as_secs_f64();
         let inserted_at = now();
+        let (unusual, repaired) = (rows.unusual(), rows.repaired());
         self.reuse.give(rows);
         failpoints::pass("consume::inserted");
         // g
-        self.queue.ack(batch, inserted_at).await?;
+        self.queue.ack_rows(batch, unusual, inserted_at).await?;
         failpoints::pass("consume::acknowledged");
         self.metrics.stored(batch.spans(), insert_seconds);
+        self.metrics.repaired(&repaired);
         self.report(
             batch,
             &StepTimes {
@@ -184,38 +188,18 @@ impl Consumer {
         Ok(())
     }
 
-    /// An error of those that ClickHouse has by other objects: a ledger that may not know all that was stored cannot tell that
-    /// they are resends.
-    async fn leave_resends(&self, batch: &Batch) -> Result<(), BatchError> {
-        let window_ms = self.queue.resend_window_ms();
-        if !batch.look_first || batch.inserts > 0 || self.replaces || window_ms == 0 {
-            return Ok(());
-        }
-        let keys: Vec<_> =
-            batch.objects.iter().map(|object| object.notification.object_key.clone()).collect();
-        let resends = insert::resends(&self.table, &keys, window_ms).await?;
-        let setbacks = resends.into_iter().map(|(object_key, of)| Setback {
-            object_key,
-            reason: format!("a resend of {of}"),
-            fault: Fault::Resend { of },
-        });
-        match setbacks.collect::<Vec<_>>() {
-            none if none.is_empty() => Ok(()),
-            setbacks => Err(BatchError::Objects(setbacks)),
-        }
-    }
-
     /// Decoding is work for a processor, so it has a thread of its own.
     async fn decode_all(
         &self,
         batch: &Batch,
         fetched: Vec<(Notification, Bytes)>,
+        elsewhere: Elsewhere,
     ) -> Result<BatchRows, BatchError> {
         let (batch_id, decoder) = (batch.id, self.config.decoder);
         let (limits, columns) = (self.config.decompress_limits(), self.reuse.take());
         let most_bytes = self.reuse.most_bytes();
         let decoded = tokio::task::spawn_blocking(move || {
-            decode::batch(batch_id, fetched, decoder, limits, columns, most_bytes)
+            decode::batch(batch_id, fetched, &elsewhere, decoder, limits, columns, most_bytes)
         });
         let decoded = decoded.await.map_err(|error| BatchError::Transient(format!("decoding: {error}")))?;
         let (rows, setbacks) = decoded;

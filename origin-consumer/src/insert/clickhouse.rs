@@ -9,6 +9,7 @@ use clickhouse::{Client, Row};
 use serde::Serialize;
 use spillway_decode::columns::SpanColumns;
 use spillway_decode::rows::SpanRow;
+use spillway_proto::notification::Notification;
 use spillway_proto::{ObjectKey, UnixMillis};
 use tokio::time::Instant;
 use ulid::Ulid;
@@ -138,22 +139,20 @@ impl SpanTable {
         in_time("an answer", QUERY_TIMEOUT, self.client.query("SELECT 1").fetch_one::<u8>()).await.map(drop)
     }
 
-    /// How many rows of each object are visible, and whether their numbers are those from 0 on, each once.
-    pub async fn audit(&self, keys: &[ObjectKey]) -> Result<HashMap<ObjectKey, (u64, bool)>, TableError> {
+    /// How many rows of each object are visible, and the sum of the hashes of their numbers.
+    pub async fn audit(&self, keys: &[ObjectKey]) -> Result<HashMap<ObjectKey, (u64, u64)>, TableError> {
         // Answered by the projection `by_object`.
         let sql = format!(
-            "SELECT ObjectKey, rows, hash = arraySum(number -> cityHash64(toUInt32(number)), range(toUInt32(rows)))
-             FROM (SELECT ObjectKey, count() AS rows, sum(cityHash64(RowNo)) AS hash FROM {} WHERE ObjectKey IN ?
-                   GROUP BY ObjectKey)",
+            "SELECT ObjectKey, count(), sum(cityHash64(RowNo)) FROM {} WHERE ObjectKey IN ? GROUP BY ObjectKey",
             self.table
         );
         let mut found = HashMap::with_capacity(keys.len());
         for keys in keys.chunks(KEYS) {
-            let query = self.client.query(&sql).bind(texts(keys)).fetch_all::<(String, u64, bool)>();
+            let query = self.client.query(&sql).bind(texts(keys)).fetch_all::<(String, u64, u64)>();
             let rows = in_time("the audit", QUERY_TIMEOUT, query).await?;
             found.extend(
                 rows.into_iter()
-                    .filter_map(|(key, rows, exact)| Some((key.parse::<ObjectKey>().ok()?, (rows, exact)))),
+                    .filter_map(|(key, rows, hash)| Some((key.parse::<ObjectKey>().ok()?, (rows, hash)))),
             );
         }
         Ok(found)
@@ -200,14 +199,14 @@ impl SpanTable {
         Ok(in_time("the list of projections", QUERY_TIMEOUT, query).await? > 0)
     }
 
-    /// Objects of the table that hold the requests of `keys`, and were received less than `window_ms` before the first or
+    /// Objects of the table that hold the requests of `objects`, and were received less than `window_ms` before the first or
     /// after the last of them, or somewhat more.
     pub(super) async fn by_request(
         &self,
-        keys: &[ObjectKey],
+        objects: &[Notification],
         window_ms: u64,
     ) -> Result<Vec<ObjectKey>, TableError> {
-        let times = || keys.iter().map(|key| key.received_at().0);
+        let times = || objects.iter().map(|object| object.object_key.received_at().0);
         let (Some(first), Some(last)) = (times().min(), times().max()) else { return Ok(Vec::new()) };
         let first = ObjectKey::folder_of(UnixMillis(first.saturating_sub(window_ms)));
         let behind = ObjectKey::folder_of(UnixMillis(last.saturating_add(window_ms + MINUTE_MS)));
@@ -218,8 +217,10 @@ impl SpanTable {
             self.table
         );
         let mut found = Vec::new();
-        for keys in keys.chunks(KEYS) {
-            let ids: Vec<String> = keys.iter().map(|key| key.object_id().to_string()).collect();
+        for objects in objects.chunks(KEYS) {
+            let ids =
+                objects.iter().flat_map(|object| [Some(object.object_key.object_id()), object.previous_id]);
+            let ids: Vec<String> = ids.flatten().map(|id| id.to_string()).collect();
             let query = self.client.query(&sql).bind(&first).bind(&behind).bind(ids).fetch_all::<String>();
             let keys = in_time("a look for requests", QUERY_TIMEOUT, query).await?;
             found.extend(keys.into_iter().filter_map(|key| key.parse::<ObjectKey>().ok()));
@@ -234,7 +235,7 @@ impl SpanTable {
         spans: Vec<u32>,
     ) -> Result<(), TableError> {
         let mut into =
-            statement(client, &self.table).with_timeouts(Some(SEND_TIMEOUT), Some(self.end_timeout));
+            statement(client, &self.table, columns).with_timeouts(Some(SEND_TIMEOUT), Some(self.end_timeout));
         let mut frames = frames(Arc::clone(columns), spans);
         let mut next = frames.next().await?;
         self.check_lease()?;

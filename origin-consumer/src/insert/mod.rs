@@ -7,14 +7,17 @@
 
 mod clickhouse;
 mod native;
+mod row_hash;
 mod rows;
 mod schema;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use spillway_proto::ObjectKey;
+use spillway_proto::notification::Notification;
 
 pub use clickhouse::{SpanTable, TableError};
+pub(crate) use row_hash::hash_of_rows;
 pub use rows::{BatchRows, Rows};
 pub use schema::SchemaError;
 
@@ -123,24 +126,26 @@ pub async fn complete<S: SpanSink>(sink: &S, keys: &[ObjectKey]) -> Result<HashS
     Ok(keys.iter().filter(|key| counts.get(key) == Some(&u64::from(key.spans()))).cloned().collect())
 }
 
-/// Those of `keys` that the table has nothing of, while it has their request by another object, received less than `window_ms`
-/// before or after; each with that one.
-pub async fn resends(
+/// The objects of the table that hold the same requests as `objects`, received less than `window_ms` before or after: each of
+/// `objects` that there are any for, with each of those.
+pub async fn same_requests(
     table: &SpanTable,
-    keys: &[ObjectKey],
+    objects: &[Notification],
     window_ms: u64,
 ) -> Result<Vec<(ObjectKey, ObjectKey)>, TableError> {
-    let there = table.counts(keys).await?;
-    let absent: Vec<_> = keys.iter().filter(|key| !there.contains_key(key)).cloned().collect();
-    let others = table.by_request(&absent, window_ms).await?;
-    let holder_of = |key: &ObjectKey| {
-        let holds = |other: &&ObjectKey| {
-            other.object_id() == key.object_id()
+    let others = table.by_request(objects, window_ms).await?;
+    let mut same = Vec::new();
+    for object in objects {
+        let key = &object.object_key;
+        let is_same = |other: &&ObjectKey| {
+            let id = other.object_id();
+            *other != key
+                && (id == key.object_id() || Some(id) == object.previous_id)
                 && other.received_at().0.abs_diff(key.received_at().0) <= window_ms
         };
-        others.iter().find(holds).cloned()
-    };
-    Ok(absent.into_iter().filter_map(|key| holder_of(&key).map(|holder| (key, holder))).collect())
+        same.extend(others.iter().filter(is_same).map(|other| (key.clone(), other.clone())));
+    }
+    Ok(same)
 }
 
 async fn insert<S: SpanSink>(

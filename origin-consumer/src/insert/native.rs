@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use clickhouse::insert_formatted::InsertFormatted;
 use clickhouse::{Client, Compression};
-use spillway_decode::columns::{COLUMNS, SpanColumns};
+use spillway_decode::columns::SpanColumns;
 use spillway_decode::native::{Compressor, Gone};
 use tokio::sync::mpsc;
 
@@ -14,9 +14,10 @@ use super::clickhouse::TableError;
 /// Compressed pieces of a block that wait to be sent.
 const FRAMES_AHEAD: usize = 8;
 
-/// The statement, and how it is sent.
-pub(super) fn statement(client: Client, table: &str) -> InsertFormatted {
-    let names: Vec<_> = COLUMNS.iter().map(|column| format!("`{}`", column.name)).collect();
+/// The statement, and how it is sent. A column in which every span has the default is left to the server.
+pub(super) fn statement(client: Client, table: &str, columns: &SpanColumns) -> InsertFormatted {
+    let names: Vec<_> =
+        columns.used_columns().into_iter().map(|column| format!("`{}`", column.name)).collect();
     // The columns are named, so that one that the table has lost is an error.
     let sql = format!("INSERT INTO {table} ({}) FORMAT Native", names.join(", "));
     // The frames are compressed where the block is written, beside its thread and not in it.

@@ -1,5 +1,6 @@
 //! The rows of a batch, in either of the forms that decoding gives.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -7,6 +8,9 @@ use spillway_decode::columns::SpanColumns;
 use spillway_decode::rows::SpanRow;
 use spillway_proto::ObjectKey;
 use ulid::Ulid;
+
+use super::hash_of_rows;
+use crate::queue::StoredRows;
 
 /// The rows of a batch.
 pub struct BatchRows {
@@ -42,6 +46,38 @@ impl BatchRows {
     /// The keys of its objects.
     pub(crate) fn keys(&self) -> Vec<ObjectKey> {
         self.objects.iter().map(|(key, _)| key.clone()).collect()
+    }
+
+    /// The objects whose rows are not those from 0 on to their spans.
+    pub fn unusual(&self) -> Vec<StoredRows> {
+        let numbers = |rows: &Range<u32>| rows.clone().map(|row| self.rows.row_no(row));
+        let unusual = self.objects.iter().filter(|(key, rows)| {
+            rows.len() != key.spans() as usize
+                || numbers(rows).zip(0..).any(|(number, place)| number != place)
+        });
+        unusual
+            .map(|(key, rows)| StoredRows {
+                object_key: key.clone(),
+                rows: rows.len() as u64,
+                hash: hash_of_rows(numbers(rows)),
+            })
+            .collect()
+    }
+
+    /// How many spans were repaired, by tenant and by the repair's code.
+    pub(crate) fn repaired(&self) -> BTreeMap<(String, &'static str), u64> {
+        match &self.rows {
+            Rows::Columns(columns) => columns.repaired(),
+            Rows::Each(rows) => {
+                let mut repaired = BTreeMap::new();
+                for row in rows {
+                    for code in &row.repairs {
+                        *repaired.entry((row.tenant_id.to_string(), *code)).or_default() += 1;
+                    }
+                }
+                repaired
+            }
+        }
     }
 
     /// How many bytes of memory the rows take, as far as that is known.

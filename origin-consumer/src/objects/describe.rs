@@ -1,13 +1,14 @@
 //! What would have been notified of an object, from what is there of it.
 
 use std::collections::HashMap;
+use std::str::FromStr;
 
 use bytes::Bytes;
 use spillway_proto::notification::Notification;
 use spillway_proto::otlp::{DecompressLimits, decompress};
 use spillway_proto::record::records_of;
 use spillway_proto::trace_context::TraceContext;
-use spillway_proto::{ObjectKey, Sha256Digest, TenantId};
+use spillway_proto::{ObjectId, ObjectKey, Sha256Digest, TenantId};
 
 use super::ObjectError;
 
@@ -27,9 +28,20 @@ pub fn from_metadata(key: &ObjectKey, kept: &Kept) -> Option<Notification> {
         bytes: kept.bytes,
         payload_bytes: field("payload-bytes")?.parse().ok()?,
         sha256: field("sha256")?.parse().ok()?,
+        // Spillway 0.1 wrote neither.
+        previous_id: optional(field(PREVIOUS_ID))?,
+        rejected_spans: optional(field(REJECTED_SPANS))?,
         trace_context: field("traceparent")?.parse().ok()?,
     };
     Some(notification(key, of))
+}
+
+const PREVIOUS_ID: &str = "previous-id";
+const REJECTED_SPANS: &str = "rejected-spans";
+
+/// None where the text is there, and cannot be read.
+fn optional<T: FromStr>(text: Option<&str>) -> Option<Option<T>> {
+    text.map_or(Some(None), |text| text.parse().ok().map(Some))
 }
 
 /// What is kept beside an object, as [`from_metadata`] reads it.
@@ -40,7 +52,12 @@ pub fn metadata_of(notification: &Notification) -> HashMap<String, String> {
         ("payload-bytes", notification.payload_bytes.to_string()),
         ("traceparent", notification.trace_context.to_string()),
     ];
-    metadata.map(|(name, value)| (name.to_owned(), value)).into()
+    let optional = [
+        (PREVIOUS_ID, notification.previous_id.map(|id| id.to_string())),
+        (REJECTED_SPANS, notification.rejected_spans.map(|spans| spans.to_string())),
+    ];
+    let optional = optional.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    metadata.into_iter().chain(optional).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// From its content, whose payloads decompress to `max_bytes` together at most.
@@ -64,6 +81,8 @@ pub fn from_content(key: &ObjectKey, object: Bytes, max_bytes: usize) -> Result<
         bytes,
         payload_bytes: payload_bytes as u64,
         sha256,
+        previous_id: None,
+        rejected_spans: None,
         trace_context: first.trace_context,
     };
     Ok(notification(key, of))
@@ -74,6 +93,8 @@ struct Facts {
     bytes: u64,
     payload_bytes: u64,
     sha256: Sha256Digest,
+    previous_id: Option<ObjectId>,
+    rejected_spans: Option<u32>,
     trace_context: TraceContext,
 }
 
@@ -83,6 +104,8 @@ fn notification(key: &ObjectKey, of: Facts) -> Notification {
         tenant: of.tenant,
         bytes: of.bytes,
         payload_bytes: of.payload_bytes,
+        previous_id: of.previous_id,
+        rejected_spans: of.rejected_spans,
         sha256: of.sha256,
         received_at_unix_ms: key.received_at(),
         // R2 tells to the second when it had the object; it cannot have been earlier than this.

@@ -1,10 +1,10 @@
 //! Objects for the tests of this crate.
 
 use spillway_proto::notification::Notification;
-use spillway_proto::otlp::{Compression, SpanLimits};
+use spillway_proto::otlp::{Compression, RepairedRuns, RulesVersion, SpanLimits};
 use spillway_proto::record::ObjectRecord;
 use spillway_proto::trace_context::TraceContext;
-use spillway_proto::{ObjectId, ObjectKey, Sha256Digest, TenantId, UnixMillis};
+use spillway_proto::{ObjectId, ObjectKey, TenantId, UnixMillis};
 
 /// 2026-11-20T00:00:00Z.
 pub const DAY: UnixMillis = UnixMillis(1_795_132_800_000);
@@ -17,6 +17,8 @@ pub fn record(tenant: &str, payload: &[u8]) -> ObjectRecord {
         project: None,
         received_at: DAY,
         span_limits: SpanLimits::default(),
+        rules: RulesVersion::default(),
+        transcoding_repairs: RepairedRuns::default(),
         compression: Compression::Identity,
         payload: payload.to_vec().into(),
         trace_context: TraceContext::root([1; 16], [2; 8]),
@@ -27,7 +29,7 @@ pub fn record(tenant: &str, payload: &[u8]) -> ObjectRecord {
 pub fn object(tenant: &str, after_millis: u64, spans: u32) -> (ObjectKey, Vec<u8>) {
     let name: TenantId = tenant.parse().unwrap();
     let payload = after_millis.to_be_bytes();
-    let id = ObjectId::of(&name, &Sha256Digest::of(&payload));
+    let id = ObjectId::new(&name, None, &payload);
     let key = ObjectKey::new(UnixMillis(DAY.0 + after_millis), 7, id, spans);
     (key, record(tenant, &payload).to_object())
 }

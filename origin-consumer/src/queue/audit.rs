@@ -6,6 +6,7 @@ use std::time::Duration;
 use spillway_proto::{ObjectKey, UnixMillis};
 
 use super::dead::bury;
+use super::resends::release_forgotten;
 use super::session::{Row, Session, Value, in_powers, placeholders, values};
 use super::{Queue, QueueError};
 use crate::time::{after, before};
@@ -23,6 +24,8 @@ pub struct Audited {
     pub object_key: ObjectKey,
     /// The batch that has stored it.
     pub batch_id: String,
+    /// How many rows it has, and the sum of the hashes of their numbers. None: the rows from 0 on, one for each span.
+    pub rows: Option<(u64, u64)>,
 }
 
 /// What the audit has found of an object.
@@ -48,14 +51,26 @@ impl Finding {
 }
 
 impl Queue {
+    /// Lets resends wait for a batch whose predecessors have ended unseen.
+    pub async fn release_forgotten(&self) -> Result<(), QueueError> {
+        self.store.writer.run(release_forgotten).await
+    }
+
     /// Objects that were stored before `until`, the oldest first.
     pub async fn due_for_audit(&self, until: UnixMillis, limit: u32) -> Result<Vec<Audited>, QueueError> {
         let read = move |session: &mut dyn Session| {
-            let sql = "SELECT object_key, batch_id FROM objects WHERE state = 'stored' AND ended_at_ms <= $1
-                       ORDER BY ended_at_ms LIMIT $2";
+            let sql = "SELECT object_key, batch_id, stored_rows, stored_hash FROM objects
+                       WHERE state = 'stored' AND ended_at_ms <= $1 ORDER BY ended_at_ms LIMIT $2";
             let audited = |row: &Row| {
                 let batch_id = row.optional_text(1)?.unwrap_or_default().to_owned();
-                Ok(Audited { object_key: row.parsed(0)?, batch_id })
+                let hash = |text: &str| {
+                    u64::from_str_radix(text, 16).map_err(|_| QueueError::Unreadable(text.to_owned()))
+                };
+                let rows = match (row.optional_number(2)?, row.optional_text(3)?) {
+                    (Some(rows), Some(text)) => Some((rows, hash(text)?)),
+                    _ => None,
+                };
+                Ok(Audited { object_key: row.parsed(0)?, batch_id, rows })
             };
             session.query(sql, values![until.0, limit])?.iter().map(audited).collect()
         };
@@ -115,8 +130,8 @@ impl Queue {
         let read = move |session: &mut dyn Session| {
             let audited = "SELECT object_key FROM objects WHERE state = 'audited' AND received_at_ms < $1
                            ORDER BY received_at_ms LIMIT $2";
-            let resends = "SELECT o.object_key FROM objects o JOIN requests r ON r.object_id = o.object_id
-                           JOIN objects held ON held.object_key = r.object_key
+            let resends =
+                "SELECT o.object_key FROM objects o JOIN objects held ON held.object_key = o.resend_of
                            WHERE o.state = 'duplicate' AND o.received_at_ms < $1
                              AND held.state IN ('audited', 'expired')
                            ORDER BY o.object_key LIMIT $2";

@@ -4,7 +4,8 @@ use spillway_proto::notification::Notification;
 use spillway_proto::{ObjectKey, UnixMillis};
 
 use super::intake::Source;
-use super::session::{Row, Session, Value, values};
+use super::resends::{Precedence, precedence_again, release, take_over};
+use super::session::{Row, Session, notification, values};
 use super::{Queue, QueueError};
 
 /// Which of the objects that were set aside.
@@ -70,20 +71,31 @@ impl Queue {
         self.store.reader.run(read).await
     }
 
-    /// Lets a dead object wait again. Not where it is not dead, or where a resend of it has taken its place.
+    /// Lets a dead object wait again. Not where it is not dead, or where a resend that holds all of its request has taken its
+    /// place.
     pub async fn retry_dead(&self, key: &ObjectKey, now: UnixMillis) -> Result<bool, QueueError> {
         let key = key.clone();
         let write = move |session: &mut dyn Session| {
-            let sql = "SELECT 1 FROM objects WHERE object_key = $1 AND state IN ('dead', 'discarded')";
-            let is_dead = session.query_one(sql, values![key.to_string()])?.is_some();
-            if !is_dead || !holds_its_request(session, &key)? {
-                return Ok(false);
+            let key = key.to_string();
+            let sql =
+                "SELECT notification FROM objects WHERE object_key = $1 AND state IN ('dead', 'discarded')";
+            let Some(dead) = session.query_one(sql, values![key.as_str()])? else { return Ok(false) };
+            let precedence = precedence_again(session, &notification(&dead, 0)?)?;
+            let state = match &precedence {
+                Precedence::Duplicate { .. } => return Ok(false),
+                Precedence::Held { .. } => "held",
+                Precedence::First => "pending",
+            };
+            let sql = "UPDATE objects SET state = $1, failures = 0, reason = NULL, ended_at_ms = NULL, priority = $2,
+                       look_first = 1, not_before_ms = $3, copied = 0, resend_of = $4, resend_no = NULL
+                       WHERE object_key = $5";
+            let values =
+                values![state, Source::Replayed.priority(), now.0, precedence.resend_of(), key.as_str()];
+            let retried = session.execute(sql, values)? == 1;
+            if let Precedence::Held { root } = &precedence {
+                release(session, root)?;
             }
-            let sql = "UPDATE objects SET state = 'pending', failures = 0, reason = NULL, ended_at_ms = NULL,
-                       priority = $1, look_first = 1, not_before_ms = $2, copied = 0
-                       WHERE object_key = $3 AND state IN ('dead', 'discarded')";
-            let priority = Source::Replayed.priority();
-            Ok(session.execute(sql, values![priority, now.0, key.to_string()])? == 1)
+            Ok(retried)
         };
         let retried = self.store.writer.run(write).await?;
         self.arrived.notify_one();
@@ -123,8 +135,7 @@ impl Queue {
 
 fn dead_object(row: &Row) -> Result<DeadObject, QueueError> {
     Ok(DeadObject {
-        notification: serde_json::from_str(row.text(0)?)
-            .map_err(|error| QueueError::Unreadable(error.to_string()))?,
+        notification: notification(row, 0)?,
         reason: row.optional_text(1)?.unwrap_or_default().to_owned(),
         failures: u32::try_from(row.number(2)?).unwrap_or(u32::MAX),
         dead_at: UnixMillis(row.optional_number(3)?.unwrap_or_default()),
@@ -132,38 +143,18 @@ fn dead_object(row: &Row) -> Result<DeadObject, QueueError> {
     })
 }
 
-/// Sets an object aside. If it holds its request, a resend of it, which may be whole where it is not, takes its place.
+/// Sets an object aside. Resends of its request, which may be whole where it is not, take its place.
 pub(super) fn bury(
     session: &mut dyn Session,
     key: &ObjectKey,
     reason: &str,
     now: UnixMillis,
 ) -> Result<(), QueueError> {
-    let (key_text, id) = (key.to_string(), key.object_id().to_string());
+    let key = key.to_string();
     session.execute(
         "UPDATE objects SET state = 'dead', reason = $1, ended_at_ms = $2, batch_id = NULL, copied = 0,
          failures = failures + 1 WHERE object_key = $3",
-        values![reason, now.0, key_text.as_str()],
+        values![reason, now.0, key.as_str()],
     )?;
-    let sql = "DELETE FROM requests WHERE object_id = $1 AND object_key = $2 RETURNING received_at_ms";
-    let Some(held) = session.query_one(sql, values![id.as_str(), key_text])? else { return Ok(()) };
-    let sql = "SELECT object_key FROM objects WHERE object_id = $1 AND state = 'duplicate' ORDER BY object_key LIMIT 1";
-    let Some(row) = session.query_one(sql, values![id.as_str()])? else { return Ok(()) };
-    let resend: Value = row.text(0)?.into();
-    session.execute(
-        "UPDATE objects SET state = 'pending' WHERE object_key = $1",
-        std::slice::from_ref(&resend),
-    )?;
-    let sql = "INSERT INTO requests (object_id, object_key, received_at_ms) VALUES ($1, $2, $3)";
-    session.execute(sql, &[id.into(), resend, held.number(0)?.into()]).map(drop)
-}
-
-/// Whether the request is not held by another object; from here on it is held by this one.
-pub(super) fn holds_its_request(session: &mut dyn Session, key: &ObjectKey) -> Result<bool, QueueError> {
-    let sql = "INSERT INTO requests (object_id, object_key, received_at_ms) VALUES ($1, $2, $3)
-               ON CONFLICT (object_id) DO NOTHING";
-    let id = key.object_id().to_string();
-    session.execute(sql, values![id.as_str(), key.to_string(), key.received_at().0])?;
-    let sql = "SELECT 1 FROM requests WHERE object_id = $1 AND object_key = $2";
-    Ok(session.query_one(sql, values![id, key.to_string()])?.is_some())
+    take_over(session, &key)
 }

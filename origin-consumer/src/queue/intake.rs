@@ -1,6 +1,6 @@
 //! How objects come in. Those that arrive while a commit is under way share the next one.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use spillway_proto::notification::Notification;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::config::QueueConfig;
+use super::resends::{Precedence, precedences, release};
 use super::session::{Session, Value, in_powers, rows_of, rows_of_placeholders};
 use super::store::Store;
 use super::{QueueError, session};
@@ -31,7 +32,8 @@ pub enum Enqueued {
     New,
     /// It is known already.
     Known,
-    /// Another object holds the same request.
+    /// Another object holds the same request. Spans that only this one holds, if there are any, are stored after those of
+    /// the other.
     Resend,
     /// Not taken: `queue.max_pending` objects wait already.
     Full,
@@ -163,6 +165,8 @@ impl Intake {
         let new = enqueued.iter().filter(|enqueued| **enqueued == Enqueued::New).count();
         if new > 0 {
             self.room.taken(new);
+        }
+        if enqueued.iter().any(|enqueued| matches!(enqueued, Enqueued::New | Enqueued::Resend)) {
             self.arrived.notify_one();
         }
         enqueued.resize(all, Enqueued::Full);
@@ -225,14 +229,14 @@ pub(super) fn enqueue(
         .filter(|(key, _)| !known.contains(*key))
         .map(|(key, arrival)| (key.as_str(), arrival))
         .collect();
-    let first = first_of_their_requests(session, &new, rules.resend_window_ms)?;
-    let inserted = insert(session, &new, &first, rules)?;
+    let precedences = precedences(session, &new, rules.resend_window_ms)?;
+    let inserted = insert(session, &new, &precedences, rules)?;
     let mut told = HashSet::new();
     Ok(keys
         .iter()
         .map(|key| match key.as_str() {
             key if !inserted.contains(key) || !told.insert(key) => Enqueued::Known,
-            key if first.contains(key) => Enqueued::New,
+            key if precedences.get(key) == Some(&Precedence::First) => Enqueued::New,
             _ => Enqueued::Resend,
         })
         .collect())
@@ -255,71 +259,7 @@ fn note_notified(
     Ok(())
 }
 
-/// Those of the objects whose requests no other object holds: of an exporter's resends, the first.
-pub(super) fn first_of_their_requests<'k>(
-    session: &mut dyn Session,
-    objects: &BTreeMap<&'k str, &Arrival>,
-    resend_window_ms: u64,
-) -> Result<HashSet<&'k str>, QueueError> {
-    if resend_window_ms == 0 {
-        return Ok(objects.keys().copied().collect());
-    }
-    // By id, so that two transactions lock them in the same order; of an id in the order in which they were received.
-    let mut by_request: BTreeMap<String, VecDeque<(&str, u64)>> = BTreeMap::new();
-    for (key, arrival) in objects {
-        let object_key = &arrival.notification.object_key;
-        let of_request = by_request.entry(object_key.object_id().to_string()).or_default();
-        of_request.push_back((*key, object_key.received_at().0));
-    }
-    let mut first = HashSet::new();
-    while !by_request.is_empty() {
-        let candidates: Vec<_> = by_request
-            .iter()
-            .filter_map(|(id, of_request)| Some((id.as_str(), *of_request.front()?)))
-            .collect();
-        let held = hold_requests(session, &candidates, resend_window_ms)?;
-        by_request.retain(|id, of_request| {
-            let Some((key, received)) = of_request.pop_front() else { return false };
-            if held.contains(id) {
-                first.insert(key);
-                of_request.retain(|(_, later)| *later > received.saturating_add(resend_window_ms));
-            } else {
-                // If the last one is a resend of what was held before, so are all.
-                of_request.drain(..of_request.len().saturating_sub(1));
-            }
-            !of_request.is_empty()
-        });
-    }
-    Ok(first)
-}
-
-/// Returns the ids of those requests that no other object held.
-fn hold_requests(
-    session: &mut dyn Session,
-    candidates: &[(&str, (&str, u64))],
-    resend_window_ms: u64,
-) -> Result<HashSet<String>, QueueError> {
-    let mut held = HashSet::new();
-    for rows in in_powers(candidates) {
-        let sql = format!(
-            "INSERT INTO requests (object_id, object_key, received_at_ms) VALUES {}
-             ON CONFLICT (object_id) DO UPDATE
-             SET object_key = excluded.object_key, received_at_ms = excluded.received_at_ms
-             WHERE requests.received_at_ms + {resend_window_ms} < excluded.received_at_ms
-                OR requests.object_key = excluded.object_key
-             RETURNING object_id",
-            rows_of_placeholders(rows.len(), 3)
-        );
-        let values =
-            rows.iter().flat_map(|(id, (key, received))| [(*id).into(), (*key).into(), (*received).into()]);
-        for row in session.query(&sql, &values.collect::<Vec<Value>>())? {
-            held.insert(row.text(0)?.to_owned());
-        }
-    }
-    Ok(held)
-}
-
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 18] = [
     "object_key",
     "object_id",
     "tenant",
@@ -335,13 +275,16 @@ const COLUMNS: [&str; 15] = [
     "look_first",
     "not_before_ms",
     "enqueued_at_ms",
+    "complete",
+    "previous_id",
+    "resend_of",
 ];
 
 /// Returns the keys of those that were not there.
 fn insert<'k>(
     session: &mut dyn Session,
     objects: &BTreeMap<&'k str, &Arrival>,
-    first: &HashSet<&str>,
+    precedences: &HashMap<&str, Precedence>,
     rules: Rules,
 ) -> Result<HashSet<&'k str>, QueueError> {
     let objects: Vec<_> = objects.iter().map(|(key, arrival)| (*key, *arrival)).collect();
@@ -354,11 +297,22 @@ fn insert<'k>(
         );
         let mut values = Vec::with_capacity(rows.len() * COLUMNS.len());
         for (key, arrival) in rows {
-            values.extend(columns(key, arrival, first.contains(key), rules)?);
+            let precedence = precedences.get(key).unwrap_or(&Precedence::First);
+            let state = match precedence {
+                Precedence::First => "pending",
+                Precedence::Duplicate { .. } => "duplicate",
+                Precedence::Held { .. } => "held",
+            };
+            values.extend(columns(key, arrival, state, precedence, rules)?);
         }
         let ours = session.query(&sql, &values)?;
         let ours = ours.iter().map(|row| row.text(0)).collect::<Result<HashSet<_>, _>>()?;
         inserted.extend(rows.iter().map(|(key, _)| *key).filter(|key| ours.contains(key)));
+    }
+    for precedence in precedences.values() {
+        if let Precedence::Held { root } = precedence {
+            release(session, root)?;
+        }
     }
     Ok(inserted)
 }
@@ -366,7 +320,8 @@ fn insert<'k>(
 fn columns(
     key: &str,
     arrival: &Arrival,
-    is_first: bool,
+    state: &str,
+    precedence: &Precedence,
     rules: Rules,
 ) -> Result<[Value; COLUMNS.len()], QueueError> {
     let Arrival { notification, at } = arrival;
@@ -382,13 +337,16 @@ fn columns(
         received.0.into(),
         minute_of(received).0.into(),
         as_json(notification)?.into(),
-        if is_first { "pending" } else { "duplicate" }.into(),
+        state.into(),
         rules.source.name().into(),
         notified_at.into(),
         rules.source.priority().into(),
         look_first.into(),
         0u64.into(),
         at.0.into(),
+        (notification.rejected_spans == Some(0)).into(),
+        notification.previous_id.map(|id| id.to_string()).into(),
+        precedence.resend_of().into(),
     ])
 }
 

@@ -114,20 +114,22 @@ impl Queue {
                 counts.accepted += row.number(2)?;
             }
             let sql = "SELECT received_minute_ms, tenant, state, CAST(sum(spans) AS BIGINT),
-                              CAST(sum(CASE WHEN source = 'swept' AND notified_at_ms IS NULL THEN spans ELSE 0 END) AS BIGINT)
+                              CAST(sum(CASE WHEN source = 'swept' AND notified_at_ms IS NULL THEN spans ELSE 0 END) AS BIGINT),
+                              CAST(sum(coalesce(stored_rows, spans)) AS BIGINT)
                        FROM objects WHERE received_minute_ms >= $1 AND received_minute_ms < $2
                        GROUP BY received_minute_ms, tenant, state";
             for row in session.query(sql, values![from.0, to.0])? {
                 let counts =
                     minutes.entry((UnixMillis(row.number(0)?), row.text(1)?.to_owned())).or_default();
-                let spans = row.number(3)?;
+                let (spans, rows) = (row.number(3)?, row.number(5)?);
                 counts.in_ledger += spans;
                 counts.not_notified += row.number(4)?;
                 match row.text(2)? {
-                    "stored" => counts.stored += spans,
-                    "audited" | "expired" => {
-                        counts.stored += spans;
-                        counts.audited += spans;
+                    // Of a resend that has added to its request, what the others hold is a duplicate.
+                    state @ ("stored" | "audited" | "expired") => {
+                        counts.stored += rows;
+                        counts.duplicate += spans.saturating_sub(rows);
+                        counts.audited += if state == "stored" { 0 } else { rows };
                     }
                     "duplicate" => counts.duplicate += spans,
                     "dead" => counts.dead += spans,

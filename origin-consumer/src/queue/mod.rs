@@ -13,6 +13,7 @@ mod intake;
 mod lease;
 mod meter;
 mod postgres;
+mod resends;
 mod routes;
 mod session;
 mod sqlite;
@@ -29,7 +30,7 @@ use tokio::sync::Notify;
 use ulid::Ulid;
 
 pub use audit::{Audited, Finding};
-pub use batches::{Adopted, Batch, Claim, ClaimLimits, Claimed, Fault, Setback, Spared};
+pub use batches::{Adopted, Batch, Claim, ClaimLimits, Claimed, Fault, Setback, Spared, StoredRows};
 pub use config::QueueConfig;
 pub use dead::{DeadFilter, DeadObject};
 pub use intake::{Enqueued, Source};

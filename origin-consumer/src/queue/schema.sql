@@ -11,10 +11,11 @@ CREATE TABLE objects (
     received_minute_ms BIGINT NOT NULL,
     notification       TEXT NOT NULL,     -- JSON: what is needed to fetch and check it
     -- pending: waits; batched: in a manifest; stored: acknowledged; audited: found in ClickHouse once more, later;
-    -- expired: audited, and then deleted from the bucket; duplicate: a resend of another object; dead: set aside, and
+    -- expired: audited, and then deleted from the bucket; held: a resend that may hold spans which the objects of its request
+    -- before it do not, and waits until those have ended; duplicate: a resend that holds nothing else; dead: set aside, and
     -- waits for somebody; discarded: dead, and somebody said so
     state              TEXT NOT NULL CHECK (state IN
-        ('pending', 'batched', 'stored', 'audited', 'expired', 'duplicate', 'dead', 'discarded')),
+        ('pending', 'batched', 'stored', 'audited', 'expired', 'held', 'duplicate', 'dead', 'discarded')),
     source             TEXT NOT NULL CHECK (source IN ('notified', 'swept', 'replayed')),
     notified_at_ms     BIGINT,            -- when its notification came, if it did
     priority           BIGINT NOT NULL,   -- 0: live; 1: replayed, or tried again by hand
@@ -26,7 +27,13 @@ CREATE TABLE objects (
     batch_id           TEXT,
     shorts             BIGINT NOT NULL DEFAULT 0, -- times that the audit has found spans of it missing
     reason             TEXT,              -- why it is dead, or what the audit has found
-    copied             BIGINT NOT NULL DEFAULT 0  -- 1: dead, and its copy lies under dlq/
+    copied             BIGINT NOT NULL DEFAULT 0, -- 1: dead, and its copy lies under dlq/
+    complete           BIGINT NOT NULL DEFAULT 0, -- 1: no span of its request was rejected, so that no resend adds any
+    previous_id        TEXT,              -- the id that Spillway 0.1 would have given its request; none: it did
+    resend_of          TEXT,              -- the first object of its request, where it is a resend
+    resend_no          BIGINT,            -- its place among those resends that may add spans, from 1 on; none while it is held
+    stored_rows        BIGINT,            -- its rows in ClickHouse, where they are not those from 0 on to its spans: how many,
+    stored_hash        TEXT               -- and the sum of the hashes of their numbers, in hex
 );
 
 CREATE INDEX objects_pending ON objects (priority, tenant, enqueued_at_ms) WHERE state = 'pending';
@@ -34,10 +41,12 @@ CREATE INDEX objects_of_batch ON objects (batch_id) WHERE batch_id IS NOT NULL;
 CREATE INDEX objects_stored ON objects (ended_at_ms) WHERE state = 'stored';
 CREATE INDEX objects_audited ON objects (received_at_ms) WHERE state = 'audited';
 CREATE INDEX objects_set_aside ON objects (object_key) WHERE state IN ('dead', 'discarded');
-CREATE INDEX objects_duplicate ON objects (object_id) WHERE state = 'duplicate';
+CREATE INDEX objects_resent ON objects (resend_of) WHERE resend_of IS NOT NULL;
+CREATE INDEX objects_held ON objects (object_key) WHERE state = 'held';
 CREATE INDEX objects_by_minute ON objects (received_minute_ms, tenant);
 
--- Which object holds a request; its resends are those that were received within a window after it.
+-- Which object holds a request; its resends are those that were received within a window after it. By the request's id, and by
+-- that of Spillway 0.1 with a `~` before it.
 CREATE TABLE requests (
     object_id      TEXT PRIMARY KEY,
     object_key     TEXT NOT NULL,

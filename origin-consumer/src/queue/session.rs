@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use spillway_proto::notification::Notification;
+
 use super::QueueError;
 
 /// A value of a column or of a parameter. There are no others in the schema.
@@ -95,6 +97,11 @@ impl Row {
 /// A text in a form of ours.
 pub(super) fn parsed<T: std::str::FromStr>(text: &str) -> Result<T, QueueError> {
     text.parse().map_err(|_| QueueError::Unreadable(text.to_owned()))
+}
+
+/// A notification in JSON.
+pub(super) fn notification(row: &Row, column: usize) -> Result<Notification, QueueError> {
+    serde_json::from_str(row.text(column)?).map_err(|error| QueueError::Unreadable(error.to_string()))
 }
 
 fn unreadable(column: usize, found: &str) -> QueueError {

@@ -10,7 +10,6 @@ use spillway_proto::notification::Notification;
 use tokio_util::sync::CancellationToken;
 
 use crate::consume::Consumer;
-use crate::insert::{self, SpanTable, TableError};
 use crate::metrics::BatchOutcome;
 use crate::objects::{Bucket, ObjectError, Objects};
 use crate::queue::{ClaimLimits, Queue, QueueError, Standing};
@@ -55,8 +54,6 @@ pub(super) struct Bring {
     pub(super) force: bool,
     /// What consumers that take over a batch have to find in the bucket.
     pub(super) put_back: Option<PutBack>,
-    /// Where no ledger knows of resends, the table does.
-    pub(super) resends: Option<Resends>,
     pub(super) stop: CancellationToken,
 }
 
@@ -66,19 +63,11 @@ pub(super) struct PutBack {
     pub(super) bucket: Bucket,
 }
 
-/// Looks for resends in the table.
-pub(super) struct Resends {
-    pub(super) table: SpanTable,
-    pub(super) window_ms: u64,
-}
-
 /// Another try may succeed.
 #[derive(Debug, thiserror::Error)]
 enum RoundError {
     #[error("the ledger: {0}")]
     Queue(#[from] QueueError),
-    #[error(transparent)]
-    Table(#[from] TableError),
     #[error("{0}")]
     Bucket(String),
     #[error("a batch was not stored; the log says why")]
@@ -166,7 +155,6 @@ impl Bring {
     /// Tries each once: those that were set back alone, so that the others do not wait for them.
     async fn round(&self, left: &mut Left) -> Result<(), RoundError> {
         self.put_back(left).await?;
-        self.leave_resends(left).await?;
         let (alone, together): (Vec<_>, Vec<_>) =
             left.objects.keys().cloned().partition(|key| left.set_back.contains_key(key));
         let most = (together.len() >> left.splits.min(16)).max(1);
@@ -242,16 +230,6 @@ impl Bring {
             }
         }
         failed.map_or(Ok(()), Err)
-    }
-
-    /// An object that is not in the table, while another one with the same request is.
-    async fn leave_resends(&self, left: &mut Left) -> Result<(), RoundError> {
-        let Some(Resends { table, window_ms }) = &self.resends else { return Ok(()) };
-        let keys: Vec<_> = left.objects.keys().cloned().collect();
-        for (resend, _) in insert::resends(table, &keys, *window_ms).await? {
-            left.end(&resend, Fate::Resend);
-        }
-        Ok(())
     }
 
     /// Gives those up that have been tried often enough.

@@ -8,7 +8,7 @@ use futures_util::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
 use super::arguments::{EmptyRange, ReplayArgs};
-use super::bring::{Bring, PutBack, Resends};
+use super::bring::{Bring, PutBack};
 use super::checkpoint::{Checkpoint, CheckpointError};
 use super::in_flight::{Counts, Done};
 use super::progress::Progress;
@@ -210,7 +210,6 @@ async fn bring(
     let successor = consumer(if target.is_live { bucket() } else { source.clone() });
     let ours = consumer(source.clone());
     let is_from_folder = arguments.folder.is_some();
-    let window_ms = config.queue.resend_window_seconds.saturating_mul(1000);
     Ok(Bring {
         consumer: if arguments.force { ours.replacing() } else { ours },
         successor,
@@ -218,7 +217,6 @@ async fn bring(
         force: arguments.force,
         put_back: (is_from_folder && target.is_live)
             .then(|| PutBack { folder: source.clone(), bucket: Bucket::new(&config.s3) }),
-        resends: (!target.is_live && window_ms > 0).then(|| Resends { table: table.clone(), window_ms }),
         stop: stop.clone(),
         queue,
     })

@@ -88,12 +88,12 @@ mod tests {
         {
             totals.add(&notification(tenant, at, spans));
         }
-        insta::assert_snapshot!(totals.table(), @r"
+        insta::assert_snapshot!(totals.table(), @"
         TENANT  DAY         OBJECTS  SPANS  BYTES
-        acme    2026-11-20  3        33     375
-        acme    2026-11-21  1        5      125
-        other   2026-11-20  1        1      126
-        total               5        39     626
+        acme    2026-11-20  3        33     417
+        acme    2026-11-21  1        5      139
+        other   2026-11-20  1        1      140
+        total               5        39     696
         ");
     }
 }

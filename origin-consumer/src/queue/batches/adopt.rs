@@ -8,8 +8,8 @@ use spillway_proto::UnixMillis;
 use super::Adopted;
 use super::forming::{NewBatch, open};
 use crate::queue::QueueError;
-use crate::queue::dead::holds_its_request;
 use crate::queue::intake::{Arrival, Rules, Source, as_json, enqueue};
+use crate::queue::resends::{Precedence, note, precedence_again};
 use crate::queue::session::{Session, rows_of, values};
 
 /// Makes a batch of them, but for those that are in one, and those that are resends.
@@ -31,12 +31,17 @@ pub(super) fn adopt(
         let object_key = &arrival.notification.object_key;
         match states.get(&key).map(|row| row.text(0)).transpose()? {
             // Locked by somebody, or in a batch of somebody.
-            None | Some("batched") => adopted.in_hand.push(object_key.clone()),
+            None | Some("batched" | "held") => adopted.in_hand.push(object_key.clone()),
             Some("duplicate") => adopted.duplicates.push(object_key.clone()),
-            Some("dead" | "discarded" | "expired") if !holds_its_request(session, object_key)? => {
-                adopted.duplicates.push(object_key.clone());
-            }
-            Some(_) => {
+            Some(state) => {
+                if matches!(state, "dead" | "discarded" | "expired") {
+                    let precedence = precedence_again(session, &arrival.notification)?;
+                    if matches!(precedence, Precedence::Duplicate { .. }) {
+                        adopted.duplicates.push(object_key.clone());
+                        continue;
+                    }
+                    note(session, &key, &precedence)?;
+                }
                 // A ledger keeps less of what has long been stored; and should it be set back, whoever takes it next must
                 // look as well.
                 let sql =

@@ -8,7 +8,8 @@ use ulid::Ulid;
 use super::ripe::{Ripeness, waiting};
 use super::{Batch, Claim, ClaimLimits, Claimed, count};
 use crate::queue::lease::Lease;
-use crate::queue::session::{Session, Value, in_powers, placeholders, values};
+use crate::queue::resends::predecessors;
+use crate::queue::session::{Session, Value, in_powers, notification, placeholders, values};
 use crate::queue::{QueueError, too_far};
 use crate::time::after;
 
@@ -252,14 +253,20 @@ pub(super) fn open(
 
 fn objects_of(session: &mut dyn Session, batch: Ulid) -> Result<Vec<Claimed>, QueueError> {
     let sql =
-        "SELECT notification, enqueued_at_ms, failures FROM objects WHERE batch_id = $1 ORDER BY object_key";
+        "SELECT notification, enqueued_at_ms, failures, resend_of, resend_no FROM objects WHERE batch_id = $1
+               ORDER BY object_key";
     let rows = session.query(sql, values![batch.to_string()])?;
     let claimed = rows.iter().map(|row| {
+        let notification = notification(row, 0)?;
+        let predecessors = match (row.optional_text(3)?, row.optional_number(4)?) {
+            (Some(root), Some(place)) => predecessors(session, root, place)?,
+            _ => Vec::new(),
+        };
         Ok(Claimed {
-            notification: serde_json::from_str(row.text(0)?)
-                .map_err(|error| QueueError::Unreadable(error.to_string()))?,
+            notification,
             enqueued_at: UnixMillis(row.number(1)?),
             failures: count(row.number(2)?),
+            predecessors,
         })
     });
     claimed.collect()

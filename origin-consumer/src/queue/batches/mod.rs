@@ -1,5 +1,6 @@
 //! Batches: manifests under a lease.
 
+mod acknowledging;
 mod adopt;
 mod forming;
 mod ripe;
@@ -15,8 +16,10 @@ use ulid::Ulid;
 
 use super::intake::{Arrival, Rules, Source};
 use super::lease::Lease;
+use super::resends::release_of_batch;
 use super::session::{Session, values};
 use super::{Queue, QueueError};
+use acknowledging::{acknowledge, look_again_after_deaths};
 use adopt::adopt;
 use forming::{form, reclaim};
 use setbacks::{Fate, delete_if_empty, past, set_back, split};
@@ -48,6 +51,20 @@ pub struct Claimed {
     pub enqueued_at: UnixMillis,
     /// Tries that failed by its own fault.
     pub failures: u32,
+    /// The objects of the same request before it: what they hold of it is not stored again.
+    pub predecessors: Vec<ObjectKey>,
+}
+
+/// The rows of an object in ClickHouse, where they are not those from 0 on to its spans: some of its spans were rejected, or are
+/// another object's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRows {
+    /// Which object.
+    pub object_key: ObjectKey,
+    /// How many rows.
+    pub rows: u64,
+    /// The sum of the hashes of their numbers, as the projection `by_object` has it.
+    pub hash: u64,
 }
 
 /// A batch and the right to work on it.
@@ -244,16 +261,28 @@ impl Queue {
             .await
     }
 
-    /// Acknowledges the batch: its rows are in ClickHouse.
+    /// Acknowledges the batch: the rows of each object, from 0 on to its spans, are in ClickHouse.
     pub async fn ack(&self, batch: &Batch, now: UnixMillis) -> Result<(), QueueError> {
+        self.ack_rows(batch, Vec::new(), now).await
+    }
+
+    /// Acknowledges the batch: its rows are in ClickHouse. `rows` tells of those objects whose rows are not the usual ones.
+    pub async fn ack_rows(
+        &self,
+        batch: &Batch,
+        rows: Vec<StoredRows>,
+        now: UnixMillis,
+    ) -> Result<(), QueueError> {
         let fence = Fence::of(batch);
+        let resends = batch.objects.iter().filter(|object| !object.predecessors.is_empty());
+        let resends: Vec<_> = resends.cloned().collect();
         self.store
             .writer
             .run(move |session| {
                 fence.update(session, "state = 'stored', ended_at_ms = $1", now.0)?;
-                let sql = "UPDATE objects SET state = 'stored', ended_at_ms = $1, reason = NULL, failures = 0
-                           WHERE batch_id = $2";
-                session.execute(sql, values![now.0, fence.batch()]).map(drop)
+                acknowledge(session, &fence, &rows, now)?;
+                look_again_after_deaths(session, &resends)?;
+                release_of_batch(session, &fence.batch())
             })
             .await
     }

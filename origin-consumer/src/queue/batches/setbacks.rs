@@ -1,11 +1,12 @@
 //! What keeps a batch from being stored: objects leave it, or it is split.
 
-use spillway_proto::{ObjectKey, UnixMillis};
+use spillway_proto::UnixMillis;
 
 use super::forming::{NewBatch, open};
 use super::{Batch, Fault, Fence, Setback, count};
 use crate::queue::QueueError;
 use crate::queue::dead::bury;
+use crate::queue::resends::leave_to;
 use crate::queue::session::{Session, values};
 use crate::time::{after, backoff};
 
@@ -54,7 +55,9 @@ pub(super) fn set_back(
         Fault::Fatal => (true, failures + 1),
         Fault::Poison => (failures + 1 >= tries, failures + 1),
         Fault::Passing => (false, failures),
-        Fault::Resend { of } => return leave_to(session, &key, of).map(|()| Some(Fate::Resend)),
+        Fault::Resend { of } => {
+            return leave_to(session, &setback.object_key, of).map(|()| Some(Fate::Resend));
+        }
     };
     if is_dead {
         bury(session, &setback.object_key, &setback.reason, now)?;
@@ -67,17 +70,6 @@ pub(super) fn set_back(
         values![failures, retry_at.0, setback.reason.as_str(), past.may_be_there(), key],
     )?;
     Ok(Some(Fate::Later))
-}
-
-/// The request is held by the object that ClickHouse has, which the ledger may not know yet.
-fn leave_to(session: &mut dyn Session, resend: &str, holder: &ObjectKey) -> Result<(), QueueError> {
-    let sql = "UPDATE objects SET state = 'duplicate', batch_id = NULL WHERE object_key = $1";
-    session.execute(sql, values![resend])?;
-    let sql = "INSERT INTO requests (object_id, object_key, received_at_ms) VALUES ($1, $2, $3)
-               ON CONFLICT (object_id) DO UPDATE
-               SET object_key = excluded.object_key, received_at_ms = excluded.received_at_ms";
-    let values = values![holder.object_id().to_string(), holder.to_string(), holder.received_at().0];
-    session.execute(sql, values).map(drop)
 }
 
 pub(super) fn delete_if_empty(session: &mut dyn Session, fence: &Fence) -> Result<(), QueueError> {
