@@ -61,6 +61,15 @@ const checkBodyRust :Workerd.Config = (
   sockets = .sockets,
 );
 
+const digestBodyRust :Workerd.Config = (
+  services = [(name = "main", worker = (
+    modules = .readBodyModules,
+    compatibilityDate = .compatibilityDate,
+    bindings = [(name = "THEN", text = "digest")],
+  ))],
+  sockets = .sockets,
+);
+
 const decodeBodyRust :Workerd.Config = (
   services = [(name = "main", worker = (
     modules = .readBodyModules,

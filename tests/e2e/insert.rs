@@ -18,7 +18,7 @@ use spillway_decode::columns::{SpanColumns, Unzip};
 use spillway_decode::rows::rows_of;
 use spillway_proto::UnixMillis;
 use spillway_proto::notification::Notification;
-use spillway_proto::otlp::{DecompressLimits, Encoding, SpanLimits, decode, judge};
+use spillway_proto::otlp::{Criteria, DecompressLimits, Encoding, RepairedRuns, SpanLimits, decode, judge};
 use spillway_tests::export::Export;
 use spillway_tests::notification::{now, stored};
 use tempfile::TempDir;
@@ -43,6 +43,10 @@ impl Bench {
     }
 
     async fn of(decoder: Decoder, exports: &[Export]) -> Result<Self> {
+        Self::of_objects(decoder, exports.iter().map(object).collect::<Result<_>>()?).await
+    }
+
+    async fn of_objects(decoder: Decoder, objects: Vec<Object>) -> Result<Self> {
         let folder = TempDir::with_prefix("spillway-test-")?;
         let engine = Engine::start(&Source::Embedded, folder.path(), "traces").await?;
         let config = ClickHouseConfig {
@@ -51,7 +55,6 @@ impl Bench {
             ..ClickHouseConfig::default()
         };
         migrate(&config).await?;
-        let objects = exports.iter().map(object).collect::<Result<_>>()?;
         let batch = decoded(decoder, objects)?;
         let (table, client) = (SpanTable::new(&config, Duration::from_secs(30)), engine.client());
         Ok(Self { table, config, client, batch, _engine: engine, _folder: folder })
@@ -92,7 +95,7 @@ fn decoded(decoder: Decoder, objects: Vec<Object>) -> Result<BatchRows> {
     let batch_id = Ulid::generate();
     if decoder == Decoder::Prost {
         let rows = |(notification, object): Object| {
-            let rows = rows_of(&notification, object, LIMITS)?;
+            let rows = rows_of(&notification, object, LIMITS, None)?;
             anyhow::Ok((notification.object_key, rows))
         };
         return Ok(BatchRows::of_each(batch_id, objects.into_iter().map(rows).collect::<Result<_>>()?));
@@ -100,7 +103,7 @@ fn decoded(decoder: Decoder, objects: Vec<Object>) -> Result<BatchRows> {
     let (mut columns, mut of_objects) = (SpanColumns::default(), Vec::new());
     for (notification, object) in objects {
         let first = u32::try_from(columns.len())?;
-        columns.add_object(&notification, object, LIMITS, &mut Unzip::default())?;
+        columns.add_object(&notification, object, LIMITS, None, &mut Unzip::default())?;
         of_objects.push((notification.object_key, first..u32::try_from(columns.len())?));
     }
     Ok(BatchRows { batch_id, objects: of_objects, rows: Rows::Columns(columns.into()) })
@@ -202,8 +205,9 @@ async fn the_times_of_traces_are_written_again_where_the_view_was_not_reached() 
 #[tokio::test]
 async fn a_batch_of_more_objects_than_a_statement_can_name_is_looked_for_as_well() -> Result<()> {
     const OBJECTS: usize = 4_000;
-    let exports: Vec<_> = (0..OBJECTS).map(|_| Export::new(1)).collect();
-    let bench = Bench::of(Decoder::Wire, &exports).await?;
+    let objects: Vec<_> = (0..OBJECTS).map(|_| object(&Export::new(1))).collect::<Result<_>>()?;
+    let notifications: Vec<_> = objects.iter().map(|(notification, _)| notification.clone()).collect();
+    let bench = Bench::of_objects(Decoder::Wire, objects).await?;
     let keys: Vec<_> = bench.batch.objects.iter().map(|(key, _)| key.clone()).collect();
     let named: usize = keys.iter().map(|key| key.to_string().len()).sum();
     let most =
@@ -211,7 +215,7 @@ async fn a_batch_of_more_objects_than_a_statement_can_name_is_looked_for_as_well
     anyhow::ensure!(named as u64 > most, "{named} bytes of keys are too few");
     bench.store(1).await?;
     assert_eq!(insert::complete(&bench.table, &keys).await?.len(), OBJECTS);
-    assert_eq!(insert::resends(&bench.table, &keys, 1_000).await?, []);
+    assert_eq!(insert::same_requests(&bench.table, &notifications, 1_000).await?, []);
     assert_eq!(bench.table.audit(&keys).await?.len(), OBJECTS);
     bench.store(2).await?;
     assert_eq!(bench.count("SELECT count() FROM otel_traces").await?, OBJECTS as u64);
@@ -255,7 +259,8 @@ async fn both_ways_store_the_same_rows() -> Result<()> {
     let mut objects = vec![object(&Export::new(300))?, object(&Export::new(65_537))?];
     for fixture in fixtures {
         let request = decode(fixture.as_bytes(), Encoding::Json)?.encode_to_vec();
-        let verdict = judge(&request, &SpanLimits::default(), now())?;
+        let verdict =
+            judge(&request, &Criteria::new(SpanLimits::default(), now()), &RepairedRuns::default())?;
         anyhow::ensure!(verdict.accepted > 0);
         let (notification, object) = stored(&request, verdict.accepted)?;
         objects.push((notification, object.into()));

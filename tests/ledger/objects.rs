@@ -29,11 +29,13 @@ pub struct Body<'a> {
     spans: u32,
     bytes: u64,
     received_at: UnixMillis,
+    project: Option<&'a str>,
+    rejected: Option<u32>,
 }
 
 /// One with this body. The same body and tenant once more is a resend.
 pub fn body(text: &str) -> Body<'_> {
-    Body { text, tenant: "acme", spans: 1, bytes: 10, received_at: NOW }
+    Body { text, tenant: "acme", spans: 1, bytes: 10, received_at: NOW, project: None, rejected: Some(0) }
 }
 
 /// The usual one with this body.
@@ -58,6 +60,15 @@ impl<'a> Body<'a> {
         Self { received_at, ..self }
     }
 
+    pub fn of_project(self, project: &'a str) -> Self {
+        Self { project: Some(project), ..self }
+    }
+
+    /// So many spans of its request were rejected. None: an edge of the version before has named it, and did not tell.
+    pub fn rejected(self, rejected: Option<u32>) -> Self {
+        Self { rejected, ..self }
+    }
+
     /// Another one each time.
     pub fn object(self) -> Notification {
         static MADE: AtomicU64 = AtomicU64::new(0);
@@ -68,11 +79,19 @@ impl<'a> Body<'a> {
     pub fn object_with(self, random: u128) -> Notification {
         let tenant: TenantId = self.tenant.parse().unwrap();
         let sha256 = Sha256Digest::of(self.text.as_bytes());
+        let project = self.project.map(|project| project.parse().unwrap());
+        let previous_id = ObjectId::of_first_version(&tenant, &sha256);
+        let id = match self.rejected {
+            Some(_) => ObjectId::new(&tenant, project.as_ref(), self.text.as_bytes()),
+            None => previous_id,
+        };
         Notification {
-            object_key: ObjectKey::new(self.received_at, random, ObjectId::of(&tenant, &sha256), self.spans),
+            object_key: ObjectKey::new(self.received_at, random, id, self.spans),
             tenant,
             bytes: self.bytes,
             payload_bytes: self.bytes,
+            previous_id: self.rejected.map(|_| previous_id),
+            rejected_spans: self.rejected,
             sha256,
             received_at_unix_ms: self.received_at,
             stored_at_unix_ms: self.received_at,

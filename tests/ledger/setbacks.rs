@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use origin_consumer::queue::{Batch, Depth, Enqueued, Fault, Setback, Spared};
+use spillway_proto::notification::Notification;
 
 use crate::objects::{NOW, at, body, object};
 use crate::stores::{Kind, Ledger, on_both_stores};
@@ -42,9 +43,17 @@ async fn a_resend_of_what_is_stored_is_left_to_it(kind: Kind) -> Result<()> {
         ledger.set_back(&batch, vec![Setback { object_key, fault, reason: String::new() }], 5, NOW).await?;
     assert_eq!(spared, Spared { dead: 0, later: 0, resends: 1 });
     assert_eq!(ledger.claim_at(NOW).await?.objects.len(), 1, "the other one");
-    assert_eq!(ledger.take(&object("a")).await?, Enqueued::Resend);
+    let again = object("a");
+    assert_eq!(ledger.take(&again).await?, Enqueued::Resend);
     assert_eq!(ledger.take(&stored).await?, Enqueued::New);
-    assert_eq!(ledger.claim_at(NOW).await?.objects[0].notification, stored);
+    let batch = ledger.claim_at(NOW).await?;
+    // Nothing tells that the stored one holds all of the request.
+    let predecessors = |notification: &Notification| {
+        let object = batch.objects.iter().find(|object| object.notification == *notification);
+        object.map(|object| object.predecessors.clone())
+    };
+    assert_eq!(predecessors(&again), Some(vec![stored.object_key.clone()]));
+    assert_eq!(predecessors(&stored), Some(Vec::new()));
     Ok(())
 }
 

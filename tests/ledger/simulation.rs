@@ -88,6 +88,11 @@ fn every_accepted_span_is_there_once() -> Result<()> {
 }
 
 #[test]
+fn where_a_resend_leaves_nothing_to_those_before_it_spans_are_doubled() -> Result<()> {
+    fails(|harm| harm.doubled > 0, Rules { leaves: false, ..Rules::default() })
+}
+
+#[test]
 fn without_verification_spans_are_lost() -> Result<()> {
     fails(|harm| harm.lost > 0, Rules { verification: Verification::Off, ..Rules::default() })
 }

@@ -7,7 +7,7 @@ mod steps;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use origin_consumer::queue::{Batch, ClaimLimits, Enqueued, Queue, QueueConfig, QueueError, Setback};
+use origin_consumer::queue::{Batch, ClaimLimits, Queue, QueueConfig, QueueError, Setback};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use rusqlite::Connection;
@@ -17,7 +17,7 @@ use spillway_proto::notification::Notification;
 use crate::objects::{LEASE, LIMITS, at, body};
 use crate::stores::fast_folder;
 use model::Model;
-use steps::{Step, TRIES, WINDOW, any_step};
+use steps::{OBJECTS, Step, TRIES, WINDOW, any_step};
 
 const CASES: u32 = 64;
 const FAILURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/ledger/states.regressions");
@@ -25,15 +25,28 @@ const CLAIM: ClaimLimits = ClaimLimits { objects: 3, ..LIMITS };
 const DELAY: Duration = Duration::from_secs(20);
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// Requests that each come three times: two of them within the window, one of them after it.
+/// Requests that each come several times: within the window and after it, by edges of two versions, judged strictly and
+/// generously; and one that two projects have sent.
 fn objects() -> Vec<Notification> {
-    let window = WINDOW.as_millis() as u64;
-    let times = [0, 1, window + 1];
-    let object = |number: usize| {
-        let request = ["a", "b", "c"][number / 3];
-        body(request).received(at(times[number % 3])).object_with(number as u128)
-    };
-    (0..9).map(object).collect()
+    let later = WINDOW.as_millis() as u64 + 1;
+    let requests = [
+        ("a", &[(0, Some(0)), (1, Some(0)), (later, Some(0))][..]),
+        ("b", &[(0, Some(2)), (1, Some(1)), (2, Some(1)), (later, Some(1))]),
+        ("c", &[(0, Some(1)), (1, Some(0)), (2, Some(1))]),
+        // Without a count they are of the version before.
+        ("d", &[(0, None), (1, Some(0)), (2, None), (3, Some(1))]),
+    ];
+    let mut objects = Vec::new();
+    for (request, times) in requests {
+        for (millis, rejected) in times {
+            let body = body(request).received(at(*millis)).rejected(*rejected);
+            objects.push(body.object_with(objects.len() as u128));
+        }
+    }
+    let of_project = body("d").of_project("shop").received(at(2));
+    objects.push(of_project.object_with(objects.len() as u128));
+    assert_eq!(objects.len(), OBJECTS);
+    objects
 }
 
 struct Run {
@@ -61,8 +74,7 @@ impl Run {
                 let mut found: Vec<_> = numbers.iter().map(|number| self.objects[*number].clone()).collect();
                 // Of several at once the first by key holds the request.
                 found.sort_by_key(|object| object.object_key.to_string());
-                let expected: Vec<Enqueued> =
-                    found.iter().map(|object| self.model.enqueue(object, false, now)).collect();
+                let expected = self.model.enqueue_all(&found.iter().collect::<Vec<_>>(), false, now);
                 let enqueued = queue.sweep_in(found, now).await?;
                 ensure!(enqueued == expected, "{enqueued:?}, not {expected:?}");
             }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use spillway_proto::notification::{Notification, QueuedNotification};
-use spillway_proto::otlp::{Compression, SpanLimits};
+use spillway_proto::otlp::{Compression, RepairedRuns, RulesVersion, SpanLimits};
 use spillway_proto::record::ObjectRecord;
 use spillway_proto::signature::sign;
 use spillway_proto::trace_context::TraceContext;
@@ -28,17 +28,22 @@ pub fn stored_at(payload: &[u8], spans: u32, received_at: UnixMillis) -> Result<
         project: None,
         received_at,
         span_limits: SpanLimits::default(),
+        rules: RulesVersion::default(),
+        transcoding_repairs: RepairedRuns::default(),
         compression: Compression::Identity,
         payload: payload.to_vec().into(),
         trace_context: TraceContext::root([1; 16], [2; 8]),
     };
     let object = record.to_object();
-    let id = ObjectId::of(&tenant, &Sha256Digest::of(payload));
+    let id = ObjectId::new(&tenant, None, payload);
+    let previous_id = ObjectId::of_first_version(&tenant, &Sha256Digest::of(payload));
     let notification = Notification {
         object_key: ObjectKey::new(received_at, Ulid::generate().0, id, spans),
         tenant,
         bytes: object.len() as u64,
         payload_bytes: payload.len() as u64,
+        previous_id: Some(previous_id),
+        rejected_spans: Some(0),
         sha256: Sha256Digest::of(&object),
         received_at_unix_ms: received_at,
         stored_at_unix_ms: received_at,

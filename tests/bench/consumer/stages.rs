@@ -14,7 +14,7 @@ use spillway_decode::columns::{SpanColumns, Unzip};
 use spillway_decode::native::Compressor;
 use spillway_decode::rows::rows_of;
 use spillway_generator::objects::Object;
-use spillway_proto::otlp::{DecompressLimits, SpanLimits, decompress, judge};
+use spillway_proto::otlp::{Criteria, DecompressLimits, RepairedRuns, SpanLimits, decompress, judge};
 use spillway_proto::record::records_of;
 use tokio::task::block_in_place;
 use ulid::Ulid;
@@ -63,7 +63,8 @@ fn by_wire(turn: &mut Turn<'_>, batch: &[Object], columns: &mut SpanColumns) -> 
     })?;
     timed(turn, "(the pass alone, which is in the next)", || {
         for Object { notification, payload, .. } in batch {
-            black_box(judge(payload, &SpanLimits::default(), notification.received_at_unix_ms)?);
+            let criteria = Criteria::new(SpanLimits::default(), notification.received_at_unix_ms);
+            black_box(judge(payload, &criteria, &RepairedRuns::default())?);
         }
         Ok(())
     })?;
@@ -72,7 +73,7 @@ fn by_wire(turn: &mut Turn<'_>, batch: &[Object], columns: &mut SpanColumns) -> 
     timed(turn, "decode, validate, encode", || {
         for Object { notification, plain, .. } in batch {
             let first = columns.len() as u32;
-            columns.add_object(notification, plain.clone(), LIMITS, &mut unzip)?;
+            columns.add_object(notification, plain.clone(), LIMITS, None, &mut unzip)?;
             objects.push((notification.object_key.clone(), first..columns.len() as u32));
         }
         Ok(())
@@ -111,7 +112,7 @@ fn by_prost(turn: &mut Turn<'_>, batch: &[Object]) -> Result<BatchRows> {
     let mut objects = Vec::with_capacity(batch.len());
     timed(turn, "decode, validate, encode", || {
         for Object { notification, plain, .. } in batch {
-            let rows = rows_of(notification, plain.clone(), LIMITS)?;
+            let rows = rows_of(notification, plain.clone(), LIMITS, None)?;
             objects.push((notification.object_key.clone(), rows));
         }
         Ok(())

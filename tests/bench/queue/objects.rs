@@ -15,10 +15,17 @@ pub fn make(count: usize, tenants: usize) -> Result<Vec<Notification>> {
         let sha256 = Sha256Digest::of(id.to_string().as_bytes());
         let received_at = UnixMillis(id.timestamp_ms());
         Notification {
-            object_key: ObjectKey::new(received_at, id.random(), ObjectId::of(tenant, &sha256), 100),
+            object_key: ObjectKey::new(
+                received_at,
+                id.random(),
+                ObjectId::new(tenant, None, sha256.as_bytes()),
+                100,
+            ),
             tenant: tenant.clone(),
             bytes: 12_000,
             payload_bytes: 75_000,
+            previous_id: Some(ObjectId::of_first_version(tenant, &sha256)),
+            rejected_spans: Some(0),
             sha256,
             received_at_unix_ms: received_at,
             stored_at_unix_ms: received_at,

@@ -47,10 +47,11 @@ struct Contestant {
 pub const STORES: &str = "JavaScript, streams the body into R2";
 
 /// The first one is what the others are compared with; and so is [`STORES`].
-const CONTESTANTS: [Contestant; 8] = [
+const CONTESTANTS: [Contestant; 9] = [
     Contestant { config: "readBodyJs", name: "JavaScript, reads the body" },
     Contestant { config: "readBodyRust", name: "Rust, reads the body" },
     Contestant { config: "checkBodyRust", name: "Rust, reads and checks the body" },
+    Contestant { config: "digestBodyRust", name: "Rust, reads the body and computes the object's id" },
     Contestant { config: "decodeBodyRust", name: "Rust, reads the body and decodes it by prost" },
     Contestant { config: "storeBodyJs", name: STORES },
     Contestant { config: "sameCallsJs", name: "JavaScript, the edge's calls without its checks" },

@@ -7,14 +7,18 @@ use flate2::write::GzEncoder;
 use serde_json::{Map, Value as Json};
 use spillway_decode::columns::{SpanColumns, Unzip};
 use spillway_decode::rows::{RowsError, SpanRow, rows_of};
+use spillway_decode::stored::StoredElsewhere;
 use spillway_proto::notification::Notification;
-use spillway_proto::otlp::{Compression, DecompressLimits, SpanLimits, judge};
+use spillway_proto::otlp::{
+    Compression, Criteria, DecompressLimits, Repair, RepairedRun, RepairedRuns, RulesVersion, SpanLimits,
+    judge,
+};
 use spillway_proto::record::ObjectRecord;
 use spillway_proto::trace_context::TraceContext;
 use spillway_proto::{ObjectId, ObjectKey, Sha256Digest, TenantId};
 
 use crate::native;
-use crate::wire::{NOTHING, NOW, some_of};
+use crate::wire::{FIRST, NOTHING, NOW, some_of};
 
 const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 16 << 20, max_ratio: 100 };
 /// How the payloads of an object's records are compressed: by turns, as an input says.
@@ -28,44 +32,81 @@ const RECORDS: [&[Compression]; 4] = [
 /// Both ways refuse an object, or give the same rows of it; in the table's order, whatever is beside it in a batch.
 pub fn check(body: &[u8]) {
     let records = RECORDS[body.iter().fold(0, |sum, byte| sum + usize::from(*byte)) % RECORDS.len()];
-    for limits in [SpanLimits::default(), NOTHING, some_of(body)] {
-        check_records(body, limits, records);
+    for limits in [FIRST, SpanLimits::default(), NOTHING, some_of(body)] {
+        for rules in [RulesVersion::V1, RulesVersion::V2] {
+            check_records(body, &Case { rules, limits, records });
+            // Resources and scopes, cut to fit.
+            let limits = SpanLimits { max_shared_bytes: 50 * body.len() as u64, ..limits };
+            check_records(body, &Case { rules, limits, records });
+        }
     }
 }
 
 /// The same of an object with one record, not compressed; returns how many rows there are.
 pub fn check_plain(body: &[u8]) -> usize {
-    check_records(body, SpanLimits::default(), RECORDS[0])
+    check_records(body, &PLAIN)
 }
 
 /// How many bytes of memory the spans of a request take.
 pub fn bytes_taken(body: &[u8]) -> usize {
     let mut columns = SpanColumns::default();
-    let valid = judge(body, &SpanLimits::default(), NOW).map_or(0, |verdict| verdict.accepted);
-    add(&mut columns, &object("acme", body, SpanLimits::default(), valid, RECORDS[0]))
-        .expect("it is well formed");
+    add(&mut columns, &object("acme", body, PLAIN.valid(body), &PLAIN)).expect("it is well formed");
     columns.size().used
 }
 
-fn check_records(body: &[u8], limits: SpanLimits, records: &[Compression]) -> usize {
-    let valid = judge(body, &limits, NOW).map_or(0, |verdict| verdict.accepted) * records.len() as u32;
-    let of_spans = |spans| object("acme", body, limits, spans, records);
-    let (notification, object) = of_spans(valid);
-    let expected = rows_of(&notification, object.clone(), LIMITS);
+/// How an object is made of a body.
+struct Case {
+    rules: RulesVersion,
+    limits: SpanLimits,
+    records: &'static [Compression],
+}
+
+const PLAIN: Case = Case { rules: RulesVersion::V2, limits: FIRST, records: RECORDS[0] };
+
+impl Case {
+    /// How many spans of an object are valid.
+    fn valid(&self, body: &[u8]) -> u32 {
+        let criteria = Criteria { rules: self.rules, limits: self.limits, received_at: NOW };
+        let verdict = judge(body, &criteria, &transcoding_repairs(body));
+        verdict.map_or(0, |verdict| verdict.accepted) * self.records.len() as u32
+    }
+}
+
+/// Those of some spans; which ones, changes with the length of `body`.
+fn transcoding_repairs(body: &[u8]) -> RepairedRuns {
+    let run = |first, spans, repair| RepairedRun { first, spans, repairs: [repair].into_iter().collect() };
+    let first = (body.len() % 5) as u32;
+    RepairedRuns::new(vec![run(first, 2, Repair::WrongType), run(first + 1, 3, Repair::InvalidUtf8)])
+}
+
+/// Every other span of some objects, as if others had stored them.
+fn stored_elsewhere(body: &[u8]) -> Option<StoredElsewhere> {
+    body.len().is_multiple_of(3).then(|| StoredElsewhere {
+        positions: (0..1_000).step_by(2).collect(),
+        here: (0..1_000).step_by(3).collect(),
+    })
+}
+
+fn check_records(body: &[u8], case: &Case) -> usize {
+    let of_spans = |spans| object("acme", body, spans, case);
+    let elsewhere = stored_elsewhere(body);
+    let (notification, object) = of_spans(case.valid(body));
+    let expected = rows_of(&notification, object.clone(), LIMITS, elsewhere.as_ref());
     let [before, after] = &[neighbour("acme"), neighbour("zenith")];
     let mut columns = SpanColumns::default();
     add(&mut columns, before).expect("the neighbour is well formed");
     columns.expect(3.0, u64::MAX);
-    let added = columns.add_object(&notification, object.clone(), LIMITS, &mut Unzip::default());
+    let added =
+        columns.add_object(&notification, object.clone(), LIMITS, elsewhere.as_ref(), &mut Unzip::default());
     assert_eq!(added.is_ok(), expected.is_ok(), "{added:?}, and by prost {expected:?}");
     add(&mut columns, after).expect("the neighbour is well formed");
     let own = expected.unwrap_or_default();
     same(&columns, &[&rows_of_neighbour(before), &own[..], &rows_of_neighbour(after)].concat());
     if !own.is_empty() {
-        one_too_many(&mut columns, of_spans(valid + 1));
+        one_too_many(&mut columns, of_spans(case.valid(body) + 1));
         columns.clear();
         columns
-            .add_object(&notification, object, LIMITS, &mut Unzip::default())
+            .add_object(&notification, object, LIMITS, elsewhere.as_ref(), &mut Unzip::default())
             .expect("it was added before");
         same(&columns, &own);
     }
@@ -75,7 +116,7 @@ fn check_records(body: &[u8], limits: SpanLimits, records: &[Compression]) -> us
 /// An object that holds fewer spans than its name says leaves nothing behind.
 fn one_too_many(columns: &mut SpanColumns, (notification, object): (Notification, Bytes)) {
     let (before, refused) =
-        (columns.len(), columns.add_object(&notification, object, LIMITS, &mut Unzip::default()));
+        (columns.len(), columns.add_object(&notification, object, LIMITS, None, &mut Unzip::default()));
     assert!(matches!(refused, Err(RowsError::Count { .. })), "{refused:?}");
     assert_eq!(columns.len(), before);
 }
@@ -102,7 +143,23 @@ fn same_spans(columns: &SpanColumns, expected: &[SpanRow], spans: &[u32]) {
     found.sort_by_key(place);
     let mut expected: Vec<_> = spans.iter().map(|span| columns_of(&expected[*span as usize])).collect();
     expected.sort_by_key(place);
+    for (found, expected) in found.iter_mut().zip(&expected) {
+        // A column that no span has anything in is left to the server.
+        let left_out = expected.iter().filter(|(column, _)| !found.contains_key(*column));
+        let left_out: Vec<_> = left_out.map(|(column, value)| (column.clone(), value.clone())).collect();
+        assert!(left_out.iter().all(|(_, value)| is_default(value)), "{left_out:?}");
+        found.extend(left_out);
+    }
     assert_eq!(found, expected);
+}
+
+fn is_default(value: &Json) -> bool {
+    match value {
+        Json::Number(number) => number.as_u64() == Some(0),
+        Json::String(text) => text.is_empty(),
+        Json::Array(values) => values.iter().all(is_default),
+        _ => false,
+    }
 }
 
 fn sorting_key(row: &Map<String, Json>) -> [String; 4] {
@@ -119,26 +176,19 @@ fn columns_of(row: &SpanRow) -> Map<String, Json> {
 }
 
 fn add(columns: &mut SpanColumns, (notification, object): &(Notification, Bytes)) -> Result<(), RowsError> {
-    columns.add_object(notification, object.clone(), LIMITS, &mut Unzip::default())
+    columns.add_object(notification, object.clone(), LIMITS, None, &mut Unzip::default())
 }
 
 fn neighbour(tenant: &str) -> (Notification, Bytes) {
     let body = include_bytes!("../corpus/wire/every-field");
-    let valid = judge(body, &SpanLimits::default(), NOW).map_or(0, |verdict| verdict.accepted);
-    object(tenant, body, SpanLimits::default(), valid, RECORDS[0])
+    object(tenant, body, PLAIN.valid(body), &PLAIN)
 }
 
 fn rows_of_neighbour((notification, object): &(Notification, Bytes)) -> Vec<SpanRow> {
-    rows_of(notification, object.clone(), LIMITS).expect("it is well formed")
+    rows_of(notification, object.clone(), LIMITS, None).expect("it is well formed")
 }
 
-fn object(
-    tenant: &str,
-    body: &[u8],
-    span_limits: SpanLimits,
-    spans: u32,
-    records: &[Compression],
-) -> (Notification, Bytes) {
+fn object(tenant: &str, body: &[u8], spans: u32, case: &Case) -> (Notification, Bytes) {
     let tenant: TenantId = tenant.parse().expect("a tenant");
     let trace_context = TraceContext::root([1; 16], [2; 8]);
     let record = |compression| ObjectRecord {
@@ -146,20 +196,24 @@ fn object(
         key_id: "k1".parse().expect("a key's id"),
         project: (body.len() % 2 == 1).then(|| "checkout".parse().expect("a project")),
         received_at: NOW,
-        span_limits,
+        span_limits: case.limits,
+        rules: case.rules,
+        transcoding_repairs: transcoding_repairs(body),
         compression,
         payload: compressed(body, compression),
         trace_context,
     };
     let bytes = Bytes::from(
-        records.iter().flat_map(|compression| record(*compression).to_object()).collect::<Vec<_>>(),
+        case.records.iter().flat_map(|compression| record(*compression).to_object()).collect::<Vec<_>>(),
     );
-    let object_id = ObjectId::of(&tenant, &Sha256Digest::of(body));
+    let object_id = ObjectId::new(&tenant, None, body);
     let notification = Notification {
         object_key: ObjectKey::new(NOW, 7, object_id, spans),
         tenant,
         bytes: bytes.len() as u64,
         payload_bytes: body.len() as u64,
+        previous_id: None,
+        rejected_spans: None,
         sha256: Sha256Digest::of(&bytes),
         received_at_unix_ms: NOW,
         stored_at_unix_ms: NOW,

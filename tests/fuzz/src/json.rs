@@ -1,7 +1,9 @@
 //! OTLP's JSON mapping.
 
 use prost::Message;
-use spillway_proto::otlp::{Encoding, ExportTraceServiceRequest, SpanLimits, decode, judge};
+use spillway_proto::otlp::{
+    Criteria, Encoding, ExportTraceServiceRequest, RepairedRuns, SpanLimits, decode, judge,
+};
 
 use crate::wire::NOW;
 
@@ -21,7 +23,9 @@ pub fn check(body: &[u8]) {
     };
     let wire = request.encode_to_vec();
     assert!(wire.len() <= MAX_GROWTH * body.len(), "{} bytes became {}", body.len(), wire.len());
-    judge(&wire, &SpanLimits::default(), NOW).expect("what is stored is judged again by the consumer");
+    let criteria = Criteria::new(SpanLimits::default(), NOW);
+    judge(&wire, &criteria, &RepairedRuns::default())
+        .expect("what is stored is judged again by the consumer");
     let again = decode(&wire, Encoding::Protobuf).expect("prost wrote it");
     assert!(is_same(&again, &request), "{again:?} was {request:?}");
 }

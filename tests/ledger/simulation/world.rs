@@ -1,7 +1,7 @@
 //! All there is in a simulation, and what happens to it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -14,6 +14,7 @@ use spillway_proto::otlp::DecompressLimits;
 use spillway_proto::{ObjectKey, UnixMillis};
 use spillway_tests::export::Export;
 use spillway_tests::notification::stored;
+use ulid::Ulid;
 
 use super::chance::Chance;
 use super::clickhouse::{Lease, Server, Tokens};
@@ -32,6 +33,7 @@ const WILD_TURNS: u64 = 400;
 const QUIET_TURNS: u64 = 20_000;
 /// A turn takes less than this.
 const PACE_MS: u64 = 400;
+const TEXTS: [&str; OBJECTS as usize] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
 const DAY_NANOS: i64 = 86_400_000_000_000;
 
 /// What is left out of the protocol, to see that it is missed.
@@ -42,6 +44,8 @@ pub struct Rules {
     pub lease: Lease,
     /// Whether an object may come from one batch into another, whose tokens are others.
     pub moves: bool,
+    /// Whether spans that other objects of a request hold are left to them.
+    pub leaves: bool,
     /// How often the server crashes at most, of a thousand turns.
     pub server_crashes: u64,
 }
@@ -53,6 +57,7 @@ impl Default for Rules {
             tokens: Tokens::OfTheBatch,
             lease: Lease::Checked,
             moves: true,
+            leaves: true,
             server_crashes: 30,
         }
     }
@@ -82,6 +87,8 @@ pub struct World {
     dangers: Dangers,
     /// What the edge has accepted, or will.
     bucket: Vec<Notification>,
+    /// Of each object the positions of its valid spans.
+    valid: BTreeMap<ObjectKey, BTreeSet<u32>>,
     not_whole: RefCell<BTreeMap<String, &'static str>>,
 }
 
@@ -117,13 +124,24 @@ impl World {
             refused: [0, 0, 20, 60][chance.index(4)],
             notified: [0, 500, 1_000][chance.index(3)],
         };
+        let requests: Vec<_> = (0..OBJECTS).map(|_| 1 + chance.below(4) as u32).collect();
+        let mut valid = BTreeMap::new();
         let bucket = (0..OBJECTS).map(|number| {
             // Some are resends of others.
-            let text = chance.below(OBJECTS).to_string();
+            let request = chance.index(requests.len());
             let received = at(chance.below(ACCEPTING_MS));
             let tenant = ["acme", "other"][chance.index(2)];
-            let spans = 1 + chance.below(4) as u32;
-            body(&text).of(tenant).spans(spans).received(received).object_with(number.into())
+            let strictness = [0, 0, 300, 700][chance.index(4)];
+            let mut spans: BTreeSet<_> =
+                (0..requests[request]).filter(|_| !chance.in_thousand(strictness)).collect();
+            if spans.is_empty() {
+                spans.insert(0);
+            }
+            let (count, all) = (spans.len() as u32, requests[request]);
+            let body = body(TEXTS[request]).of(tenant).spans(count).received(received);
+            let object = body.rejected(Some(all - count)).object_with(number.into());
+            valid.insert(object.object_key.clone(), spans);
+            object
         });
         let bucket = bucket.collect();
         Ok(Self {
@@ -138,6 +156,7 @@ impl World {
             stands_still_until: Cell::new(UnixMillis(0)),
             dangers,
             bucket,
+            valid,
             not_whole: RefCell::default(),
             chance,
         })
@@ -301,19 +320,30 @@ impl World {
         !self.is_quiet() && self.rules.moves && self.chance.in_thousand(self.dangers.refused)
     }
 
-    /// Every other row of an object is of another day.
-    pub fn rows_of(&self, batch: &Batch) -> BatchRows {
-        let objects = batch.objects.iter().map(|object| {
-            let key = &object.notification.object_key;
+    /// The positions of the spans that the edge has accepted.
+    pub fn valid(&self, key: &ObjectKey) -> BTreeSet<u32> {
+        self.valid.get(key).cloned().unwrap_or_default()
+    }
+
+    /// The other objects of its request.
+    pub fn others(&self, key: &ObjectKey) -> impl Iterator<Item = &ObjectKey> {
+        let others = self.bucket.iter().map(|object| &object.object_key);
+        others.filter(move |other| other.object_id() == key.object_id() && *other != key)
+    }
+
+    /// The rows of these spans of each object, by their positions. Every other row of an object is of another day.
+    pub fn rows_of(&self, batch: Ulid, objects: Vec<(ObjectKey, BTreeSet<u32>)>) -> BatchRows {
+        let objects = objects.into_iter().map(|(key, spans)| {
             let row = |row_no: u32| SpanRow {
                 timestamp: DAY_NANOS * i64::from(row_no % 2),
                 object_key: key.to_string().into(),
                 row_no,
                 ..any_row().clone()
             };
-            (key.clone(), (0..key.spans()).map(row).collect())
+            let rows = spans.into_iter().map(row).collect();
+            (key, rows)
         });
-        BatchRows::of_each(batch.id, objects.collect())
+        BatchRows::of_each(batch, objects.collect())
     }
 
     pub fn found(&self, found: &[(Finding, ObjectKey)]) {
@@ -331,7 +361,7 @@ impl World {
         Ok(known == spans && outstanding == 0 && self.server.borrow().is_idle())
     }
 
-    /// Of each request the spans of one object, each once.
+    /// Each span once that an object of its request has as a valid one.
     fn harm(&self) -> Harm {
         let mut harm = Harm { audit: self.not_whole.borrow().clone(), ..Harm::default() };
         let mut requests: BTreeMap<_, Vec<&ObjectKey>> = BTreeMap::new();
@@ -339,19 +369,19 @@ impl World {
             requests.entry(object.object_key.object_id()).or_default().push(&object.object_key);
         }
         let server = self.server.borrow();
+        // They all were received within the window.
         for objects in requests.into_values() {
-            let mut stored = 0;
-            for key in &objects {
-                let rows = server.rows(key);
-                harm.doubled += rows.values().map(|times| u64::from(*times) - 1).sum::<u64>();
-                if !rows.is_empty() {
-                    stored += 1;
-                    harm.lost += u64::from(key.spans()) - rows.len() as u64;
+            let mut times: BTreeMap<u32, u64> = BTreeMap::new();
+            for key in objects {
+                for position in self.valid(key) {
+                    times.entry(position).or_default();
+                }
+                for (position, rows) in server.rows(key) {
+                    *times.entry(position).or_default() += u64::from(rows);
                 }
             }
-            harm.lost += u64::from(stored == 0);
-            // They all were received within the window.
-            harm.doubled += u64::from(stored > 1);
+            harm.lost += times.values().filter(|times| **times == 0).count() as u64;
+            harm.doubled += times.values().map(|times| times.saturating_sub(1)).sum::<u64>();
         }
         harm
     }
@@ -365,6 +395,6 @@ fn any_row() -> &'static SpanRow {
         let body = Export::new(1).body().unwrap();
         let (notification, object) = stored(&body, 1).unwrap();
         let limits = DecompressLimits { max_bytes: LIMITS.bytes as usize * 100, max_ratio: 100 };
-        rows_of(&notification, object.into(), limits).unwrap().remove(0)
+        rows_of(&notification, object.into(), limits, None).unwrap().remove(0)
     })
 }

@@ -6,6 +6,8 @@ use origin_consumer::queue::{Fault, Finding};
 use proptest::prelude::*;
 
 pub const WINDOW: Duration = Duration::from_secs(10);
+/// How many objects there are.
+pub const OBJECTS: usize = 15;
 /// Failures after which poison is dead.
 pub const TRIES: u32 = 3;
 
@@ -41,8 +43,8 @@ pub enum Work {
 }
 
 pub fn any_step() -> impl Strategy<Value = Step> {
-    let object = 0..9usize;
-    let objects = prop::collection::vec(0..9usize, 1..5);
+    let object = 0..OBJECTS;
+    let objects = prop::collection::vec(0..OBJECTS, 1..5);
     let finding = prop_oneof![Just(Finding::Whole), Just(Finding::Short), Just(Finding::Doubled)];
     prop_oneof![
         3 => any::<u16>().prop_map(Step::Wait),

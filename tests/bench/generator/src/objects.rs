@@ -3,7 +3,7 @@
 use anyhow::Result;
 use bytes::Bytes;
 use spillway_proto::notification::Notification;
-use spillway_proto::otlp::{Compression, SpanLimits};
+use spillway_proto::otlp::{Compression, RepairedRuns, RulesVersion, SpanLimits};
 use spillway_proto::record::ObjectRecord;
 use spillway_proto::trace_context::TraceContext;
 use spillway_proto::{ObjectId, ObjectKey, Sha256Digest, TenantId, UnixMillis};
@@ -37,6 +37,8 @@ pub fn object(
         project: None,
         received_at,
         span_limits: SpanLimits::default(),
+        rules: RulesVersion::default(),
+        transcoding_repairs: RepairedRuns::default(),
         compression,
         payload,
         trace_context: TraceContext::root([1; 16], [2; 8]),
@@ -44,12 +46,14 @@ pub fn object(
     let compressed = Bytes::from(gzipped(&payload)?);
     let stored = Bytes::from(record(Compression::Gzip, compressed).to_object());
     let plain = Bytes::from(record(Compression::Identity, payload.clone()).to_object());
-    let object_id = ObjectId::of(&tenant, &Sha256Digest::of(&payload));
+    let object_id = ObjectId::new(&tenant, None, &payload);
     let notification = Notification {
         object_key: ObjectKey::new(received_at, random, object_id, spans),
         tenant: tenant.clone(),
         bytes: stored.len() as u64,
         payload_bytes: payload.len() as u64,
+        previous_id: None,
+        rejected_spans: Some(0),
         sha256: Sha256Digest::of(&stored),
         received_at_unix_ms: received_at,
         stored_at_unix_ms: received_at,

@@ -155,6 +155,19 @@ impl Generator {
         ExportTraceServiceRequest { resource_spans }
     }
 
+    /// So many realistic spans, the attributes of each in an order of its own.
+    pub fn shuffled_request(&mut self, spans: usize) -> ExportTraceServiceRequest {
+        let mut request = self.request(spans);
+        let of_resources = request.resource_spans.iter_mut();
+        let of_scopes = of_resources.flat_map(|of_resource| &mut of_resource.scope_spans);
+        for span in of_scopes.flat_map(|of_scope| &mut of_scope.spans) {
+            for place in (1..span.attributes.len()).rev() {
+                span.attributes.swap(place, self.chance.below(place as u64 + 1) as usize);
+            }
+        }
+        request
+    }
+
     /// So many realistic spans, with lists and maps in each.
     pub fn nested_request(&mut self, spans: usize) -> ExportTraceServiceRequest {
         let mut request = self.request(spans);
@@ -364,7 +377,7 @@ impl SplitMix64 {
 #[cfg(test)]
 mod tests {
     use spillway_proto::UnixMillis;
-    use spillway_proto::otlp::{SpanLimits, judge};
+    use spillway_proto::otlp::{Criteria, RepairedRuns, RulesVersion, SpanLimits, judge};
 
     use super::*;
 
@@ -376,7 +389,9 @@ mod tests {
                 let now = UnixMillis(
                     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64,
                 );
-                let verdict = judge(body, &SpanLimits::default(), now).unwrap();
+                let (rules, limits) = (RulesVersion::default(), SpanLimits::default());
+                let criteria = Criteria { rules, limits, received_at: now };
+                let verdict = judge(body, &criteria, &RepairedRuns::default()).unwrap();
                 assert_eq!((verdict.accepted as usize, verdict.rejected), (payload.spans, 0));
             }
             if payload.spans > 1 {

@@ -8,9 +8,13 @@ use prost::Message;
 use spillway_decode::columns::{SpanColumns, Unzip};
 use spillway_decode::native::{Compressor, Gone};
 use spillway_generator::objects::{Object, object};
+use spillway_generator::order::Order::{self, Ascending, Descending};
+use spillway_generator::order::in_order;
 use spillway_generator::payloads::Generator;
 use spillway_proto::UnixMillis;
-use spillway_proto::otlp::{DecompressLimits, SpanLimits, judge};
+use spillway_proto::otlp::{
+    Criteria, DecompressLimits, ExportTraceServiceRequest, RepairedRuns, RulesVersion, SpanLimits, judge,
+};
 
 /// In how many requests they are does not matter much; this is ten.
 pub const SPANS: usize = 10 * SPANS_A_REQUEST;
@@ -22,16 +26,22 @@ const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 100 << 20, max_ra
 type Work = fn() -> Result<()>;
 
 /// All of them.
-pub const ALL: [(&str, Work); 9] = [
-    ("judge, realistic", || judged(realistic()?)),
-    ("judge, tiny", || judged(tiny()?)),
-    ("read into columns, realistic", || read(realistic()?)),
-    ("read into columns, tiny", || read(tiny()?)),
-    ("read into columns, nested", || read(nested()?)),
-    ("sort and write a block, realistic", || written(realistic()?)),
-    ("sort and write a block, tiny", || written(tiny()?)),
-    ("the same and LZ4, realistic", || compressed(realistic()?)),
-    ("gunzip, realistic", || unzipped(realistic()?)),
+pub const ALL: [(&str, Work); 15] = [
+    ("judge, realistic", || judged(REALISTIC, Ascending)),
+    ("judge, realistic, descending", || judged(REALISTIC, Descending)),
+    ("judge, tiny", || judged(TINY, Ascending)),
+    ("judge, tiny, descending", || judged(TINY, Descending)),
+    ("read into columns, nested", || read(NESTED, Ascending)),
+    ("read into columns, nested, descending", || read(NESTED, Descending)),
+    ("read into columns, realistic", || read(REALISTIC, Ascending)),
+    ("read into columns, realistic, descending", || read(REALISTIC, Descending)),
+    ("read into columns, realistic, shuffled", || read(SHUFFLED, Ascending)),
+    ("read into columns, tiny", || read(TINY, Ascending)),
+    ("read into columns, tiny, descending", || read(TINY, Descending)),
+    ("sort and write a block, realistic", || written(REALISTIC)),
+    ("sort and write a block, tiny", || written(TINY)),
+    ("the same and LZ4, realistic", || compressed(REALISTIC)),
+    ("gunzip, realistic", || unzipped(REALISTIC)),
 ];
 
 /// What is counted: the rest is not.
@@ -40,35 +50,32 @@ fn measured_by_callgrind<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
-fn realistic() -> Result<Vec<Object>> {
-    objects(Generator::request)
-}
+/// How requests are made.
+type Shape = fn(&mut Generator, usize) -> ExportTraceServiceRequest;
 
-fn tiny() -> Result<Vec<Object>> {
-    objects(Generator::tiny_request)
-}
+const REALISTIC: Shape = Generator::request;
+const SHUFFLED: Shape = Generator::shuffled_request;
+const TINY: Shape = Generator::tiny_request;
+const NESTED: Shape = Generator::nested_request;
 
-fn nested() -> Result<Vec<Object>> {
-    objects(Generator::nested_request)
-}
-
-fn objects(
-    request: fn(&mut Generator, usize) -> spillway_proto::otlp::ExportTraceServiceRequest,
-) -> Result<Vec<Object>> {
+fn objects(shape: Shape, order: Order) -> Result<Vec<Object>> {
     let mut generator = Generator::at(SEED, NOW.as_nanos());
-    let payload = |generator: &mut Generator| request(generator, SPANS_A_REQUEST).encode_to_vec();
     (0..SPANS / SPANS_A_REQUEST)
         .map(|number| {
             let tenant = format!("tenant-{}", number % 3).parse()?;
-            object(tenant, payload(&mut generator).into(), SPANS_A_REQUEST as u32, NOW, number as u128)
+            let payload = in_order(&shape(&mut generator, SPANS_A_REQUEST).encode_to_vec(), order)?;
+            object(tenant, payload.into(), SPANS_A_REQUEST as u32, NOW, number as u128)
         })
         .collect()
 }
 
-fn judged(objects: Vec<Object>) -> Result<()> {
+fn judged(shape: Shape, order: Order) -> Result<()> {
+    let objects = objects(shape, order)?;
+    let criteria =
+        Criteria { rules: RulesVersion::default(), limits: SpanLimits::default(), received_at: NOW };
     measured_by_callgrind(|| {
         for object in &objects {
-            black_box(judge(&object.payload, &SpanLimits::default(), NOW)?);
+            black_box(judge(&object.payload, &criteria, &RepairedRuns::default())?);
         }
         Ok(())
     })
@@ -77,37 +84,39 @@ fn judged(objects: Vec<Object>) -> Result<()> {
 fn columns_of(objects: &[Object]) -> Result<SpanColumns> {
     let (mut columns, mut unzip) = (SpanColumns::default(), Unzip::default());
     for Object { notification, plain, .. } in objects {
-        columns.add_object(notification, Bytes::clone(plain), LIMITS, &mut unzip)?;
+        columns.add_object(notification, Bytes::clone(plain), LIMITS, None, &mut unzip)?;
     }
     Ok(columns)
 }
 
-fn read(objects: Vec<Object>) -> Result<()> {
+fn read(shape: Shape, order: Order) -> Result<()> {
+    let objects = objects(shape, order)?;
     measured_by_callgrind(|| columns_of(&objects).map(drop))
 }
 
-fn written(objects: Vec<Object>) -> Result<()> {
-    taken(&objects, &mut |piece| {
+fn written(shape: Shape) -> Result<()> {
+    taken(shape, &mut |piece| {
         black_box(piece);
         Ok(())
     })
 }
 
-fn compressed(objects: Vec<Object>) -> Result<()> {
+fn compressed(shape: Shape) -> Result<()> {
     let mut compressor = Compressor::default();
-    taken(&objects, &mut |piece| {
+    taken(shape, &mut |piece| {
         black_box(compressor.frame(piece));
         Ok(())
     })
 }
 
-fn taken(objects: &[Object], take: &mut dyn FnMut(&[u8]) -> Result<(), Gone>) -> Result<()> {
-    let columns = columns_of(objects)?;
+fn taken(shape: Shape, take: &mut dyn FnMut(&[u8]) -> Result<(), Gone>) -> Result<()> {
+    let columns = columns_of(&objects(shape, Ascending)?)?;
     let spans: Vec<u32> = (0..columns.len() as u32).collect();
     Ok(measured_by_callgrind(|| columns.write(&spans, take))?)
 }
 
-fn unzipped(objects: Vec<Object>) -> Result<()> {
+fn unzipped(shape: Shape) -> Result<()> {
+    let objects = objects(shape, Ascending)?;
     let records = objects.iter().map(|object| spillway_proto::record::records_of(object.stored.clone()));
     let records = records.collect::<Result<Vec<_>, _>>()?.concat();
     let mut unzip = Unzip::default();

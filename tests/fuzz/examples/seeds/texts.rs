@@ -6,11 +6,11 @@ use prost::Message;
 use spillway_fuzz::headers::{BODY, KEY};
 use spillway_fuzz::wire::NOW;
 use spillway_proto::api_key::{ApiKey, RANDOM_BYTES};
-use spillway_proto::otlp::{Compression, SpanLimits};
+use spillway_proto::otlp::{Compression, RepairedRuns, RulesVersion, SpanLimits};
 use spillway_proto::record::ObjectRecord;
 use spillway_proto::signature::sign;
 use spillway_proto::trace_context::TraceContext;
-use spillway_proto::{ObjectId, ObjectKey, Sha256Digest, UnixMillis};
+use spillway_proto::{ObjectId, ObjectKey, UnixMillis};
 
 use crate::{Seeds, wire};
 
@@ -36,7 +36,7 @@ pub fn api_keys() -> Seeds {
 }
 
 pub fn object_keys() -> Seeds {
-    let id = ObjectId::of(&"acme".parse().expect("a name"), &Sha256Digest::of(b"body"));
+    let id = ObjectId::new(&"acme".parse().expect("a name"), None, b"body");
     let key = |millis, random, spans| ObjectKey::new(UnixMillis(millis), random, id, spans).to_string();
     let good = key(NOW.0, 7, 12);
     let mut seeds = texts([
@@ -93,6 +93,8 @@ pub fn records() -> Seeds {
         project: Some("shop".parse().expect("a name")),
         received_at: NOW,
         span_limits: SpanLimits { max_days: NonZeroU32::MIN, ..SpanLimits::default() },
+        rules: RulesVersion::default(),
+        transcoding_repairs: RepairedRuns::default(),
         compression,
         payload: payload.to_vec().into(),
         trace_context: TraceContext { sampled: true, ..TraceContext::root([7; 16], [9; 8]) },
