@@ -11,8 +11,10 @@
 //! - <https://developers.cloudflare.com/ruleset-engine/reference/phases-list/>
 
 pub mod expression;
+pub mod finding;
 pub mod firewall;
 pub mod front;
+pub mod json;
 pub mod rate_limit;
 pub mod request;
 pub mod route;
@@ -20,4 +22,5 @@ pub mod rules;
 pub mod ruleset;
 pub mod subrequests;
 pub mod terraform;
+pub mod value;
 pub mod zone;

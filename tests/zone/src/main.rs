@@ -1,6 +1,5 @@
 //! The simulator by hand: `zone --help`.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,9 +9,10 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use spillway_zone::firewall::Switches;
 use spillway_zone::route::Route;
-use spillway_zone::rules::{Rules, variable, variables};
+use spillway_zone::rules::{Rules, variable};
 use spillway_zone::ruleset::Product;
 use spillway_zone::subrequests::Mode;
+use spillway_zone::terraform::values::{self, Values};
 use spillway_zone::zone::{Zone, ZoneOptions};
 
 /// Simulates a Cloudflare zone in front of a Worker and an origin, until Ctrl-C.
@@ -82,9 +82,12 @@ struct Arguments {
 
 impl Arguments {
     fn rules(&self) -> Result<Rules> {
-        let mut values = BTreeMap::new();
+        let mut values = match &self.terraform {
+            Some(folder) => values::automatic(folder, std::env::vars_os())?,
+            None => Values::new(),
+        };
         for file in &self.var_file {
-            values.extend(variables(file)?);
+            values.extend(values::of_file(file)?);
         }
         for given in &self.variables {
             let (name, value) = variable(given)?;
@@ -96,11 +99,11 @@ impl Arguments {
         };
         for file in &self.ruleset {
             let text = fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;
-            rules = rules.with_json(&text).with_context(|| format!("{}", file.display()))?;
+            rules = rules.with_json(&file.display().to_string(), &text)?;
         }
         for file in &self.rule {
             let text = fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;
-            rules = rules.with_rule(&text).with_context(|| format!("{}", file.display()))?;
+            rules = rules.with_rule(&file.display().to_string(), &text)?;
         }
         let routes = self.route.iter().cloned();
         rules.routes.extend(routes.map(|pattern| Route { pattern, script: Some("worker".to_owned()) }));

@@ -1,11 +1,18 @@
+mod expressions;
+mod refusals;
+
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::PathBuf;
 
 use serde_json::json;
 
+use super::convert::Fault;
 use super::*;
 use crate::expression::Expression;
 use crate::rate_limit::Limiter;
 use crate::ruleset::{Action, Phase, Rule};
+use crate::value::Value;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/terraform")
@@ -21,9 +28,7 @@ fn shipped(values: serde_json::Value) -> Result<Module, TerraformError> {
     for (name, value) in values.as_object().expect("an object") {
         all[name] = value.clone();
     }
-    let all = all.as_object().expect("an object").iter();
-    let all = all.map(|(name, value)| (name.clone(), hcl::to_value(value).expect("a value"))).collect();
-    Module::read(&folder(), &all)
+    Module::read(&folder(), &serde_json::from_value(all).expect("values"))
 }
 
 fn rules(module: &Module, phase: Phase) -> &[Rule] {
@@ -173,13 +178,14 @@ fn other_modules_are_read_as_terraform_reads_them() {
         variable "name" { default = "example.org" }
         variable "limit" { type = number }
         locals {
-          rules = [for rule in local.raw : merge(rule, { expression = "(${rule.expression})" }) if rule.on]
+          rules = [for rule in local.raw : { action = rule.action, expression = "(${rule.expression})" } if rule.on]
           raw   = [
             { on = true, action = var.limit > 5 ? "block" : "log", expression = "http.host eq \"${var.name}\"" },
             { on = false, action = "block", expression = "true" },
           ]
           unknown = cloudflare_zone.this.id
         }
+        resource "cloudflare_zone" "this" { name = var.name }
         resource "cloudflare_ruleset" "this" {
           zone_id = cloudflare_zone.this.id
           name    = "default"
@@ -195,8 +201,8 @@ fn other_modules_are_read_as_terraform_reads_them() {
         }
     "#;
     fs::write(folder.path().join("main.tf"), module).expect("written");
-    let module =
-        Module::read(folder.path(), &BTreeMap::from([("limit".to_owned(), 6.into())])).expect("the module");
+    let module = Module::read(folder.path(), &BTreeMap::from([("limit".to_owned(), Value::Whole(6))]))
+        .expect("the module");
     let rules = rules(&module, Phase::Custom);
     assert_eq!(
         rules.iter().map(|rule| rule.action.clone()).collect::<Vec<_>>(),
