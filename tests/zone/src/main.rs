@@ -7,11 +7,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use spillway_zone::firewall::Switches;
+use spillway_zone::finding::Findings;
+use spillway_zone::firewall::{FirewallError, Switches};
 use spillway_zone::route::Route;
 use spillway_zone::rules::{Rules, variable};
 use spillway_zone::ruleset::Product;
 use spillway_zone::subrequests::Mode;
+use spillway_zone::terraform::TerraformError;
 use spillway_zone::terraform::values::{self, Values};
 use spillway_zone::zone::{Zone, ZoneOptions};
 
@@ -23,14 +25,24 @@ use spillway_zone::zone::{Zone, ZoneOptions};
 /// (deploy/local/edge/outbound.mjs does). There, `GET /zone/report` tells what became of all requests, and
 /// `PUT /zone/subrequests/MODE` changes their way.
 ///
-/// Exit codes: 0 ended by Ctrl-C, 1 a rule or an address is refused, 2 the command line is wrong.
+/// What is not simulated is refused, before an address is listened on: each block, argument and meta-argument of Terraform,
+/// each field of JSON, and each field, function and value of a rule that is neither evaluated nor known to leave requests
+/// alone. Each is one line on standard error:
+///
+///   zone: FILE:LINE: ADDRESS: what is refused, why, and what may stand there instead
+///
+/// Values for Terraform's variables come from TF_VAR_NAME of the environment, from terraform.tfvars and *.auto.tfvars of the
+/// folder, from --var-file and from --var; a later one replaces an earlier one.
+///
+/// Exit codes: 0 ended by Ctrl-C; 1 something is refused, or an address or a file cannot be had; 2 the command line is wrong.
 #[derive(Parser)]
-#[command(name = "zone", version)]
+#[command(name = "zone", version, verbatim_doc_comment)]
 struct Arguments {
     /// The zone's name, such as example.com.
     #[arg(long)]
     name: String,
-    /// A folder of Terraform whose cloudflare_ruleset and cloudflare_workers_route are taken.
+    /// A folder of Terraform whose cloudflare_ruleset and cloudflare_workers_route are evaluated. Resource types without effect
+    /// on requests (buckets, queues, DNS records and others) are passed over; all other types are refused.
     #[arg(long, value_name = "FOLDER")]
     terraform: Option<PathBuf>,
     /// A value for a variable of it: JSON, else text.
@@ -132,10 +144,22 @@ async fn main() -> ExitCode {
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("zone: {error:#}");
+            tell(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+/// One line for each finding, and one for how many there are; of another error, the error.
+fn tell(error: &anyhow::Error) {
+    let findings = match (error.downcast_ref(), error.downcast_ref(), error.downcast_ref()) {
+        (Some(findings), _, _)
+        | (_, Some(TerraformError::Refused(findings)), _)
+        | (_, _, Some(FirewallError::Rules(findings))) => findings,
+        _ => return eprintln!("zone: {error:#}"),
+    };
+    Findings::iter(findings).for_each(|finding| eprintln!("zone: {finding}"));
+    eprintln!("zone: refused: {} findings", findings.count());
 }
 
 async fn run(arguments: Arguments) -> Result<()> {

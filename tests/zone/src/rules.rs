@@ -218,6 +218,108 @@ mod tests {
         Ok(())
     }
 
+    fn refused(read: Result<Rules>, expected: &[&str]) {
+        let refused = read.expect_err("refused").to_string();
+        for expected in expected {
+            assert!(
+                refused.lines().any(|line| line.starts_with(expected)),
+                "{expected} is not in\n{refused}"
+            );
+        }
+        assert_eq!(refused.lines().count(), expected.len(), "{refused}");
+    }
+
+    #[test]
+    fn what_is_not_simulated_of_a_ruleset_is_refused_by_line_and_name() {
+        let text = r#"[
+          { "kind": "zone", "phase": "http_request_firewall_custom", "colour": "red", "rules": [
+            { "ref": "a", "action": "rewrite", "expression": "ssl",
+              "action_parameters": { "uri": {} } },
+            { "ref": "b", "action": "block", "expression": "ssl and
+               http.jwt eq \"a\"", "exposed_credential_check": {} },
+            { "action": "rewrite", "expression": "whatever", "enabled": false, "colour": "red" },
+            { "action": "log", "expression": "ssl", "enabled": "no" },
+            { "action": "skip", "expression": "ssl", "action_parameters": {
+                "ruleset": "all", "products": ["bic", "captcha"], "response": {}, "rules": { "x": "a,b" } } }
+          ] },
+          { "kind": "root", "phase": "http_ratelimit", "rules": [
+            { "action": "block", "expression": "ssl", "ratelimit": {
+                "characteristics": ["ip.src"], "period": 10, "requests_per_period": 1 } } ] },
+          { "kind": "zone", "phase": "http_ratelimit", "rules": [
+            { "action": "block", "expression": "ssl", "ratelimit": {
+                "characteristics": ["ip.src"], "period": 10, "requests_per_period": 1 } },
+            { "action": "block", "expression": "ssl", "ratelimit": {
+                "characteristics": ["cf.colo.id"], "period": 10, "score_per_period": 1 } } ] },
+          { "kind": "zone", "phase": "http_request_dynamic_redirect", "rules": [] },
+          { "kind": "zone", "phase": "http_request_sbfm" }
+        ]"#
+        .replace("ssl and\n              ", "ssl and");
+        let rules = "rules.json:";
+        let expected = [
+            "2: [0]: `colour` is not simulated; what may stand here: id, name",
+            "3: [0]: rules[0] (`a`): `action` is `rewrite`, which is not simulated; simulated: block,",
+            "4: [0]: rules[0] (`a`).action_parameters: `uri` is not simulated; what may stand here: nothing",
+            "5: [0]: rules[1] (`b`): `exposed_credential_check` is not simulated",
+            "7: [0]: rules[3]: `enabled` is a string; write true or false",
+            "9: [0]: rules[4].action_parameters: `ruleset` is `all`, which is not simulated; simulated: current",
+            "9: [0]: rules[4].action_parameters: `products` is `captcha`, which is not simulated",
+            "9: [0]: rules[4].action_parameters: `response` is not simulated",
+            "9: [0]: rules[4].action_parameters: `rules` is a string; write a list of strings",
+            "11: [1]: `kind` is `root`, which is not simulated; simulated: zone, custom, managed",
+            "12: [1]: rules[0]: ratelimit.characteristics lacks cf.colo.id",
+            "15: [2]: rules[0]: ratelimit.characteristics lacks cf.colo.id",
+            "17: [2]: rules[1].ratelimit: `requests_per_period` is missing",
+            "18: [2]: rules[1].ratelimit: `score_per_period` is not simulated: write `requests_per_period`",
+            "19: [3]: `phase` is `http_request_dynamic_redirect`, which is not simulated",
+            "20: [4]: `rules` is missing",
+        ];
+        let expected: Vec<_> = expected.iter().map(|expected| format!("{rules}{expected}")).collect();
+        let expected: Vec<_> = expected.iter().map(String::as_str).collect();
+        refused(Rules::default().with_json("rules.json", &text), &expected);
+    }
+
+    #[test]
+    fn an_expression_is_refused_with_its_place() {
+        let text = r#"{ "kind": "zone", "phase": "http_ratelimit", "rules": [ {
+          "action": "block",
+          "expression": "ssl and http.jwt eq \"a\"",
+          "ratelimit": { "characteristics": ["cf.colo.id"], "period": 10, "requests_per_period": 1,
+            "counting_expression": "ip.src in $office" } } ] }"#;
+        let expected = [
+            "rules.json:3: rules[0]: `expression`: the field `http.jwt` is not simulated, at character 9 of",
+            "rules.json:5: rules[0]: `counting_expression`: lists are not simulated: `$office`, at character 11 of",
+        ];
+        refused(Rules::default().with_json("rules.json", text), &expected);
+    }
+
+    #[test]
+    fn an_answer_that_failed_or_holds_no_rules_is_refused() {
+        let failed = json!({ "success": false, "errors": [{ "code": 10000 }], "result": null });
+        let read = Rules::default().with_json("x.json", &failed.to_string());
+        refused(
+            read,
+            &["x.json:1: `success` is false: [{\"code\":10000}]", "x.json:1: this is null; write an object"],
+        );
+        let twice = json!([entry_point("a"), entry_point("b")]);
+        let read = Rules::default().with_json("x.json", &twice.to_string());
+        refused(read, &["x.json:1: [1]: http_request_firewall_custom has two entry points"]);
+        refused(Rules::default().with_json("x.json", "[\n{"), &["x.json:2: this is not JSON"]);
+        let logs = json!({ "kind": "zone", "phase": "http_log_custom_fields", "rules": [{ "action": "log_custom_field" }] });
+        let rules = Rules::default().with_json("x.json", &logs.to_string()).expect("no effect");
+        assert_eq!(rules, Rules::default());
+    }
+
+    #[test]
+    fn what_is_not_simulated_of_a_rule_is_refused_by_line_and_name() {
+        let rule = "{ \"action\": \"block\",\n\"expression\": \"ssl\", \"colour\": 1,\n\"position\": { \"before\": \"a\" } }";
+        let expected = [
+            "r.json:2: `colour` is not simulated",
+            "r.json:3: position: `before` is not simulated; write `index`",
+            "r.json:3: position: `index` is missing",
+        ];
+        refused(Rules::default().with_rule("r.json", rule), &expected);
+    }
+
     #[test]
     fn variables_are_json_or_text() -> Result<()> {
         assert_eq!(variable("plan=pro")?, ("plan".to_owned(), Value::from("pro")));

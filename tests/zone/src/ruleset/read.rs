@@ -20,13 +20,9 @@ pub fn ruleset(item: &Item, address: &str, findings: &mut Findings) -> Option<Ru
     let mut reader = Reader { findings, outer: item.origin.as_ref() };
     reader.check(item, address, fields::RULESET);
     let read: Option<Ruleset> = reader.typed(item, address, fields::RULESET, known);
-    if let Some(rules) = item.value.get("rules")
-        && let Some(phase) = read.as_ref().map(|ruleset| ruleset.phase)
-    {
-        let rules = self::rules(rules, address, phase, findings);
-        return read.filter(|_| findings.count() == known).map(|read| Ruleset { rules, ..read });
-    }
-    read
+    let phase = Phase::ORDER.into_iter().find(|simulated| phase == Some(simulated.name()))?;
+    let rules = self::rules(item.value.get("rules")?, address, phase, findings);
+    read.filter(|_| findings.count() == known).map(|read| Ruleset { rules, ..read })
 }
 
 /// Reads a list of rules of a phase; those that `findings` tells of are left out.
