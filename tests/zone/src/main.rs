@@ -46,10 +46,10 @@ struct Arguments {
     #[arg(long, value_name = "FOLDER")]
     terraform: Option<PathBuf>,
     /// A value for a variable of it: JSON, else text.
-    #[arg(long = "var", value_name = "NAME=VALUE")]
+    #[arg(long = "var", value_name = "NAME=VALUE", requires = "terraform")]
     variables: Vec<String>,
     /// Values for its variables, *.tfvars or *.tfvars.json.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "terraform")]
     var_file: Vec<PathBuf>,
     /// Rulesets as the API has them: one, a list, or an answer with `result`. An entry point replaces that of its phase.
     #[arg(long, value_name = "FILE")]
@@ -117,6 +117,9 @@ impl Arguments {
             let text = fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;
             rules = rules.with_rule(&file.display().to_string(), &text)?;
         }
+        for pattern in &self.route {
+            Route::check(pattern).map_err(anyhow::Error::msg)?;
+        }
         let routes = self.route.iter().cloned();
         rules.routes.extend(routes.map(|pattern| Route { pattern, script: Some("worker".to_owned()) }));
         Ok(rules)
@@ -180,6 +183,11 @@ async fn run(arguments: Arguments) -> Result<()> {
             let off = if rule.enabled { "" } else { "  (disabled)" };
             eprintln!("zone: {:28} {:>3} {}{off}", ruleset.phase.name(), n + 1, rule.label());
         }
+    }
+    for route in &zone.rules().routes {
+        let leads_to =
+            route.script.as_deref().map_or("the origin".to_owned(), |script| format!("the Worker {script}"));
+        eprintln!("zone: {:28} {} leads to {leads_to}", "route", route.pattern);
     }
     tokio::signal::ctrl_c().await?;
     eprintln!("{}", serde_json::to_string_pretty(&zone.report())?);

@@ -1,6 +1,6 @@
 //! What a folder of Terraform says of a zone. The language is read by `hcl-edit`, which keeps every block and the place of each;
 //! here is what it leaves to Terraform. A block, an argument, a function or a type is evaluated as Terraform does it, or cannot
-//! change what the zone does ([`names`] says which and why), or is refused with file and line.
+//! change what the zone does (`names.rs` says which and why), or is refused with file and line.
 
 mod convert;
 mod evaluate;

@@ -22,7 +22,6 @@ const BLOCKS_WITHOUT_EFFECT: &[&str] = &[
     // Change what Terraform remembers, and not what it applies.
     "import",
     "moved",
-    "removed",
 ];
 
 /// Of `variable`: evaluated are `type`, `default` and `nullable`; the others say how Terraform shows and keeps the value.
@@ -209,6 +208,21 @@ impl<'a> Walk<'a, '_> {
             "terraform" => self.terraform(block, scope),
             "resource" => self.resource(block),
             name if BLOCKS_WITHOUT_EFFECT.contains(&name) => self.provisioners(block, &described(block)),
+            // What was evaluated, and may stay in the zone without being written here.
+            "removed" => {
+                self.provisioners(block, "removed");
+                let from =
+                    block.body.get_attribute("from").map_or("", |from| self.source.text_of(&from.value));
+                if EVALUATED.iter().any(|kind| from.starts_with(&format!("{}.", kind.name))) {
+                    let right = "what it leaves in the zone is not known";
+                    self.refuse(
+                        &self.source.origin(block),
+                        "",
+                        &format!("the block `removed` of `{from}`"),
+                        right,
+                    );
+                }
+            }
             "module" => {
                 let right = "write the module's resources into this folder";
                 self.refuse(

@@ -253,6 +253,18 @@ impl<'a> Reading<'a, '_, '_> {
         let Some(pattern) = pattern else {
             return self.refuse_at(&at, address, "`pattern` is missing".to_owned());
         };
+        let written =
+            resource.argument("pattern").map_or(at.clone(), |pattern| resource.source.origin(pattern));
+        if let Err(error) = Route::check(&pattern) {
+            return self.refuse_at(&written, address, error);
+        }
+        if self.module.routes.iter().any(|route| route.pattern == pattern) {
+            return self.refuse_at(
+                &written,
+                address,
+                format!("the pattern `{pattern}` stands in another route as well"),
+            );
+        }
         if script.is_some() && script_name.is_some() {
             return self.refuse_at(&at, address, "there are both `script` and `script_name`".to_owned());
         }

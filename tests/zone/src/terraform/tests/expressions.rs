@@ -49,7 +49,17 @@ const EVALUATED: &[(&str, &str)] = &[
     ("-5 + 2 * 3 % 2 - 6 / 2", "-8"),
     ("1 < 2 == true", "true"),
     ("true || false && false", "true"),
+    ("!true == false && -1 + 2 - -1 == 2", "true"),
+    ("true ? false ? 1 : 2 : 3", "2"),
+    ("[for n in [1, 2, 3] : n if n % 2 == 1]", "[1,3]"),
+    ("{ for k, v in { b = 1, a = 2 } : v => k }", r#"{"1":"b","2":"a"}"#),
+    ("concat(\n    [1], # one\n    [2], /* two */\n  )", "[1,2]"),
+    ("{\n    a = 1, b : 2\n    \"c-${1}\" = 3 // three\n  }", r#"{"a":1,"b":2,"c-1":3}"#),
+    ("5 == 5 ? [] : null", "[]"),
     // Templates.
+    ("\"100% $ $$ %% {} $$${1}\"", r#""100% $ $$ %% {} $${1}""#),
+    ("<<-EOT\n\t\"a\" \\ $${x} %%{y}\n\t  b\n\tEOT\n", r#""\"a\" \\ ${x} %{y}\n  b\n""#),
+    ("<<-EOT\n    ${1}a\n   b\n    EOT\n", r#"" 1a\nb\n""#),
     ("\"${1}-${true}-$${x}-\\\"\\u00e9\"", "\"1-true-${x}-\\\"é\""),
     ("\"${[1, 2]}\"", "[1,2]"),
     ("<<-EOT\n    a \\n\n      b ${1 + 1}\n  EOT\n", r#""a \\n\n  b 2\n""#),
@@ -219,9 +229,8 @@ fn of_terraform(terraform: &str, expression: &str) -> Option<serde_json::Value> 
     }
     let written = String::from_utf8(output.stdout).expect("text");
     let line = written.lines().rev().find(|line| line.starts_with('"'))?;
-    // A string of Terraform's language, which holds JSON.
-    let line = line.replace("$${", "${").replace("%%{", "%{");
-    let json: String = serde_json::from_str(&line).expect("a string");
+    // A string that holds JSON.
+    let json: String = serde_json::from_str(line).expect("a string");
     serde_json::from_str(&json).ok()
 }
 

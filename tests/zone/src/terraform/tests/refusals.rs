@@ -320,6 +320,17 @@ fn a_script_name_is_a_worker() {
     );
     let other = route("  script = \"b\"").replace("\"this\"", "\"zz\"");
     refused(
+        &format!("{}{other}", route("  script = \"b\"")),
+        &[
+            "main.tf:8: cloudflare_workers_route.zz: the pattern `example.com/*` stands in another route as well",
+        ],
+    );
+    refused(
+        &route("  script = \"b\"").replace("com/*", "com/*/x"),
+        &["main.tf:3: cloudflare_workers_route.this: the pattern `example.com/*/x` has `*` elsewhere"],
+    );
+    let other = other.replace("example.com", "other.com");
+    refused(
         &format!("{}{other}", route("  script = \"a\"")),
         &[
             "main.tf:6: cloudflare_workers_route.zz: the Worker is `b`, and that of cloudflare_workers_route.this is `a`",
