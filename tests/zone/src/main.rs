@@ -187,7 +187,7 @@ async fn run(arguments: Arguments) -> Result<()> {
     for route in &zone.rules().routes {
         let leads_to =
             route.script.as_deref().map_or("the origin".to_owned(), |script| format!("the Worker {script}"));
-        eprintln!("zone: {:28} {} leads to {leads_to}", "route", route.pattern);
+        eprintln!("zone: {:28} {:>3} {} leads to {leads_to}", "route", "", route.pattern);
     }
     tokio::signal::ctrl_c().await?;
     eprintln!("{}", serde_json::to_string_pretty(&zone.report())?);

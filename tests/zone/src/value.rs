@@ -96,10 +96,15 @@ impl Value {
 
     /// The reference of an unknown value, at any depth.
     pub fn unknown(&self) -> Option<&str> {
+        self.find_unknown(&|_| true)
+    }
+
+    /// The first reference of an unknown value, at any depth, for which `is` holds.
+    pub fn find_unknown(&self, is: &impl Fn(&str) -> bool) -> Option<&str> {
         match self {
-            Self::Unknown(reference) => Some(reference),
-            Self::List(items) => items.iter().find_map(|item| item.value.unknown()),
-            Self::Object(object) => object.values().find_map(|item| item.value.unknown()),
+            Self::Unknown(reference) => Some(reference.as_str()).filter(|reference| is(reference)),
+            Self::List(items) => items.iter().find_map(|item| item.value.find_unknown(is)),
+            Self::Object(object) => object.values().find_map(|item| item.value.find_unknown(is)),
             _ => None,
         }
     }

@@ -100,9 +100,11 @@ const RESOURCES_WITHOUT_EFFECT: &[&str] = &[
     "cloudflare_d1_database",
     "cloudflare_hyperdrive_config",
     // The Worker itself, which is run beside the simulator, and what starts it without a request.
+    "cloudflare_worker",
     "cloudflare_worker_cron_trigger",
     "cloudflare_worker_script",
     "cloudflare_worker_secret",
+    "cloudflare_worker_version",
     "cloudflare_workers_cron_trigger",
     "cloudflare_workers_deployment",
     "cloudflare_workers_script",
@@ -145,6 +147,9 @@ const RESOURCES_WITHOUT_EFFECT: &[&str] = &[
     "tls_private_key",
     "tls_self_signed_cert",
 ];
+
+/// Arguments of these that take the zone out of the way of requests.
+const WITH_EFFECT: &[(&str, &str)] = &[("cloudflare_zone", "paused")];
 
 /// Finds everything in a file that is neither evaluated nor without effect.
 pub(super) fn check<'a>(source: &'a Source, scope: &Scope<'a>, findings: &mut Findings) {
@@ -262,6 +267,17 @@ impl<'a> Walk<'a, '_> {
                 let what = format!("the resource type `{}`", label(block, 0));
                 let right = "it is not known to leave requests alone";
                 self.refuse(&self.source.origin(block), &address, &what, right);
+            }
+            for argument in block.body.attributes() {
+                let name = argument.key.as_str();
+                if WITH_EFFECT.contains(&(label(block, 0), name)) && argument.value.as_bool() != Some(false) {
+                    self.refuse(
+                        &origin(self.source, argument),
+                        &address,
+                        &format!("the argument `{name}`"),
+                        "write false",
+                    );
+                }
             }
             return;
         };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hcl_edit::expr::Expression;
-use hcl_edit::structure::{Body, Structure};
+use hcl_edit::structure::{Block, Body, Structure};
 
 use super::Module;
 use super::convert::{self, Fault};
@@ -141,40 +141,7 @@ impl<'a> Reading<'a, '_, '_> {
 
     fn ruleset(&mut self, resource: Resource<'a>, address: &str, frame: &Frame<'a>) {
         let at = resource.source.origin(resource.block);
-        let mut object = BTreeMap::new();
-        for name in ["kind", "phase", "rules"] {
-            if let Some(argument) = resource.block.body.get_attribute(name) {
-                match self.scope.evaluate(&argument.value, frame) {
-                    Ok(Value::Unknown(reference)) if self.scope.has_failed(&reference) => return,
-                    Ok(value) => {
-                        let origin = Some(origin(resource.source, argument));
-                        object.insert(name.to_owned(), Item { value, origin });
-                    }
-                    Err(trouble) => return self.refuse(&trouble, address),
-                }
-            }
-        }
-        let blocks: Vec<_> = blocks(&resource.block.body, "rules").collect();
-        match (object.get("rules").is_some_and(|rules| rules.value != Value::Null), &blocks[..]) {
-            (true, [block, ..]) => {
-                let message = "`rules` is there as an argument and as blocks; write one of both".to_owned();
-                return self.refuse_at(&resource.source.origin(*block), address, message);
-            }
-            (true, []) => {}
-            (false, blocks) => {
-                let rules = blocks.iter().map(|block| {
-                    let at = resource.source.origin(*block);
-                    if !block.labels.is_empty() {
-                        let message =
-                            format!("the block `{}` has labels; `rules` has none", described(block));
-                        self.refuse_at(&at, address, message);
-                    }
-                    Item { value: self.nested(&block.body, address, frame), origin: Some(at) }
-                });
-                let rules = Item { value: Value::List(rules.collect()), origin: Some(at.clone()) };
-                object.insert("rules".to_owned(), rules);
-            }
-        }
+        let Some(mut object) = self.ruleset_arguments(resource, address, frame) else { return };
         if let Some(kind) = object.get("kind")
             && kind.value.as_text().is_some_and(|kind| kind != "zone")
         {
@@ -182,8 +149,63 @@ impl<'a> Reading<'a, '_, '_> {
                 format!("the kind {} is not simulated: one zone is, and what is `zone` of it", kind.value);
             return self.refuse_at(kind.origin.as_ref().unwrap_or(&at), address, message);
         }
-        let item = Item { value: Value::Object(object), origin: Some(at) };
-        self.module.rulesets.extend(read::ruleset(&item, address, self.findings));
+        // Of rules with a variable that has no right value, findings tell already.
+        let has_failed = |item: &Item| item.value.find_unknown(&|name| self.scope.has_failed(name)).is_some();
+        if let Some(Item { value: Value::List(rules), .. }) = object.get_mut("rules") {
+            rules.retain(|rule| !has_failed(rule));
+        }
+        if !object.values().any(has_failed) {
+            let item = Item { value: Value::Object(object), origin: Some(at) };
+            self.module.rulesets.extend(read::ruleset(&item, address, self.findings));
+        }
+    }
+
+    /// The arguments of a ruleset that are evaluated, with its rules however they are written; `None`: there is a finding.
+    fn ruleset_arguments(
+        &mut self,
+        resource: Resource<'a>,
+        address: &str,
+        frame: &Frame<'a>,
+    ) -> Option<BTreeMap<String, Item>> {
+        let mut object = BTreeMap::new();
+        for name in ["kind", "phase", "rules"] {
+            let Some(argument) = resource.block.body.get_attribute(name) else { continue };
+            match self.scope.evaluate(&argument.value, frame) {
+                Ok(value) => {
+                    let origin = Some(origin(resource.source, argument));
+                    object.insert(name.to_owned(), Item { value, origin });
+                }
+                Err(trouble) => {
+                    self.refuse(&trouble, address);
+                    return None;
+                }
+            }
+        }
+        let mut blocks = blocks(&resource.block.body, "rules").peekable();
+        match (object.get("rules").is_some_and(|rules| rules.value != Value::Null), blocks.peek()) {
+            (true, None) => {}
+            (true, Some(block)) => {
+                let message = "`rules` is there as an argument and as blocks; write one of both".to_owned();
+                self.refuse_at(&resource.source.origin(*block), address, message);
+                return None;
+            }
+            (false, _) => {
+                let rules = blocks.map(|block| self.rule_block(block, address, frame)).collect();
+                let origin = Some(resource.source.origin(resource.block));
+                object.insert("rules".to_owned(), Item { value: Value::List(rules), origin });
+            }
+        }
+        Some(object)
+    }
+
+    /// A rule as provider 4 has it.
+    fn rule_block(&mut self, block: &'a Block, address: &str, frame: &Frame<'a>) -> Item {
+        let at = frame.source.origin(block);
+        if !block.labels.is_empty() {
+            let message = format!("the block `{}` has labels; `rules` has none", described(block));
+            self.refuse_at(&at, address, message);
+        }
+        Item { value: self.nested(&block.body, address, frame), origin: Some(at) }
     }
 
     /// Nested blocks as provider 4 has them, as the objects that provider 5 has. Blocks of one name become a list.
@@ -228,28 +250,9 @@ impl<'a> Reading<'a, '_, '_> {
 
     fn route(&mut self, resource: Resource<'a>, address: &str, frame: &Frame<'a>) {
         let at = resource.source.origin(resource.block);
-        let mut texts = ["pattern", "script", "script_name"].map(|name| {
-            let value = match resource.argument(name) {
-                Some(expression) => self.value(expression, frame),
-                None => Ok(Value::Null),
-            };
-            match value.map(convert::text) {
-                Ok(Ok(value)) => Some(value.as_text().map(str::to_owned)),
-                Ok(Err(fault)) => {
-                    self.refuse_at(&at, address, format!("`{name}`: {}", fault.message()));
-                    None
-                }
-                Err(trouble) => {
-                    self.refuse(&trouble, address);
-                    None
-                }
-            }
-        });
-        let (Some(pattern), Some(script), Some(script_name)) =
-            (texts[0].take(), texts[1].take(), texts[2].take())
-        else {
-            return;
-        };
+        let texts =
+            ["pattern", "script", "script_name"].map(|name| self.text(resource, name, address, frame));
+        let [Some(pattern), Some(script), Some(script_name)] = texts else { return };
         let Some(pattern) = pattern else {
             return self.refuse_at(&at, address, "`pattern` is missing".to_owned());
         };
@@ -259,11 +262,8 @@ impl<'a> Reading<'a, '_, '_> {
             return self.refuse_at(&written, address, error);
         }
         if self.module.routes.iter().any(|route| route.pattern == pattern) {
-            return self.refuse_at(
-                &written,
-                address,
-                format!("the pattern `{pattern}` stands in another route as well"),
-            );
+            let message = format!("the pattern `{pattern}` stands in another route as well");
+            return self.refuse_at(&written, address, message);
         }
         if script.is_some() && script_name.is_some() {
             return self.refuse_at(&at, address, "there are both `script` and `script_name`".to_owned());
@@ -280,6 +280,28 @@ impl<'a> Reading<'a, '_, '_> {
             _ => {}
         }
         self.module.routes.push(Route { pattern, script });
+    }
+
+    /// An argument that is a string, null or missing; `None`: there is a finding.
+    fn text(
+        &mut self,
+        resource: Resource<'a>,
+        name: &str,
+        address: &str,
+        frame: &Frame<'a>,
+    ) -> Option<Option<String>> {
+        let Some(expression) = resource.argument(name) else { return Some(None) };
+        let text = self.value(expression, frame).and_then(|value| {
+            let text = convert::text(value);
+            text.map_err(|fault| frame.trouble(expression, fault))
+        });
+        match text {
+            Ok(text) => Some(text.as_text().map(str::to_owned)),
+            Err(trouble) => {
+                self.refuse(&trouble, address);
+                None
+            }
+        }
     }
 }
 

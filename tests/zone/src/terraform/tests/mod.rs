@@ -1,3 +1,4 @@
+mod evaluated;
 mod expressions;
 mod refusals;
 
@@ -13,6 +14,51 @@ use crate::expression::Expression;
 use crate::rate_limit::Limiter;
 use crate::ruleset::{Action, Phase, Rule};
 use crate::value::Value;
+
+/// A rule that is right.
+const RULE: &str = r#"{ action = "block", expression = "ssl" }"#;
+
+/// Reads a folder of these files.
+fn read(files: &[(&str, &str)]) -> Result<Module, String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        fs::write(path, text).expect("written");
+    }
+    let read = Module::read(folder.path(), &Values::new());
+    read.map_err(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""))
+}
+
+/// Reads `main.tf` with this text.
+fn main(text: &str) -> Result<Module, String> {
+    read(&[("main.tf", text)])
+}
+
+/// A ruleset whose body has these lines from line 5 on.
+fn ruleset(lines: &str) -> String {
+    format!(
+        "resource \"cloudflare_ruleset\" \"this\" {{\n  zone_id = \"z\"\n  kind = \"zone\"\n  phase = \"http_request_firewall_custom\"\n{lines}\n}}\n"
+    )
+}
+
+/// A route whose body has these lines from line 4 on.
+fn route(lines: &str) -> String {
+    format!(
+        "resource \"cloudflare_workers_route\" \"this\" {{\n  zone_id = \"z\"\n  pattern = \"example.com/*\"\n{lines}\n}}\n"
+    )
+}
+
+fn refused(text: &str, expected: &[&str]) {
+    let refused = main(text).expect_err(text);
+    for expected in expected {
+        assert!(
+            refused.lines().any(|line| line.starts_with(expected)),
+            "{text}\nlacks {expected}, has\n{refused}"
+        );
+    }
+    assert_eq!(refused.lines().count(), expected.len(), "{text}\n{refused}");
+}
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/terraform")
