@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -105,18 +105,20 @@ impl Arguments {
             let (name, value) = variable(given)?;
             values.insert(name, value);
         }
-        let mut rules = match &self.terraform {
-            Some(folder) => Rules::terraform(folder, &values)?,
-            None => Rules::default(),
-        };
+        let mut findings = Findings::default();
+        let mut rules = Rules::default();
+        if let Some(folder) = &self.terraform {
+            take(Rules::terraform(folder, &values), &mut rules, &mut findings)?;
+        }
         for file in &self.ruleset {
-            let text = fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;
-            rules = rules.with_json(&file.display().to_string(), &text)?;
+            let (name, text) = read(file)?;
+            take(rules.clone().with_json(&name, &text), &mut rules, &mut findings)?;
         }
         for file in &self.rule {
-            let text = fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;
-            rules = rules.with_rule(&file.display().to_string(), &text)?;
+            let (name, text) = read(file)?;
+            take(rules.clone().with_rule(&name, &text), &mut rules, &mut findings)?;
         }
+        let mut rules = findings.or(rules)?;
         for pattern in &self.route {
             Route::check(pattern).map_err(anyhow::Error::msg)?;
         }
@@ -153,16 +155,42 @@ async fn main() -> ExitCode {
     }
 }
 
+/// A file's name and text.
+fn read(file: &Path) -> Result<(String, String)> {
+    let name = file.display().to_string();
+    let text = fs::read_to_string(file).with_context(|| name.clone())?;
+    Ok((name, text))
+}
+
+/// Replaces `rules` by what was read of them, or adds to the findings, so that those of all files are told at once.
+fn take(read: Result<Rules>, rules: &mut Rules, findings: &mut Findings) -> Result<()> {
+    match read {
+        Ok(read) => *rules = read,
+        Err(error) => match found(&error) {
+            Some(found) => findings.extend(found.clone()),
+            None => return Err(error),
+        },
+    }
+    Ok(())
+}
+
+/// The findings of an error, if that is what it is.
+fn found(error: &anyhow::Error) -> Option<&Findings> {
+    if let Some(TerraformError::Refused(findings)) = error.downcast_ref() {
+        return Some(findings);
+    }
+    if let Some(FirewallError::Rules(findings)) = error.downcast_ref() {
+        return Some(findings);
+    }
+    error.downcast_ref()
+}
+
 /// One line for each finding, and one for how many there are; of another error, the error.
 fn tell(error: &anyhow::Error) {
-    let findings = match (error.downcast_ref(), error.downcast_ref(), error.downcast_ref()) {
-        (Some(findings), _, _)
-        | (_, Some(TerraformError::Refused(findings)), _)
-        | (_, _, Some(FirewallError::Rules(findings))) => findings,
-        _ => return eprintln!("zone: {error:#}"),
-    };
-    Findings::iter(findings).for_each(|finding| eprintln!("zone: {finding}"));
-    eprintln!("zone: refused: {} findings", findings.count());
+    let Some(findings) = found(error) else { return eprintln!("zone: {error:#}") };
+    findings.iter().for_each(|finding| eprintln!("zone: {finding}"));
+    let count = findings.count();
+    eprintln!("zone: refused: {count} finding{}", if count == 1 { "" } else { "s" });
 }
 
 async fn run(arguments: Arguments) -> Result<()> {

@@ -56,10 +56,20 @@ fn json_that_is_refused_is_named_by_its_file() -> Result<()> {
         "{ \"kind\": \"zone\", \"phase\": \"http_request_firewall_custom\",\n\"rules\": [{ \"action\": \"rewrite\", \"expression\": \"ssl\" }] }",
     )?;
     let path = file.display().to_string();
-    let output = zone(&["--ruleset", &path])?;
+    let rule = folder.path().join("rule.json");
+    fs::write(&rule, "{ \"action\": \"block\" }")?;
+    let rule = rule.display().to_string();
+    // Those of all files at once.
+    let output = zone(&["--ruleset", &path, "--rule", &rule])?;
     assert_eq!(output.status.code(), Some(1));
     let errors = errors(&output);
-    assert!(errors.starts_with(&format!("zone: {path}:2: rules[0]: `action` is `rewrite`")), "{errors}");
+    for expected in [
+        format!("zone: {path}:2: rules[0]: `action` is `rewrite`"),
+        format!("zone: {rule}:1: `expression` is missing"),
+        "zone: refused: 2 findings".to_owned(),
+    ] {
+        assert!(errors.lines().any(|line| line.starts_with(&expected)), "{expected}: {errors}");
+    }
     assert_eq!(zone(&["--no-such-flag"])?.status.code(), Some(2));
     Ok(())
 }
