@@ -60,7 +60,7 @@ async fn with_other_rules_all_is_stored_and_the_alert_comes_in_time() -> Result<
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for file in files.split(',') {
         let text = fs::read_to_string(checkout.join(file)).with_context(|| file.to_owned())?;
-        rules = rules.with_json(&text).with_context(|| file.to_owned())?;
+        rules = rules.with_json(file, &text)?;
     }
     let mode = std::env::var("MODE").unwrap_or_else(|_| "through".to_owned());
     let mode = Mode::from_str(&mode, true).map_err(anyhow::Error::msg)?;

@@ -1,22 +1,24 @@
 //! What the rules of a zone make of a request, phase by phase.
 
+mod compile;
+
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::expression::{Expression, ExpressionError};
-use crate::rate_limit::{LimitError, Limiter};
-use crate::request::{Answer, Request};
-use crate::ruleset::{Action, ActionParameters, BlockResponse, Phase, Product, Rule, Ruleset};
+pub use compile::FirewallError;
+pub(crate) use compile::Matching;
 
-/// How deep rulesets may execute others; Cloudflare allows one.
-const MAX_DEPTH: usize = 2;
+use crate::expression::Expression;
+use crate::request::{Answer, Request};
+use crate::ruleset::{Action, ActionParameters, BlockResponse, Phase, Product, Rule};
+use compile::CompiledRuleset;
 
 /// What is switched on beside the rules. Expressions say whom it refuses, since what Cloudflare's own rules look at is not known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Switches {
-    /// Managed rules.
+    /// Cloudflare's managed rules: those that a rule executes, or without such a rule those of the phase.
     pub managed: Option<String>,
     /// Super Bot Fight Mode.
     pub super_bot_fight_mode: Option<String>,
@@ -33,47 +35,10 @@ pub struct Firewall {
     executed: HashMap<String, CompiledRuleset>,
     products: Vec<(Product, Expression)>,
     managed: Option<Expression>,
+    /// Whether a rule executes Cloudflare's managed rules, so that they are not asked once more at the phase's end.
+    executes_managed: bool,
     super_bot_fight_mode: Option<Expression>,
     bot_fight_mode: Option<Expression>,
-}
-
-#[derive(Debug)]
-struct CompiledRuleset {
-    id: Option<String>,
-    rules: Vec<CompiledRule>,
-}
-
-#[derive(Debug)]
-struct CompiledRule {
-    rule: Rule,
-    matching: Matching,
-}
-
-#[derive(Debug)]
-enum Matching {
-    Expression(Expression),
-    Limit(Box<Limiter>),
-}
-
-/// A rule that cannot be simulated.
-#[derive(Debug, thiserror::Error)]
-pub enum FirewallError {
-    /// Its expression.
-    #[error("{phase}: rule `{rule}`: {source}")]
-    Rule {
-        /// The phase.
-        phase: String,
-        /// Its reference, or what else names it.
-        rule: String,
-        /// What is wrong.
-        source: LimitError,
-    },
-    /// A switch's expression.
-    #[error("{0}")]
-    Switch(#[from] ExpressionError),
-    /// There are two entry points for the same phase.
-    #[error("{0} has two entry points")]
-    Twice(String),
 }
 
 /// Who has refused a request.
@@ -120,46 +85,12 @@ enum Next {
 }
 
 impl Firewall {
-    /// Compiles rules.
-    ///
-    /// # Errors
-    ///
-    /// One of them is none that Cloudflare would take, or is not simulated.
-    pub fn new(rulesets: &[Ruleset], switches: &Switches) -> Result<Self, FirewallError> {
-        let mut firewall = Self {
-            entry_points: HashMap::new(),
-            executed: HashMap::new(),
-            products: Vec::new(),
-            managed: switches.managed.as_deref().map(Expression::parse).transpose()?,
-            super_bot_fight_mode: switches
-                .super_bot_fight_mode
-                .as_deref()
-                .map(Expression::parse)
-                .transpose()?,
-            bot_fight_mode: switches.bot_fight_mode.as_deref().map(Expression::parse).transpose()?,
-        };
-        for (product, expression) in &switches.products {
-            firewall.products.push((*product, Expression::parse(expression)?));
-        }
-        for ruleset in rulesets.iter().filter(|ruleset| Phase::ORDER.contains(&ruleset.phase)) {
-            let compiled = CompiledRuleset::new(ruleset)?;
-            if matches!(ruleset.kind.as_str(), "zone" | "root") {
-                if firewall.entry_points.insert(ruleset.phase.clone(), compiled).is_some() {
-                    return Err(FirewallError::Twice(ruleset.phase.name().to_owned()));
-                }
-            } else if let Some(id) = &ruleset.id {
-                firewall.executed.insert(id.clone(), compiled);
-            }
-        }
-        Ok(firewall)
-    }
-
     /// Takes a request through all phases.
     pub fn request(&mut self, request: &Request, now: Instant) -> Passage {
         let mut passage = Passage::default();
         let mut skipped = Skipped::default();
         for phase in Phase::ORDER {
-            passage.refusal = self.phase(&phase, request, now, &mut skipped, &mut passage);
+            passage.refusal = self.phase(phase, request, now, &mut skipped, &mut passage);
             if passage.refusal.is_some() {
                 break;
             }
@@ -170,7 +101,7 @@ impl Firewall {
     /// Tells the counters what a request was answered.
     pub fn answer(&mut self, request: &Request, answer: &Answer, now: Instant) {
         let all = self.entry_points.values_mut().chain(self.executed.values_mut());
-        for rule in all.flat_map(|ruleset| &mut ruleset.rules).filter(|rule| rule.rule.enabled) {
+        for rule in all.flat_map(|ruleset| &mut ruleset.rules) {
             if let Matching::Limit(limiter) = &mut rule.matching {
                 limiter.answer(request, answer, now);
             }
@@ -179,7 +110,7 @@ impl Firewall {
 
     fn phase(
         &mut self,
-        phase: &Phase,
+        phase: Phase,
         request: &Request,
         now: Instant,
         skipped: &mut Skipped,
@@ -188,15 +119,15 @@ impl Firewall {
         let switched_on = |switch: &Option<Expression>| {
             switch.as_ref().is_some_and(|expression| expression.matches(request, None))
         };
-        if *phase == Phase::Custom && switched_on(&self.bot_fight_mode) {
+        if phase == Phase::Custom && switched_on(&self.bot_fight_mode) {
             return Some(Refusal::by_product("Bot Fight Mode", Action::ManagedChallenge));
         }
-        if skipped.phases.contains(phase) {
+        if skipped.phases.contains(&phase) {
             return None;
         }
-        if let Some(mut entry_point) = self.entry_points.remove(phase) {
-            let next = self.ruleset(&mut entry_point, phase, request, now, skipped, passage, 0);
-            self.entry_points.insert(phase.clone(), entry_point);
+        if let Some(mut entry_point) = self.entry_points.remove(&phase) {
+            let next = self.ruleset(&mut entry_point, phase, request, now, skipped, passage);
+            self.entry_points.insert(phase, entry_point);
             if let Next::Refused(refusal) = next {
                 return Some(refusal);
             }
@@ -209,7 +140,9 @@ impl Firewall {
                 });
                 refusing.map(|(product, _)| Refusal::by_product(&format!("{product:?}"), Action::Block))
             }
-            Phase::Managed if switched_on(&self.managed) => Some(Refusal::by_switch(phase, Action::Block)),
+            Phase::Managed if !self.executes_managed && switched_on(&self.managed) => {
+                Some(Refusal::by_switch(phase, Action::Block))
+            }
             Phase::SuperBotFightMode if switched_on(&self.super_bot_fight_mode) => {
                 Some(Refusal::by_switch(phase, Action::ManagedChallenge))
             }
@@ -217,16 +150,14 @@ impl Firewall {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all of it changes from rule to rule")]
     fn ruleset(
         &mut self,
         ruleset: &mut CompiledRuleset,
-        phase: &Phase,
+        phase: Phase,
         request: &Request,
         now: Instant,
         skipped: &mut Skipped,
         passage: &mut Passage,
-        depth: usize,
     ) -> Next {
         if ruleset.id.as_ref().is_some_and(|id| skipped.rulesets.contains(id)) {
             return Next::Rule;
@@ -235,7 +166,7 @@ impl Firewall {
         for compiled in &mut ruleset.rules {
             let rule_id = compiled.rule.id.clone().unwrap_or_default();
             let is_skipped = skipped.rules.contains(&(ruleset_id.clone(), rule_id));
-            if !compiled.rule.enabled || is_skipped || !compiled.applies(request, now) {
+            if is_skipped || !compiled.applies(request, now) {
                 continue;
             }
             let next = match compiled.rule.action {
@@ -246,17 +177,23 @@ impl Firewall {
                     passage.skipped_by.push(compiled.rule.label().to_owned());
                     skipped.skip(compiled.rule.action_parameters.as_ref())
                 }
-                Action::Execute if depth < MAX_DEPTH => {
-                    let parameters = compiled.rule.action_parameters.as_ref();
-                    let id = parameters.and_then(|parameters| parameters.id.clone()).unwrap_or_default();
+                Action::Execute => {
+                    let id = compiled.rule.executes().unwrap_or_default().to_owned();
                     match self.executed.remove(&id) {
                         Some(mut executed) => {
-                            let next =
-                                self.ruleset(&mut executed, phase, request, now, skipped, passage, depth + 1);
+                            let next = self.ruleset(&mut executed, phase, request, now, skipped, passage);
                             self.executed.insert(id, executed);
                             if matches!(next, Next::EndOfRuleset) { Next::Rule } else { next }
                         }
-                        // Cloudflare's own: what is in it is not known.
+                        // Cloudflare's own: the switch says what it refuses.
+                        None if skipped.rulesets.contains(&id) => Next::Rule,
+                        None if self
+                            .managed
+                            .as_ref()
+                            .is_some_and(|managed| managed.matches(request, None)) =>
+                        {
+                            Next::Refused(Refusal::by_switch(phase, Action::Block))
+                        }
                         None => Next::Rule,
                     }
                 }
@@ -264,7 +201,8 @@ impl Firewall {
                     passage.logged_by.push(compiled.rule.label().to_owned());
                     Next::Rule
                 }
-                Action::Execute | Action::Other(_) => Next::Rule,
+                // No rule that is compiled has one.
+                Action::Other(_) => Next::Rule,
             };
             if !matches!(next, Next::Rule) {
                 return next;
@@ -274,44 +212,10 @@ impl Firewall {
     }
 }
 
-impl CompiledRuleset {
-    fn new(ruleset: &Ruleset) -> Result<Self, FirewallError> {
-        let rules = ruleset.rules.iter().map(|rule| {
-            let compiled = match &rule.ratelimit {
-                Some(limit) => {
-                    Limiter::new(&rule.expression, limit).map(|limiter| Matching::Limit(Box::new(limiter)))
-                }
-                None if ruleset.phase == Phase::RateLimit => {
-                    Err(LimitError::Refused("a rule of http_ratelimit has no ratelimit"))
-                }
-                None => {
-                    Expression::parse(&rule.expression).map(Matching::Expression).map_err(LimitError::from)
-                }
-            };
-            let error = |source| FirewallError::Rule {
-                phase: ruleset.phase.name().to_owned(),
-                rule: rule.label().to_owned(),
-                source,
-            };
-            Ok(CompiledRule { rule: rule.clone(), matching: compiled.map_err(error)? })
-        });
-        Ok(Self { id: ruleset.id.clone(), rules: rules.collect::<Result<_, FirewallError>>()? })
-    }
-}
-
-impl CompiledRule {
-    fn applies(&mut self, request: &Request, now: Instant) -> bool {
-        match &mut self.matching {
-            Matching::Expression(expression) => expression.matches(request, None),
-            Matching::Limit(limiter) => limiter.request(request, now),
-        }
-    }
-}
-
 impl Skipped {
     fn skip(&mut self, parameters: Option<&ActionParameters>) -> Next {
         let Some(parameters) = parameters else { return Next::Rule };
-        self.phases.extend(parameters.phases.iter().flatten().cloned());
+        self.phases.extend(parameters.phases.iter().flatten());
         self.products.extend(parameters.products.iter().flatten());
         self.rulesets.extend(parameters.rulesets.iter().flatten().cloned());
         for (ruleset, rules) in parameters.rules.iter().flatten() {
@@ -326,7 +230,7 @@ impl Skipped {
 }
 
 impl Refusal {
-    fn by_rule(phase: &Phase, rule: &Rule) -> Self {
+    fn by_rule(phase: Phase, rule: &Rule) -> Self {
         let own = rule.action_parameters.as_ref().and_then(|parameters| parameters.response.clone());
         let is_limit = rule.ratelimit.is_some() && rule.action == Action::Block;
         let timeout = rule.ratelimit.as_ref().and_then(|limit| limit.mitigation_timeout);
@@ -339,7 +243,7 @@ impl Refusal {
         }
     }
 
-    fn by_switch(phase: &Phase, action: Action) -> Self {
+    fn by_switch(phase: Phase, action: Action) -> Self {
         Self { phase: phase.name().to_owned(), ..Self::by_product("switched on", action) }
     }
 

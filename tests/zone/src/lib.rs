@@ -3,7 +3,8 @@
 //! else the origin. Rules are read from the Terraform that users apply, or from what Cloudflare's API says, and their expressions
 //! are evaluated by Cloudflare's own engine.
 //!
-//! What it does not know, and says so where it is asked for: lists, account rulesets, scores of the managed rules, caching. What
+//! It refuses what it does not evaluate, with file, line and name ([`finding`]): other phases, actions and fields of rulesets, lists,
+//! account rulesets, and every part of Terraform that is not known to leave requests alone. Nothing is cached. What
 //! Cloudflare does not document is noted where it is decided ([`rate_limit`], [`subrequests`]).
 //!
 //! - <https://developers.cloudflare.com/waf/custom-rules/skip/options/>
@@ -11,8 +12,10 @@
 //! - <https://developers.cloudflare.com/ruleset-engine/reference/phases-list/>
 
 pub mod expression;
+pub mod finding;
 pub mod firewall;
 pub mod front;
+pub mod json;
 pub mod rate_limit;
 pub mod request;
 pub mod route;
@@ -20,4 +23,5 @@ pub mod rules;
 pub mod ruleset;
 pub mod subrequests;
 pub mod terraform;
+pub mod value;
 pub mod zone;

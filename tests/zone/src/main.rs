@@ -1,18 +1,20 @@
 //! The simulator by hand: `zone --help`.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use spillway_zone::firewall::Switches;
+use spillway_zone::finding::Findings;
+use spillway_zone::firewall::{FirewallError, Switches};
 use spillway_zone::route::Route;
-use spillway_zone::rules::{Rules, variable, variables};
+use spillway_zone::rules::{Rules, variable};
 use spillway_zone::ruleset::Product;
 use spillway_zone::subrequests::Mode;
+use spillway_zone::terraform::TerraformError;
+use spillway_zone::terraform::values::{self, Values};
 use spillway_zone::zone::{Zone, ZoneOptions};
 
 /// Simulates a Cloudflare zone in front of a Worker and an origin, until Ctrl-C.
@@ -23,21 +25,31 @@ use spillway_zone::zone::{Zone, ZoneOptions};
 /// (deploy/local/edge/outbound.mjs does). There, `GET /zone/report` tells what became of all requests, and
 /// `PUT /zone/subrequests/MODE` changes their way.
 ///
-/// Exit codes: 0 ended by Ctrl-C, 1 a rule or an address is refused, 2 the command line is wrong.
+/// What is not simulated is refused, before an address is listened on: each block, argument and meta-argument of Terraform,
+/// each field of JSON, and each field, function and value of a rule that is neither evaluated nor known to leave requests
+/// alone. Each is one line on standard error:
+///
+///   zone: FILE:LINE: ADDRESS: what is refused, why, and what may stand there instead
+///
+/// Values for Terraform's variables come from TF_VAR_NAME of the environment, from terraform.tfvars and *.auto.tfvars of the
+/// folder, from --var-file and from --var; a later one replaces an earlier one.
+///
+/// Exit codes: 0 ended by Ctrl-C; 1 something is refused, or an address or a file cannot be had; 2 the command line is wrong.
 #[derive(Parser)]
-#[command(name = "zone", version)]
+#[command(name = "zone", version, verbatim_doc_comment)]
 struct Arguments {
     /// The zone's name, such as example.com.
     #[arg(long)]
     name: String,
-    /// A folder of Terraform whose cloudflare_ruleset and cloudflare_workers_route are taken.
+    /// A folder of Terraform whose cloudflare_ruleset and cloudflare_workers_route are evaluated. Resource types without effect
+    /// on requests (buckets, queues, DNS records and others) are passed over; all other types are refused.
     #[arg(long, value_name = "FOLDER")]
     terraform: Option<PathBuf>,
     /// A value for a variable of it: JSON, else text.
-    #[arg(long = "var", value_name = "NAME=VALUE")]
+    #[arg(long = "var", value_name = "NAME=VALUE", requires = "terraform")]
     variables: Vec<String>,
     /// Values for its variables, *.tfvars or *.tfvars.json.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "terraform")]
     var_file: Vec<PathBuf>,
     /// Rulesets as the API has them: one, a list, or an answer with `result`. An entry point replaces that of its phase.
     #[arg(long, value_name = "FILE")]
@@ -82,25 +94,33 @@ struct Arguments {
 
 impl Arguments {
     fn rules(&self) -> Result<Rules> {
-        let mut values = BTreeMap::new();
+        let mut values = match &self.terraform {
+            Some(folder) => values::automatic(folder, std::env::vars_os())?,
+            None => Values::new(),
+        };
         for file in &self.var_file {
-            values.extend(variables(file)?);
+            values.extend(values::of_file(file)?);
         }
         for given in &self.variables {
             let (name, value) = variable(given)?;
             values.insert(name, value);
         }
-        let mut rules = match &self.terraform {
-            Some(folder) => Rules::terraform(folder, &values)?,
-            None => Rules::default(),
-        };
+        let mut findings = Findings::default();
+        let mut rules = Rules::default();
+        if let Some(folder) = &self.terraform {
+            take(Rules::terraform(folder, &values), &mut rules, &mut findings)?;
+        }
         for file in &self.ruleset {
-            let text = fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;
-            rules = rules.with_json(&text).with_context(|| format!("{}", file.display()))?;
+            let (name, text) = read(file)?;
+            take(rules.clone().with_json(&name, &text), &mut rules, &mut findings)?;
         }
         for file in &self.rule {
-            let text = fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;
-            rules = rules.with_rule(&text).with_context(|| format!("{}", file.display()))?;
+            let (name, text) = read(file)?;
+            take(rules.clone().with_rule(&name, &text), &mut rules, &mut findings)?;
+        }
+        let mut rules = findings.or(rules)?;
+        for pattern in &self.route {
+            Route::check(pattern).map_err(anyhow::Error::msg)?;
         }
         let routes = self.route.iter().cloned();
         rules.routes.extend(routes.map(|pattern| Route { pattern, script: Some("worker".to_owned()) }));
@@ -129,10 +149,48 @@ async fn main() -> ExitCode {
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("zone: {error:#}");
+            tell(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+/// A file's name and text.
+fn read(file: &Path) -> Result<(String, String)> {
+    let name = file.display().to_string();
+    let text = fs::read_to_string(file).with_context(|| name.clone())?;
+    Ok((name, text))
+}
+
+/// Replaces `rules` by what was read of them, or adds to the findings, so that those of all files are told at once.
+fn take(read: Result<Rules>, rules: &mut Rules, findings: &mut Findings) -> Result<()> {
+    match read {
+        Ok(read) => *rules = read,
+        Err(error) => match found(&error) {
+            Some(found) => findings.extend(found.clone()),
+            None => return Err(error),
+        },
+    }
+    Ok(())
+}
+
+/// The findings of an error, if that is what it is.
+fn found(error: &anyhow::Error) -> Option<&Findings> {
+    if let Some(TerraformError::Refused(findings)) = error.downcast_ref() {
+        return Some(findings);
+    }
+    if let Some(FirewallError::Rules(findings)) = error.downcast_ref() {
+        return Some(findings);
+    }
+    error.downcast_ref()
+}
+
+/// One line for each finding, and one for how many there are; of another error, the error.
+fn tell(error: &anyhow::Error) {
+    let Some(findings) = found(error) else { return eprintln!("zone: {error:#}") };
+    findings.iter().for_each(|finding| eprintln!("zone: {finding}"));
+    let count = findings.count();
+    eprintln!("zone: refused: {count} finding{}", if count == 1 { "" } else { "s" });
 }
 
 async fn run(arguments: Arguments) -> Result<()> {
@@ -153,6 +211,11 @@ async fn run(arguments: Arguments) -> Result<()> {
             let off = if rule.enabled { "" } else { "  (disabled)" };
             eprintln!("zone: {:28} {:>3} {}{off}", ruleset.phase.name(), n + 1, rule.label());
         }
+    }
+    for route in &zone.rules().routes {
+        let leads_to =
+            route.script.as_deref().map_or("the origin".to_owned(), |script| format!("the Worker {script}"));
+        eprintln!("zone: {:28} {:>3} {} leads to {leads_to}", "route", "", route.pattern);
     }
     tokio::signal::ctrl_c().await?;
     eprintln!("{}", serde_json::to_string_pretty(&zone.report())?);

@@ -78,6 +78,9 @@ impl Limiter {
                 "ratelimit.characteristics lacks cf.colo.id, which Cloudflare asks for",
             ));
         }
+        if limit.score_per_period.is_some() || limit.score_response_header_name.is_some() {
+            return Err(LimitError::NotSimulated("ratelimit.score_per_period".to_owned()));
+        }
         let Some(most) = limit.requests_per_period else {
             return Err(LimitError::NotSimulated("ratelimit without requests_per_period".to_owned()));
         };

@@ -13,13 +13,32 @@ pub struct Route {
 }
 
 impl Route {
-    /// Whether it takes what is asked for. The query counts as a part of the path.
+    /// Finds out whether Cloudflare would take a pattern.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with it.
+    pub fn check(pattern: &str) -> Result<(), String> {
+        let (_, host, path) = split(pattern);
+        let is_asterisk_elsewhere = host.strip_prefix('*').unwrap_or(host).contains('*')
+            || path.strip_suffix('*').unwrap_or(path).contains('*');
+        if is_asterisk_elsewhere {
+            return Err(format!(
+                "the pattern `{pattern}` has `*` elsewhere than at the host's beginning or the path's end"
+            ));
+        }
+        if host.trim_matches('*').is_empty() || pattern.contains('?') {
+            return Err(format!("the pattern `{pattern}` has no host, or a query"));
+        }
+        Ok(())
+    }
+
+    /// Whether it takes what is asked for. The query counts as a part of the path. All requests are taken for TLS.
     pub fn matches(&self, host: &str, path_and_query: &str) -> bool {
-        let pattern = self.pattern.split_once("://").map_or(self.pattern.as_str(), |(_, rest)| rest);
-        let (host_pattern, path_pattern) = match pattern.find('/') {
-            Some(at) => pattern.split_at(at),
-            None => (pattern, "/"),
-        };
+        let (scheme, host_pattern, path_pattern) = split(&self.pattern);
+        if scheme == Some("http") {
+            return false;
+        }
         let host_matches = match host_pattern.strip_prefix('*') {
             Some(end) => host.ends_with(end),
             None => host == host_pattern,
@@ -36,6 +55,14 @@ impl Route {
         let matching = routes.iter().filter(|route| route.matches(host, path_and_query));
         matching.max_by_key(|route| route.pattern.len())
     }
+}
+
+/// Scheme, host and path of a pattern.
+fn split(pattern: &str) -> (Option<&str>, &str, &str) {
+    let (scheme, rest) =
+        pattern.split_once("://").map_or((None, pattern), |(scheme, rest)| (Some(scheme), rest));
+    let (host, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
+    (scheme, host, path)
 }
 
 #[cfg(test)]
@@ -57,8 +84,20 @@ mod tests {
             ("example.com/v1*", "example.com", "/v1/traces?x=1", true),
             ("example.com/v1", "example.com", "/v1?x=1", false),
             ("https://example.com/v1", "example.com", "/v1", true),
+            ("http://example.com/v1", "example.com", "/v1", false),
         ] {
             assert_eq!(route(pattern, None).matches(host, path), matches, "{pattern} {host}{path}");
+        }
+    }
+
+    #[test]
+    fn patterns_that_cloudflare_does_not_take_are_refused() {
+        for pattern in ["a.*.com/x", "example.com/*/x", "example.com/x?y=1", "/x", "*/*"] {
+            let error = Route::check(pattern).expect_err(pattern);
+            assert!(error.contains(&format!("`{pattern}`")), "{error}");
+        }
+        for pattern in ["*.example.com/*", "*example.com/*", "example.com/x", "https://example.com/*"] {
+            assert_eq!(Route::check(pattern), Ok(()));
         }
     }
 

@@ -1,13 +1,17 @@
 //! Rulesets as Cloudflare's API has them: <https://developers.cloudflare.com/api/resources/rulesets/>. Terraform's attributes have
-//! the same names.
+//! the same names. The types hold what is simulated and nothing else; [`read`] reads them, and names what it refuses.
+
+mod fields;
+pub mod read;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
+
+use crate::finding::Origin;
 
 /// When a ruleset is evaluated.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Phase {
     /// Custom rules.
     #[serde(rename = "http_request_firewall_custom")]
@@ -21,29 +25,26 @@ pub enum Phase {
     /// Super Bot Fight Mode.
     #[serde(rename = "http_request_sbfm")]
     SuperBotFightMode,
-    /// One that does not decide whether a request goes on.
-    #[serde(untagged)]
-    Other(String),
 }
 
 impl Phase {
-    /// Those that decide, in the order in which a request meets them.
+    /// All that are simulated, in the order in which a request meets them.
     pub const ORDER: [Self; 4] = [Self::Custom, Self::RateLimit, Self::Managed, Self::SuperBotFightMode];
 
     /// Its name in the API.
-    pub fn name(&self) -> &str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Custom => "http_request_firewall_custom",
             Self::RateLimit => "http_ratelimit",
             Self::Managed => "http_request_firewall_managed",
             Self::SuperBotFightMode => "http_request_sbfm",
-            Self::Other(name) => name,
         }
     }
 }
 
 /// A list of rules: the entry point of a phase, or one that a rule executes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Ruleset {
     /// Its id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,7 +55,7 @@ pub struct Ruleset {
     /// For people.
     #[serde(default, deserialize_with = "null_is_default")]
     pub description: String,
-    /// `zone` for the entry point of a zone's phase; else `custom`, `managed` or `root`.
+    /// `zone` for the entry point of a zone's phase; `custom` or `managed` for one that a rule executes.
     pub kind: String,
     /// When it is evaluated.
     pub phase: Phase,
@@ -87,6 +88,7 @@ impl Ruleset {
 
 /// One rule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Rule {
     /// Its id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -119,12 +121,21 @@ pub struct Rule {
     /// When it was changed, in RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_updated: Option<String>,
+    /// Where it is written.
+    #[serde(skip)]
+    pub origin: Option<Origin>,
 }
 
 impl Rule {
     /// What a report calls it: its reference, else its description, else its expression.
     pub fn label(&self) -> &str {
         self.reference.as_deref().or(self.description.as_deref()).unwrap_or(&self.expression)
+    }
+
+    /// The id of the ruleset that it executes.
+    pub(crate) fn executes(&self) -> Option<&str> {
+        let parameters = self.action_parameters.as_ref().filter(|_| self.action == Action::Execute)?;
+        parameters.id.as_deref()
     }
 }
 
@@ -146,13 +157,14 @@ pub enum Action {
     Skip,
     /// The ruleset that the parameters name is evaluated.
     Execute,
-    /// One that does not decide whether a request goes on.
+    /// An action that is not simulated. Only a rule that is disabled may have it.
     #[serde(untagged)]
     Other(String),
 }
 
 /// The parameters of `skip`, `execute` and `block`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ActionParameters {
     /// `current`: the rest of this ruleset is skipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -175,12 +187,12 @@ pub struct ActionParameters {
     /// The ruleset that is executed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
+    /// What of the executed ruleset is changed. No ruleset whose rules are known is simulated with them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overrides: Option<serde_json::Value>,
     /// What a blocked request is answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<BlockResponse>,
-    /// All others, which are kept as they are.
-    #[serde(flatten)]
-    pub others: Map<String, Value>,
 }
 
 /// A product that is no ruleset.
@@ -211,6 +223,7 @@ pub enum Product {
 
 /// What a blocked request is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BlockResponse {
     /// Between 400 and 499.
     pub status_code: u16,
@@ -222,6 +235,7 @@ pub struct BlockResponse {
 
 /// Whether matches are logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Logging {
     /// They are.
     pub enabled: bool,
@@ -229,6 +243,7 @@ pub struct Logging {
 
 /// A rate limit: <https://developers.cloudflare.com/waf/rate-limiting-rules/parameters/>
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RateLimit {
     /// Requests that have the same values in these are counted together.
     pub characteristics: Vec<String>,
@@ -243,7 +258,7 @@ pub struct RateLimit {
     /// What is counted; empty or missing: what the rule matches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counting_expression: Option<String>,
-    /// Whether what the cache answers is left out.
+    /// Whether what the cache answers is left out. The simulated zone caches nothing, so it makes no difference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_to_origin: Option<bool>,
     /// Instead of requests: the sum of what the origin says that they cost.
@@ -283,15 +298,19 @@ mod tests {
                     "ruleset": "current", "phases": ["http_ratelimit", "http_request_sbfm"], "products": ["bic", "waf"]
                 },
                 "logging": { "enabled": true }, "last_updated": "2026-11-01T00:00:00Z",
-            }, {
-                "expression": "true", "action": "rewrite", "enabled": true,
-                "action_parameters": { "uri": { "path": { "value": "/" } } },
             }],
         });
         let ruleset: Ruleset = serde_json::from_value(text.clone()).expect("a ruleset");
         assert_eq!(ruleset.phase, Phase::Custom);
-        assert_eq!(ruleset.rules[1].action, Action::Other("rewrite".to_owned()));
         assert_eq!(serde_json::to_value(&ruleset).expect("JSON"), text);
+    }
+
+    #[test]
+    fn a_field_that_is_not_simulated_is_refused() {
+        let rule =
+            serde_json::json!({ "expression": "true", "action": "block", "exposed_credential_check": {} });
+        let error = serde_json::from_value::<Rule>(rule).expect_err("an unknown field").to_string();
+        assert!(error.contains("exposed_credential_check"), "{error}");
     }
 
     #[test]

@@ -39,7 +39,7 @@ async fn server(name: &'static str) -> Result<String> {
 
 async fn zone(mode: Mode, rules: Value) -> Result<Zone> {
     let custom = json!({ "kind": "zone", "phase": "http_request_firewall_custom", "rules": rules });
-    let mut rules = Rules::default().with_json(&custom.to_string())?;
+    let mut rules = Rules::default().with_json("rules.json", &custom.to_string())?;
     rules.routes.push(Route { pattern: format!("{INGEST}/*"), script: Some("edge".to_owned()) });
     let options = ZoneOptions {
         name: "example.com".to_owned(),
@@ -194,7 +194,7 @@ async fn rules_and_mode_can_be_changed_while_it_runs() -> Result<()> {
     let zone = zone(Mode::Straight, json!([])).await?;
     let blocking = json!({ "kind": "zone", "phase": "http_request_firewall_custom",
         "rules": [{ "action": "block", "expression": "true" }] });
-    zone.set_rules(Rules::default().with_json(&blocking.to_string())?, &Switches::default())?;
+    zone.set_rules(Rules::default().with_json("rules.json", &blocking.to_string())?, &Switches::default())?;
     assert_eq!(export(&zone, &[]).await?.status, 403);
     let url = format!("https://{INGEST}/internal/notify");
     assert_eq!(notify(&zone, &url, &[]).await?.status, 200);

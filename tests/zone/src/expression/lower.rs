@@ -2,18 +2,26 @@
 
 use super::field::{Field, List, Map};
 use super::operand::{Kind, Operand, Values};
-use super::{Expression, operand_name, text};
+use super::{Expression, operand_name, scheme, text};
+
+/// What is wrong, and where: the text from there on.
+pub(super) struct Fault<'s> {
+    pub(super) rest: &'s str,
+    pub(super) message: String,
+}
+
+type Read<'s, T> = Result<T, Fault<'s>>;
 
 /// The lowered text, and its operands by their numbers.
-pub(super) fn lower(source: &str) -> Result<(String, Vec<Operand>), String> {
+pub(super) fn lower(source: &str) -> Read<'_, (String, Vec<Operand>)> {
     let mut reader = Reader { rest: source, operands: Vec::new(), elements: None };
     let lowered = reader.expression()?;
     reader.skip_space();
     if !reader.rest.is_empty() {
-        return Err(format!("`{}` is not understood", reader.rest));
+        return reader.fault(format!("`{}` is not understood", reader.rest));
     }
     if reader.elements.is_some() {
-        return Err("[*] stands outside of any() and all()".to_owned());
+        return Err(Fault { rest: source, message: "[*] stands outside of any() and all()".to_owned() });
     }
     Ok((lowered, reader.operands))
 }
@@ -26,7 +34,11 @@ struct Reader<'s> {
 }
 
 impl<'s> Reader<'s> {
-    fn expression(&mut self) -> Result<String, String> {
+    fn fault<T>(&self, message: impl Into<String>) -> Read<'s, T> {
+        Err(Fault { rest: self.rest, message: message.into() })
+    }
+
+    fn expression(&mut self) -> Read<'s, String> {
         let mut lowered = self.term()?;
         while let Some(operator) = self.logical() {
             lowered = format!("{lowered} {operator} {}", self.term()?);
@@ -40,7 +52,7 @@ impl<'s> Reader<'s> {
         found.map(|(operator, _)| operator)
     }
 
-    fn term(&mut self) -> Result<String, String> {
+    fn term(&mut self) -> Read<'s, String> {
         if self.take_word("not") || self.take("!") {
             return Ok(format!("not {}", self.term()?));
         }
@@ -52,8 +64,9 @@ impl<'s> Reader<'s> {
         self.comparison()
     }
 
-    fn comparison(&mut self) -> Result<String, String> {
+    fn comparison(&mut self) -> Read<'s, String> {
         self.skip_space();
+        let start = self.rest;
         for (function, beginning, end) in [("starts_with", "^", ""), ("ends_with", "", "$")] {
             if self.rest.strip_prefix(function).is_some_and(|rest| rest.trim_start().starts_with('(')) {
                 self.rest = &self.rest[function.len()..];
@@ -62,7 +75,7 @@ impl<'s> Reader<'s> {
                 self.expect(",")?;
                 let pattern = format!("{beginning}{}{end}", text::quoted(&self.string()?));
                 self.expect(")")?;
-                return Ok(self.compared(operand, &format!("matches {}", text::regex(&pattern))));
+                return self.compared(operand, &format!("matches {}", text::regex(&pattern)), start);
             }
         }
         let operand = self.operand()?;
@@ -73,7 +86,7 @@ impl<'s> Reader<'s> {
             return Ok(if negated { format!("(not {lowered})") } else { lowered });
         }
         let comparison = self.operator_and_value(kind)?;
-        Ok(self.compared(operand, &comparison))
+        self.compared(operand, &comparison, start)
     }
 
     fn compared_with_false(&mut self) -> bool {
@@ -84,19 +97,23 @@ impl<'s> Reader<'s> {
     }
 
     /// With what holds only where the value is there.
-    fn compared(&mut self, operand: Operand, comparison: &str) -> String {
+    fn compared(&mut self, operand: Operand, comparison: &str, start: &'s str) -> Read<'s, String> {
         let is_there = match &operand {
             Operand::Nth(values, n) => Some(Operand::IsThere(values.clone(), *n)),
             _ => None,
         };
         let compared = format!("{} {comparison}", self.name(operand));
-        match is_there {
+        // Alone, so that what the engine does not take is told with its place.
+        if let Err(error) = scheme(&self.operands).parse(&compared) {
+            return Err(Fault { rest: start, message: error.to_string() });
+        }
+        Ok(match is_there {
             Some(is_there) => format!("({} and {compared})", self.name(is_there)),
             None => compared,
-        }
+        })
     }
 
-    fn operator_and_value(&mut self, kind: Kind) -> Result<String, String> {
+    fn operator_and_value(&mut self, kind: Kind) -> Read<'s, String> {
         if self.take_word("in") {
             return Ok(format!("in {}", self.set(kind)?));
         }
@@ -135,16 +152,20 @@ impl<'s> Reader<'s> {
             }
         });
         let Some((_, operator)) = found else {
-            return Err(format!("an operator is missing before `{}`", self.rest));
+            return self.fault(format!("an operator is missing before `{}`", self.rest));
         };
         let value = if kind == Kind::Text { text::string(&self.string()?) } else { self.bare()?.to_owned() };
         Ok(format!("{operator} {value}"))
     }
 
-    fn set(&mut self, kind: Kind) -> Result<String, String> {
+    fn set(&mut self, kind: Kind) -> Read<'s, String> {
         self.skip_space();
         if self.rest.starts_with('$') {
-            return Err(format!("lists are not simulated: `{}`", self.bare()?));
+            let start = self.rest;
+            return Err(Fault {
+                rest: start,
+                message: format!("lists are not simulated: `{}`", self.bare()?),
+            });
         }
         self.expect("{")?;
         let mut items = Vec::new();
@@ -159,16 +180,16 @@ impl<'s> Reader<'s> {
         Ok(format!("{{{}}}", items.join(" ")))
     }
 
-    fn operand(&mut self) -> Result<Operand, String> {
+    fn operand(&mut self) -> Read<'s, Operand> {
         self.skip_space();
         let length = self.rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.');
         let (name, rest) = self.rest.split_at(length.unwrap_or(self.rest.len()));
         if name.is_empty() {
-            return Err(format!("a field is missing before `{}`", self.rest));
+            return self.fault(format!("a field is missing before `{}`", self.rest));
         }
-        self.rest = rest;
+        let start = std::mem::replace(&mut self.rest, rest);
         if self.take("(") {
-            return self.call(name);
+            return self.call(name, start);
         }
         if let Some(map) = Map::named(name) {
             self.expect("[")?;
@@ -179,10 +200,11 @@ impl<'s> Reader<'s> {
         if let Some(list) = List::named(name) {
             return self.indexed(Values::All(list));
         }
-        Field::named(name).map(Operand::Field).ok_or_else(|| format!("the field `{name}` is not simulated"))
+        let message = || format!("the field `{name}` is not simulated");
+        Field::named(name).map(Operand::Field).ok_or_else(|| Fault { rest: start, message: message() })
     }
 
-    fn call(&mut self, function: &str) -> Result<Operand, String> {
+    fn call(&mut self, function: &str, start: &'s str) -> Read<'s, Operand> {
         let operand = match function {
             "lower" => Operand::Lower(Box::new(self.argument()?)),
             "upper" => Operand::Upper(Box::new(self.argument()?)),
@@ -191,8 +213,11 @@ impl<'s> Reader<'s> {
                 Some(values) => Operand::Count(values),
                 None => Operand::Length(Box::new(self.argument()?)),
             },
-            "any" | "all" => return self.quantified(function),
-            _ => return Err(format!("the function `{function}` is not simulated")),
+            "any" | "all" => return self.quantified(function, start),
+            _ => {
+                let message = format!("the function `{function}` is not simulated");
+                return Err(Fault { rest: start, message });
+            }
         };
         self.expect(")")?;
         // `lower(http.request.headers["x"][*])[*]`: still the same element.
@@ -200,16 +225,20 @@ impl<'s> Reader<'s> {
         Ok(operand)
     }
 
-    fn argument(&mut self) -> Result<Operand, String> {
+    fn argument(&mut self) -> Read<'s, Operand> {
+        let start = self.rest;
         let operand = self.operand()?;
         match operand.kind() {
             Kind::Text => Ok(operand),
-            _ => Err("a function of text has an argument that is none".to_owned()),
+            _ => Err(Fault {
+                rest: start,
+                message: "a function of text has an argument that is none".to_owned(),
+            }),
         }
     }
 
     /// Values without an index, if that is what comes.
-    fn values(&mut self) -> Result<Option<Values>, String> {
+    fn values(&mut self) -> Read<'s, Option<Values>> {
         let before = self.rest;
         let written = self.rest.find(['[', ')']).map_or("", |at| self.rest[..at].trim());
         let Some(map) = Map::named(written) else { return Ok(None) };
@@ -226,29 +255,31 @@ impl<'s> Reader<'s> {
         Ok(Some(Values::Of(map, key.to_ascii_lowercase())))
     }
 
-    fn indexed(&mut self, values: Values) -> Result<Operand, String> {
+    fn indexed(&mut self, values: Values) -> Read<'s, Operand> {
         self.expect("[")?;
         if self.take("*") {
             self.expect("]")?;
             if self.elements.as_ref().is_some_and(|others| *others != values) {
-                return Err("any() and all() go over one field only".to_owned());
+                return self.fault("any() and all() go over one field only");
             }
             self.elements = Some(values);
             return Ok(Operand::Element);
         }
         let length = self.rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(0);
-        let n = self.rest[..length].parse().map_err(|_| "an index is missing".to_owned())?;
+        let Ok(n) = self.rest[..length].parse() else { return self.fault("an index is missing") };
         self.rest = &self.rest[length..];
         self.expect("]")?;
         Ok(Operand::Nth(values, n))
     }
 
-    fn quantified(&mut self, function: &str) -> Result<Operand, String> {
+    fn quantified(&mut self, function: &str, start: &'s str) -> Read<'s, Operand> {
         let mut inner = Reader { rest: self.rest, operands: Vec::new(), elements: None };
         let lowered = inner.expression()?;
         self.rest = inner.rest;
         self.expect(")")?;
-        let Some(values) = inner.elements else { return Err(format!("{function}() has no [*]")) };
+        let Some(values) = inner.elements else {
+            return Err(Fault { rest: start, message: format!("{function}() has no [*]") });
+        };
         let expression = Expression { source: lowered.clone(), lowered, operands: inner.operands };
         Ok(if function == "any" {
             Operand::Any(values, expression)
@@ -266,23 +297,25 @@ impl<'s> Reader<'s> {
         operand_name(n)
     }
 
-    fn string(&mut self) -> Result<String, String> {
+    fn string(&mut self) -> Read<'s, String> {
         self.skip_space();
-        let Some((text, rest)) = text::read(self.rest)? else {
-            return Err(format!("a string is missing before `{}`", self.rest));
+        let (text, rest) = match text::read(self.rest) {
+            Ok(Some(read)) => read,
+            Ok(None) => return self.fault(format!("a string is missing before `{}`", self.rest)),
+            Err(message) => return self.fault(message),
         };
         self.rest = rest;
         Ok(text)
     }
 
     /// A number, an address or a network.
-    fn bare(&mut self) -> Result<&'s str, String> {
+    fn bare(&mut self) -> Read<'s, &'s str> {
         self.skip_space();
         let length =
             self.rest.find(|c: char| c.is_whitespace() || "(){},\"".contains(c)).unwrap_or(self.rest.len());
         let (value, rest) = self.rest.split_at(length);
         if value.is_empty() {
-            return Err(format!("a value is missing before `{}`", self.rest));
+            return self.fault(format!("a value is missing before `{}`", self.rest));
         }
         self.rest = rest;
         Ok(value)
@@ -311,11 +344,11 @@ impl<'s> Reader<'s> {
         }
     }
 
-    fn expect(&mut self, written: &str) -> Result<(), String> {
+    fn expect(&mut self, written: &str) -> Read<'s, ()> {
         if self.take(written) {
             Ok(())
         } else {
-            Err(format!("`{written}` is missing before `{}`", self.rest))
+            self.fault(format!("`{written}` is missing before `{}`", self.rest))
         }
     }
 }

@@ -26,10 +26,12 @@ pub struct Expression {
 
 /// An expression that cannot be evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message} in `{expression}`")]
+#[error("{message}, at character {character} of `{expression}`")]
 pub struct ExpressionError {
     /// The whole expression.
     pub expression: String,
+    /// Where it is wrong: a number of characters, from 1 on.
+    pub character: usize,
     /// What is wrong.
     pub message: String,
 }
@@ -41,11 +43,14 @@ impl Expression {
     ///
     /// It is malformed, or has a field, function or list that is not simulated.
     pub fn parse(source: &str) -> Result<Self, ExpressionError> {
-        let error = |message| ExpressionError { expression: source.to_owned(), message };
-        let (lowered, operands) = lower::lower(source).map_err(error)?;
+        let error = |rest: &str, message| {
+            let before = &source[..source.len() - rest.len()];
+            ExpressionError { expression: source.to_owned(), character: before.chars().count() + 1, message }
+        };
+        let (lowered, operands) = lower::lower(source).map_err(|fault| error(fault.rest, fault.message))?;
         let expression = Self { source: source.to_owned(), lowered, operands };
-        let checked = expression.scheme().parse(&expression.lowered).map(drop).map_err(|why| why.to_string());
-        checked.map_err(error)?;
+        let checked = scheme(&expression.operands).parse(&expression.lowered).map(drop);
+        checked.map_err(|why| error(source, why.to_string()))?;
         Ok(expression)
     }
 
@@ -62,7 +67,7 @@ impl Expression {
     /// Compiled anew each time: the engine's filters cannot be sent to other threads.
     fn holds(&self, value: impl Fn(&Operand) -> Value) -> bool {
         let values: Vec<_> = self.operands.iter().map(value).collect();
-        let scheme = self.scheme();
+        let scheme = scheme(&self.operands);
         let Ok(parsed) = scheme.parse(&self.lowered) else { return false };
         let mut context = ExecutionContext::new(&scheme);
         for (n, value) in values.iter().enumerate() {
@@ -77,20 +82,21 @@ impl Expression {
         }
         parsed.compile().execute(&context).unwrap_or(false)
     }
+}
 
-    fn scheme(&self) -> Scheme {
-        let mut scheme = Scheme::new();
-        for (n, operand) in self.operands.iter().enumerate() {
-            let kind = match operand.kind() {
-                operand::Kind::Text => Type::Bytes,
-                operand::Kind::Int => Type::Int,
-                operand::Kind::Bool => Type::Bool,
-                operand::Kind::Ip => Type::Ip,
-            };
-            let _ = scheme.add_field(operand_name(n), kind);
-        }
-        scheme
+/// The operands, as the engine's fields.
+fn scheme(operands: &[Operand]) -> Scheme {
+    let mut scheme = Scheme::new();
+    for (n, operand) in operands.iter().enumerate() {
+        let kind = match operand.kind() {
+            operand::Kind::Text => Type::Bytes,
+            operand::Kind::Int => Type::Int,
+            operand::Kind::Bool => Type::Bool,
+            operand::Kind::Ip => Type::Ip,
+        };
+        let _ = scheme.add_field(operand_name(n), kind);
     }
+    scheme
 }
 
 /// What an operand is called in the lowered expression.

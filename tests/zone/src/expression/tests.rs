@@ -83,22 +83,29 @@ fn answers_are_seen_once_they_are_there() {
 
 #[test]
 fn what_is_not_simulated_is_named() {
-    for (source, named) in [
-        ("http.request.jwt eq \"a\"", "the field `http.request.jwt`"),
+    for (source, named, character) in [
+        ("http.request.jwt eq \"a\"", "the field `http.request.jwt`", 1),
         (
-            "is_timed_hmac_valid_v0(\"key\", http.request.uri, 100, 1, 8)",
+            "ssl and is_timed_hmac_valid_v0(\"key\", http.request.uri, 100, 1, 8)",
             "the function `is_timed_hmac_valid_v0`",
+            9,
         ),
-        ("ip.src in $office", "lists are not simulated: `$office`"),
-        ("http.host eq", "a string is missing"),
-        ("http.host eq \"a\" and", "a field is missing"),
-        ("http.host eq \"a\" b", "`b` is not understood"),
-        ("(http.host eq \"a\"", "`)` is missing"),
-        ("http.request.headers[\"a\"][*] eq \"b\"", "outside of any()"),
-        ("http.host eq \"a", "a string has no end"),
-        ("ip.src eq here", "parsing error"),
+        ("ip.src in $office", "lists are not simulated: `$office`", 11),
+        ("http.host eq", "a string is missing", 13),
+        ("http.host eq \"a\" and", "a field is missing", 21),
+        ("http.host eq \"a\" b", "`b` is not understood", 18),
+        ("(http.host eq \"a\"", "`)` is missing", 18),
+        ("http.request.headers[\"a\"][*] eq \"b\"", "outside of any()", 1),
+        ("http.host eq \"a", "a string has no end", 14),
+        ("http.host eq \"é\" or ip.src eq here", "parsing error", 21),
+        ("any(lower(ip.src) eq \"a\")", "a function of text", 11),
+        ("ssl and any(http.jwt[*] eq \"a\")", "the field `http.jwt`", 13),
+        ("http.request.uri.path matches \"(\"", "parsing error", 1),
+        ("ssl or any(http.host eq \"a\")", "any() has no [*]", 8),
     ] {
-        let error = Expression::parse(source).expect_err(source).to_string();
+        let error = Expression::parse(source).expect_err(source);
+        assert_eq!(error.character, character, "{error}");
+        let error = error.to_string();
         assert!(error.contains(named) && error.contains(source), "{error}");
     }
 }

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::ruleset::Ruleset;
 
 const NOTIFICATION: &str = "/v1/traces";
 
@@ -234,9 +235,88 @@ fn rulesets_and_rules_are_skipped_by_their_ids() {
 }
 
 #[test]
-fn a_rule_that_is_not_simulated_is_named() {
-    let rulesets = json!([custom(json!([block("lists", "ip.src in $office")]))]);
+fn rules_that_are_not_simulated_are_named_at_once() {
+    let unknown = json!({ "ref": "other", "action": "score", "expression": "true" });
+    let limit = json!({ "ref": "limit", "action": "block", "expression": "true", "ratelimit": one_only()[0]["ratelimit"] });
+    let execute = |id: &str, more: Value| {
+        let mut parameters = json!({ "id": id });
+        parameters.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        json!({ "ref": format!("execute-{id}"), "action": "execute", "expression": "true", "action_parameters": parameters })
+    };
+    let again = json!({ "id": "again", "kind": "custom", "phase": "http_request_firewall_custom",
+        "rules": [execute("again", json!({}))] });
+    let managed = json!({ "kind": "zone", "phase": "http_request_firewall_managed", "rules": [execute("theirs", json!({}))] });
+    let rulesets = json!([
+        custom(json!([
+            block("lists", "ip.src in $office"),
+            unknown,
+            limit,
+            execute("again", json!({})),
+            execute("none", json!({})),
+            execute("again", json!({ "overrides": { "enabled": false } })),
+        ])),
+        limits(json!([block("no-limit", "true")])),
+        again,
+        managed.clone(),
+        json!({ "kind": "root", "phase": "http_ratelimit", "rules": [] }),
+        json!({ "kind": "custom", "phase": "http_ratelimit", "rules": [] }),
+        custom(json!([])),
+    ]);
     let rulesets: Vec<Ruleset> = serde_json::from_value(rulesets).expect("rulesets");
-    let error = Firewall::new(&rulesets, &Switches::default()).expect_err("a list").to_string();
-    assert!(error.contains("`lists`") && error.contains("$office"), "{error}");
+    let error = Firewall::new(&rulesets[..6], &Switches::default()).expect_err("much").to_string();
+    for named in [
+        "rule `lists`: lists are not simulated: `$office`",
+        "rule `other`: the action `score` is not simulated",
+        "rule `limit`: `ratelimit` belongs into",
+        "rule `no-limit`: a rule of http_ratelimit has no ratelimit",
+        "rule `execute-again`: `execute` of `again`: rulesets that are executed this deep",
+        "rule `execute-again`: `execute` of `again`: `overrides` is not simulated",
+        "rule `execute-none`: `execute` of `none`: this ruleset is not known: give it as JSON",
+        "rule `execute-theirs`: `execute` of `theirs`: this ruleset is not known: give it as JSON, or say by the switch",
+        "a ruleset of the kind `root` with no id is not simulated",
+        "a ruleset of the kind `custom` with no id is not simulated",
+    ] {
+        assert!(error.contains(named), "{named} is not in\n{error}");
+    }
+    assert_eq!(error.lines().count(), 10, "{error}");
+    let error = Firewall::new(&[rulesets[6].clone(), rulesets[6].clone()], &Switches::default())
+        .expect_err("two")
+        .to_string();
+    assert!(error.contains("http_request_firewall_custom has two entry points"), "{error}");
+}
+
+#[test]
+fn a_disabled_rule_is_not_evaluated_whatever_it_is() {
+    let rule = json!({ "action": "score", "expression": "none(", "enabled": false });
+    let mut firewall = firewall(&json!([custom(json!([rule]))]), Switches::default());
+    assert_eq!(refused_by(&mut firewall, &notification("")), None);
+}
+
+#[test]
+fn the_switch_stands_for_managed_rules_that_a_rule_executes() {
+    let execute = json!({ "action": "execute", "expression": "http.host eq \"app.example.com\"",
+        "action_parameters": { "id": "theirs", "overrides": { "enabled": true } } });
+    let switches =
+        Switches { managed: Some("http.request.method eq \"GET\"".to_owned()), ..Switches::default() };
+    let managed =
+        |rules: Value| json!({ "kind": "zone", "phase": "http_request_firewall_managed", "rules": rules });
+    let mut executing = firewall(&json!([managed(json!([execute]))]), switches.clone());
+    assert_eq!(refused_by(&mut executing, &notification("")), None, "another host");
+    let other = Request::get("app.example.com", "/".parse().expect("a URI"));
+    assert_eq!(refused_by(&mut executing, &other).as_deref(), Some("switched on"));
+    let mut skipping = firewall(
+        &json!([managed(json!([
+            skip_with("action_parameters", json!({ "rulesets": ["theirs"] })),
+            execute
+        ]))]),
+        switches.clone(),
+    );
+    assert_eq!(refused_by(&mut skipping, &notification("example.com")), None);
+    // Which of the rules that are switched on are of that ruleset is not known.
+    for parameters in [json!({ "rulesets": ["other"] }), json!({ "rules": { "theirs": ["r1"] } })] {
+        let rules = json!([managed(json!([skip_with("action_parameters", parameters), execute]))]);
+        let rules: Vec<Ruleset> = serde_json::from_value(rules).expect("rulesets");
+        let error = Firewall::new(&rules, &switches).expect_err("not known").to_string();
+        assert!(error.contains("rule `skip`: `skip` of `"), "{error}");
+    }
 }

@@ -1,11 +1,64 @@
+mod evaluated;
+mod expressions;
+mod refusals;
+
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::PathBuf;
 
 use serde_json::json;
 
+use super::convert::Fault;
 use super::*;
 use crate::expression::Expression;
 use crate::rate_limit::Limiter;
 use crate::ruleset::{Action, Phase, Rule};
+use crate::value::Value;
+
+/// A rule that is right.
+const RULE: &str = r#"{ action = "block", expression = "ssl" }"#;
+
+/// Reads a folder of these files.
+fn read(files: &[(&str, &str)]) -> Result<Module, String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        fs::write(path, text).expect("written");
+    }
+    let read = Module::read(folder.path(), &Values::new());
+    read.map_err(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""))
+}
+
+/// Reads `main.tf` with this text.
+fn main(text: &str) -> Result<Module, String> {
+    read(&[("main.tf", text)])
+}
+
+/// A ruleset whose body has these lines from line 5 on.
+fn ruleset(lines: &str) -> String {
+    format!(
+        "resource \"cloudflare_ruleset\" \"this\" {{\n  zone_id = \"z\"\n  kind = \"zone\"\n  phase = \"http_request_firewall_custom\"\n{lines}\n}}\n"
+    )
+}
+
+/// A route whose body has these lines from line 4 on.
+fn route(lines: &str) -> String {
+    format!(
+        "resource \"cloudflare_workers_route\" \"this\" {{\n  zone_id = \"z\"\n  pattern = \"example.com/*\"\n{lines}\n}}\n"
+    )
+}
+
+fn refused(text: &str, expected: &[&str]) {
+    let refused = main(text).expect_err(text);
+    for expected in expected {
+        assert!(
+            refused.lines().any(|line| line.starts_with(expected)),
+            "{text}\nlacks {expected}, has\n{refused}"
+        );
+    }
+    assert_eq!(refused.lines().count(), expected.len(), "{text}\n{refused}");
+}
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/terraform")
@@ -21,9 +74,7 @@ fn shipped(values: serde_json::Value) -> Result<Module, TerraformError> {
     for (name, value) in values.as_object().expect("an object") {
         all[name] = value.clone();
     }
-    let all = all.as_object().expect("an object").iter();
-    let all = all.map(|(name, value)| (name.clone(), hcl::to_value(value).expect("a value"))).collect();
-    Module::read(&folder(), &all)
+    Module::read(&folder(), &serde_json::from_value(all).expect("values"))
 }
 
 fn rules(module: &Module, phase: Phase) -> &[Rule] {
@@ -173,13 +224,14 @@ fn other_modules_are_read_as_terraform_reads_them() {
         variable "name" { default = "example.org" }
         variable "limit" { type = number }
         locals {
-          rules = [for rule in local.raw : merge(rule, { expression = "(${rule.expression})" }) if rule.on]
+          rules = [for rule in local.raw : { action = rule.action, expression = "(${rule.expression})" } if rule.on]
           raw   = [
             { on = true, action = var.limit > 5 ? "block" : "log", expression = "http.host eq \"${var.name}\"" },
             { on = false, action = "block", expression = "true" },
           ]
           unknown = cloudflare_zone.this.id
         }
+        resource "cloudflare_zone" "this" { name = var.name }
         resource "cloudflare_ruleset" "this" {
           zone_id = cloudflare_zone.this.id
           name    = "default"
@@ -195,8 +247,8 @@ fn other_modules_are_read_as_terraform_reads_them() {
         }
     "#;
     fs::write(folder.path().join("main.tf"), module).expect("written");
-    let module =
-        Module::read(folder.path(), &BTreeMap::from([("limit".to_owned(), 6.into())])).expect("the module");
+    let module = Module::read(folder.path(), &BTreeMap::from([("limit".to_owned(), Value::Whole(6))]))
+        .expect("the module");
     let rules = rules(&module, Phase::Custom);
     assert_eq!(
         rules.iter().map(|rule| rule.action.clone()).collect::<Vec<_>>(),
