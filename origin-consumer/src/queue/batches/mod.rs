@@ -2,6 +2,7 @@
 
 mod adopt;
 mod forming;
+mod pause;
 mod ripe;
 mod setbacks;
 #[cfg(test)]
