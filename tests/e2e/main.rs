@@ -26,4 +26,5 @@ mod refusals;
 mod replay;
 mod routes;
 mod suspicion;
+mod table;
 mod wire;

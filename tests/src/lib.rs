@@ -13,6 +13,7 @@ pub mod lone_origin;
 pub mod metrics;
 pub mod neighbour;
 pub mod notification;
+pub mod old_table;
 pub mod proxy;
 pub mod raw;
 pub mod replay;

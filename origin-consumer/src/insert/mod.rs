@@ -6,15 +6,18 @@
 //! inserts what is missing.
 
 mod clickhouse;
+mod layout;
 mod native;
 mod rows;
 mod schema;
+mod trace_times;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use spillway_proto::ObjectKey;
 
 pub use clickhouse::{SpanTable, TableError};
+pub use layout::{Condition, FIRST_TIMESTAMP, Layout};
 pub use rows::{BatchRows, Rows};
 pub use schema::SchemaError;
 
