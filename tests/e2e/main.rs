@@ -22,6 +22,7 @@ mod origin;
 mod outages;
 mod postgres;
 mod queue_pull;
+mod rebuild;
 mod refusals;
 mod replay;
 mod routes;

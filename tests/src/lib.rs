@@ -16,6 +16,7 @@ pub mod notification;
 pub mod old_table;
 pub mod proxy;
 pub mod raw;
+pub mod rebuild;
 pub mod replay;
 pub mod rows;
 pub mod stack;

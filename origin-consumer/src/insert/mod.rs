@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use spillway_proto::ObjectKey;
 
+pub(crate) use clickhouse::OUR_INSERTS;
 pub use clickhouse::{SpanTable, TableError};
 pub use layout::{Condition, FIRST_TIMESTAMP, Layout};
 pub use rows::{BatchRows, Rows};
