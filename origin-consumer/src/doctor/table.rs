@@ -113,8 +113,7 @@ fn tokens(name: &str, condition: &Condition) -> Option<Finding> {
         1..TOKENS => Some(Finding::warning(
             "deduplication_window",
             what,
-            "a token is to be known as long as an insert under it may still be on its way; so many inserts may come in \
-             between",
+            "a token has to be known as long as an insert under it may still be on its way, however many inserts come in between",
             todo,
         )),
         _ => None,

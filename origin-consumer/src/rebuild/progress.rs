@@ -41,7 +41,7 @@ impl Progress {
         Self { bar, state: Mutex::new(state) }
     }
 
-    /// From now on, of so many rows.
+    /// Begins anew, with `rows` to copy.
     pub(super) fn of(&self, rows: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         *state = State { began: Instant::now(), of: rows, rows: 0, ..*state };
@@ -51,13 +51,13 @@ impl Progress {
         }
     }
 
-    /// So many more rows are there.
+    /// `rows` more are copied.
     pub(super) fn add(&self, rows: u64) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).rows += rows;
         self.beside(0);
     }
 
-    /// So many of a statement that goes on.
+    /// Shows `rows` of a statement that still runs.
     pub(super) fn beside(&self, rows: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let rows = state.rows + rows;

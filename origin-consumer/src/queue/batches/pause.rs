@@ -1,8 +1,8 @@
 //! A pause of inserts: no consumer of this ledger begins one until it is over.
 //!
-//! A consumer notes that an insert begins, commits that, and then looks whether there is a pause. Whoever pauses notes the pause,
-//! commits that, and then looks for inserts that have begun. Each writes before it reads, so one of the two sees the other. The
-//! pause ends by itself: a process that was killed pauses nobody for ever.
+//! A consumer notes that an insert begins, commits, and then reads the pause. `rebuild-table` notes the pause, commits, and then
+//! reads which inserts have begun. Each writes before it reads, so at least one of them sees the other. The pause ends at its time:
+//! a process that was killed pauses nobody for ever.
 
 use std::time::Duration;
 
