@@ -23,6 +23,17 @@
 //! | `sweep::listed` | what was found is in the ledger, and the pass is not yet done |
 //! | `dead_letters::copied` | a dead object is copied, its reason is not |
 //! | `audit::asked` | ClickHouse has answered the audit, and the ledger does not know |
+//! | `rebuild::made` | the new tables are made, and empty |
+//! | `rebuild::day_begun` | the partition of a day is empty |
+//! | `rebuild::day_copied` | a day is copied, and that is not noted |
+//! | `rebuild::filled` | all days are copied |
+//! | `rebuild::caught_up` | both tables were compared once, beside consumers |
+//! | `rebuild::paused`, `rebuild::quiet` | inserts are paused; those that had begun have ended |
+//! | `rebuild::same` | both tables have the same rows |
+//! | `rebuild::view_changed` | the view has its new query |
+//! | `rebuild::times_exchanged`, `rebuild::exchanged` | the times of traces are exchanged; the spans are |
+//! | `rebuild::settled` | what came into the old table meanwhile is in the new one |
+//! | `rebuild::verified`, `rebuild::ttl_set` | both were compared; the new one has the old one's TTL |
 //!
 //! `insert::trust_tokens` leaves out all that goes beyond deduplication tokens.
 

@@ -29,6 +29,7 @@ mod output;
 mod panics;
 pub mod queue;
 pub mod queue_pull;
+pub mod rebuild;
 pub mod replay;
 mod retry;
 mod rounds;

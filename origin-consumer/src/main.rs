@@ -14,6 +14,7 @@ use origin_consumer::keys::{self, KeysArgs, KeysError};
 use origin_consumer::meter::{self, MeterArgs, MeterError};
 use origin_consumer::migrate::{self, MigrateError};
 use origin_consumer::objects::Bucket;
+use origin_consumer::rebuild::{RebuildArgs, RebuildError, rebuild};
 use origin_consumer::replay::{ReplayArgs, ReplayError, replay};
 use origin_consumer::serve::{Parts, ServeError, open_queue_of_service, serve};
 use origin_consumer::shutdown;
@@ -88,6 +89,7 @@ enum Command {
         arguments: DoctorArgs,
     },
     Replay(ReplayArgs),
+    RebuildTable(RebuildArgs),
     /// Serve the embedded ClickHouse engine on loopback, for development and tests
     Clickhouse {
         /// The data folder
@@ -145,6 +147,8 @@ enum Failure {
     #[error(transparent)]
     Replay(#[from] ReplayError),
     #[error(transparent)]
+    Rebuild(#[from] RebuildError),
+    #[error(transparent)]
     Engine(#[from] EngineError),
     #[error("cannot start: {0}")]
     Start(#[from] std::io::Error),
@@ -157,6 +161,7 @@ impl Failure {
             Self::Keys(error) => ExitCode::from(error.exit_code()),
             Self::Dlq(error) => ExitCode::from(error.exit_code()),
             Self::Replay(error) => ExitCode::from(error.exit_code()),
+            Self::Rebuild(error) => ExitCode::from(error.exit_code()),
             Self::Serve(error) => ExitCode::from(error.exit_code()),
             Self::Doctor(_) | Self::Meter(_) | Self::Migrate { .. } | Self::Engine(_) | Self::Start(_) => {
                 ExitCode::FAILURE
@@ -168,9 +173,10 @@ impl Failure {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     failpoints::read_environment();
-    // A replay says itself how far it is; a line a batch would hide that. So does the doctor.
-    let level =
-        if matches!(cli.command, Command::Replay(_) | Command::Doctor { .. }) { "warn" } else { "info" };
+    // These say themselves how far they are; a line a batch would hide that.
+    let is_told =
+        matches!(cli.command, Command::Replay(_) | Command::RebuildTable(_) | Command::Doctor { .. });
+    let level = if is_told { "warn" } else { "info" };
     start_log(cli.log_format, level);
     match run(cli) {
         Ok(code) => code,
@@ -247,6 +253,17 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             in_runtime(async {
                 let stop = shutdown::requested(cli.exit_on_stdin_eof)?;
                 Ok(ExitCode::from(replay(&arguments, &config, stop).await?))
+            })
+        }
+        Command::RebuildTable(arguments) => {
+            let config = Config::load(arguments.file.as_deref())?;
+            config.check_clickhouse()?;
+            if !arguments.no_consumers && !arguments.dry_run {
+                config.check_ledger()?;
+            }
+            in_runtime(async {
+                let stop = shutdown::requested(cli.exit_on_stdin_eof)?;
+                Ok(ExitCode::from(rebuild(&arguments, &config, stop).await?))
             })
         }
         Command::Keys(arguments) => {

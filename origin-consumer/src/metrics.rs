@@ -118,6 +118,8 @@ pub enum BatchOutcome {
     Failed,
     /// Another consumer has it by now.
     LeaseLost,
+    /// Inserts were paused; it is tried again.
+    PutOff,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

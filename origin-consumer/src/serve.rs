@@ -265,7 +265,14 @@ impl Schema {
             tracing::info!(?applied, database = self.config.database, "the schema is up to date");
         }
         match &self.table {
-            Some(table) => Ok(table.check().await?),
+            Some(table) => {
+                table.check().await?;
+                // It works with either layout; that it cannot be asked is no reason to wait.
+                if let Err(error) = table.warn_of_layout().await {
+                    tracing::warn!(%error, "the layout of the table cannot be read");
+                }
+                Ok(())
+            }
             None => Ok(()),
         }
     }

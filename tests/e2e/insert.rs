@@ -283,26 +283,58 @@ async fn both_ways_store_the_same_rows() -> Result<()> {
     Ok(())
 }
 
+/// `rebuild-table` does that, beside consumers that have written to the one and go on with the other.
+#[tokio::test]
+async fn a_table_that_was_exchanged_for_one_of_another_layout_is_written_as_it_is_then() -> Result<()> {
+    let first = include_str!("../../origin-consumer/migrations/0001_otel_traces.sql");
+    for decoder in DECODERS {
+        let bench = Bench::start(decoder).await?;
+        for statement in first.split(";\n").map(str::trim).filter(|statement| !statement.is_empty()) {
+            bench.execute(&statement.replace("otel_traces", "live")).await?;
+        }
+        let config = ClickHouseConfig { table: "live".to_owned(), ..bench.config.clone() };
+        let table = SpanTable::new(&config, Duration::from_secs(30));
+        let count = async || bench.count("SELECT count() FROM live").await;
+        for inserts in 0..3 {
+            insert::store(&table, &bench.batch, Before { inserts, look_first: false }).await?;
+            assert_eq!(count().await?, SPANS);
+        }
+        for suffix in ["", "_trace_id_ts"] {
+            bench.execute(&format!("EXCHANGE TABLES live{suffix} AND otel_traces{suffix}")).await?;
+        }
+        table.check().await?;
+        for inserts in 3..5 {
+            insert::store(&table, &bench.batch, Before { inserts, look_first: false }).await?;
+            assert_eq!(count().await?, SPANS);
+        }
+        let tenants = "SELECT uniqExactIf(TraceId, TenantId = 'acme') FROM live_trace_id_ts";
+        assert_eq!(bench.count(tenants).await?, bench.batch.objects.len() as u64);
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_changed_table_is_an_error_with_the_columns_name() -> Result<()> {
-    let bench = Bench::start(Decoder::Wire).await?;
-    bench.table.check().await?;
-    bench.execute("ALTER TABLE otel_traces MODIFY COLUMN TraceFlags UInt32 FIRST").await?;
-    bench.execute("ALTER TABLE otel_traces ADD COLUMN Further String AFTER TraceId").await?;
-    // Neither another order nor a column more is any harm: no column is shifted.
-    bench.table.check().await?;
-    bench.store(0).await?;
-    bench.assert_every_row_once().await?;
-    assert_eq!(bench.count("SELECT count() FROM otel_traces WHERE ServiceName = 'shop'").await?, SPANS);
-    bench.execute("ALTER TABLE otel_traces MODIFY COLUMN TraceFlags String").await?;
-    let error = bench.table.check().await;
-    assert!(matches!(error, Err(SchemaError::Type { column: "TraceFlags", .. })), "{error:?}");
-    bench.execute("ALTER TABLE otel_traces DROP COLUMN TraceFlags").await?;
-    let error = bench.table.check().await;
-    assert!(matches!(error, Err(SchemaError::NoColumn { column: "TraceFlags", .. })), "{error:?}");
-    bench.execute("TRUNCATE TABLE otel_traces").await?;
-    let error = bench.store(1).await.map_err(|error| error.to_string());
-    assert!(error.as_ref().is_err_and(|error| error.contains("TraceFlags")), "{error:?}");
-    assert_eq!(bench.count("SELECT count() FROM otel_traces").await?, 0);
+    for decoder in DECODERS {
+        let bench = Bench::start(decoder).await?;
+        bench.table.check().await?;
+        bench.execute("ALTER TABLE otel_traces MODIFY COLUMN TraceFlags UInt32 FIRST").await?;
+        bench.execute("ALTER TABLE otel_traces ADD COLUMN Further String AFTER TraceId").await?;
+        // Neither another order nor a column more is any harm: no column is shifted.
+        bench.table.check().await?;
+        bench.store(0).await?;
+        bench.assert_every_row_once().await?;
+        assert_eq!(bench.count("SELECT count() FROM otel_traces WHERE ServiceName = 'shop'").await?, SPANS);
+        bench.execute("ALTER TABLE otel_traces MODIFY COLUMN TraceFlags String").await?;
+        let error = bench.table.check().await;
+        assert!(matches!(error, Err(SchemaError::Type { column: "TraceFlags", .. })), "{error:?}");
+        bench.execute("ALTER TABLE otel_traces DROP COLUMN TraceFlags").await?;
+        let error = bench.table.check().await;
+        assert!(matches!(error, Err(SchemaError::NoColumn { column: "TraceFlags", .. })), "{error:?}");
+        bench.execute("TRUNCATE TABLE otel_traces").await?;
+        let error = bench.store(1).await.map_err(|error| error.to_string());
+        assert!(error.as_ref().is_err_and(|error| error.contains("TraceFlags")), "{error:?}");
+        assert_eq!(bench.count("SELECT count() FROM otel_traces").await?, 0);
+    }
     Ok(())
 }

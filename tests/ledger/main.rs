@@ -12,6 +12,7 @@ mod leases;
 mod meter;
 mod objects;
 mod outage;
+mod pause;
 mod processes;
 mod ripeness;
 mod routes;

@@ -42,10 +42,7 @@ type Shared<T> = Arc<T>;
 /// A row of `otel_traces`; the fields have the columns' names.
 #[derive(Debug, Clone, PartialEq, Row, Serialize)]
 #[serde(rename_all = "PascalCase")]
-#[expect(
-    missing_docs,
-    reason = "the columns are documented in the table's schema (origin-consumer/migrations)"
-)]
+#[expect(missing_docs, reason = "the columns are documented in migrations/schema.sql")]
 pub struct SpanRow {
     pub timestamp: i64,
     pub trace_id: String,

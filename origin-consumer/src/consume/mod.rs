@@ -141,6 +141,7 @@ impl Consumer {
         failpoints::meet("consume::deadly", |tenant| {
             batch.objects.iter().any(|object| object.notification.tenant.as_str() == tenant)
         });
+        self.queue.refuse_while_paused(now()).await?;
         // d
         let mut memory = self.memory.take(batch.payload_bytes()).await;
         let fetched = self.fetch_all(batch).await?;
@@ -157,6 +158,8 @@ impl Consumer {
         let inserting = now();
         self.queue.begin_insert(batch, after(now(), self.config.lease())).await?;
         failpoints::pass("consume::insert_begun");
+        // After that is noted: whoever pauses inserts looks for those that have begun.
+        self.queue.refuse_while_paused(now()).await?;
         let table = self.table.under(&batch.lease);
         if self.replaces {
             self.delete(&table, &rows).await?;

@@ -26,6 +26,12 @@ impl Outage {
         wait
     }
 
+    /// Nothing has failed, and nothing new is to be begun before `until`.
+    pub(super) fn put_off(&self, until: Instant) {
+        let mut state = self.state();
+        state.until = Some(state.until.map_or(until, |other| other.max(until)));
+    }
+
     /// A batch was stored.
     pub(super) fn over(&self) {
         *self.state() = State::default();

@@ -1,7 +1,7 @@
 //! The workers: each claims a batch, and brings it to exactly one outcome.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 use tokio::task::JoinSet;
@@ -16,6 +16,9 @@ use crate::time::{after, backoff, jittered, now, random};
 const DEATHS_BEFORE_SPLIT: u32 = 3;
 /// Tries of a batch that is too large for the server before it is split: it may only have been busy.
 const TRIES_BEFORE_SPLIT: u32 = 3;
+
+/// How long a batch waits that meets a pause of the inserts.
+const PAUSED: Duration = Duration::from_secs(1);
 
 /// The right to work on a batch.
 #[expect(dead_code, reason = "held, and never looked at")]
@@ -74,6 +77,7 @@ impl Consumer {
                 tracing::warn!(batch = %id, "another consumer has the batch by now");
                 BatchOutcome::LeaseLost
             }
+            Err(BatchError::Queue(QueueError::Paused(_))) => self.put_off(batch).await,
             Err(BatchError::TooMany(reason)) if batch.failures + 1 >= TRIES_BEFORE_SPLIT => {
                 self.split(batch, reason).await
             }
@@ -143,6 +147,16 @@ impl Consumer {
             tracing::warn!(batch = %batch.id, %error, "a batch could not be given back; its lease will run out");
         }
         BatchOutcome::Failed
+    }
+
+    /// The table is about to be exchanged for another, which takes seconds.
+    async fn put_off(&self, batch: &Batch) -> BatchOutcome {
+        self.outage.put_off(Instant::now() + PAUSED);
+        tracing::info!(batch = %batch.id, "inserts are paused; the batch waits");
+        if let Err(error) = self.queue.put_off(batch, after(now(), PAUSED)).await {
+            tracing::warn!(batch = %batch.id, %error, "a batch could not be given back; its lease will run out");
+        }
+        BatchOutcome::PutOff
     }
 
     /// Stores the batch, and keeps its lease meanwhile.

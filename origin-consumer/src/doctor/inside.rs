@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::finding::Finding;
+use super::table;
 use crate::clickhouse::ClickHouseConfig;
 use crate::config::{Config, ConfigError};
 use crate::insert::{SchemaError, SpanTable};
@@ -167,25 +168,29 @@ async fn clickhouse(config: &Config) -> Vec<Finding> {
         }
         Ok(Err(error)) => {
             let what = format!("{name} is another table: {error}");
-            return vec![fault(
-                what,
-                "ALTER TABLE, as origin-consumer/migrations/0001_otel_traces.sql has it",
-            )];
+            return vec![fault(what, "ALTER TABLE, as origin-consumer/migrations/schema.sql has it")];
         }
         Err(_) => return vec![unreachable(&config.clickhouse, &format!("no answer within {TIMEOUT:?}"))],
     }
     let projected = tokio::time::timeout(TIMEOUT, table.has_projection(PROJECTION)).await;
-    vec![match projected {
+    let projected = match projected {
         Ok(Ok(true)) => Finding::ok("table", format!("the table {name} has its columns and its projection")),
         Ok(Ok(false)) => Finding::fault(
             "projection",
             format!("the table {name} has no projection {PROJECTION}"),
             "what an insert has stored, and every audit, is counted through it; without it they read the whole table",
-            "add it as in origin-consumer/migrations/0001_otel_traces.sql, and MATERIALIZE PROJECTION",
+            "add it as in origin-consumer/migrations/schema.sql, and MATERIALIZE PROJECTION",
         ),
         Ok(Err(error)) => unreachable(&config.clickhouse, &error.to_string()),
         Err(_) => unreachable(&config.clickhouse, &format!("no answer within {TIMEOUT:?}")),
-    }]
+    };
+    let mut findings = vec![projected];
+    match tokio::time::timeout(TIMEOUT, table.condition()).await {
+        Ok(Ok(condition)) => findings.extend(table::findings(&name, &condition)),
+        Ok(Err(error)) => findings.push(table::unknown(&name, &error.to_string())),
+        Err(_) => findings.push(table::unknown(&name, &format!("no answer within {TIMEOUT:?}"))),
+    }
+    findings
 }
 
 fn unreachable(config: &ClickHouseConfig, error: &str) -> Finding {

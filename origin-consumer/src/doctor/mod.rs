@@ -15,6 +15,7 @@ pub mod lifecycle;
 mod live;
 pub mod phases;
 pub mod skip_rule;
+mod table;
 pub mod worker;
 
 pub use command::{DoctorArgs, DoctorError, run};

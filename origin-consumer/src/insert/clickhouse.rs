@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clickhouse::Client;
 use clickhouse::error::Error;
-use clickhouse::{Client, Row};
-use serde::Serialize;
 use spillway_decode::columns::SpanColumns;
 use spillway_decode::rows::SpanRow;
 use spillway_proto::notification::Notification;
@@ -22,11 +21,10 @@ use crate::clickhouse::ClickHouseConfig;
 use crate::queue::Lease;
 use crate::time::{MINUTE_MS, now};
 
-const NANOS_PER_SECOND: i64 = 1_000_000_000;
 /// How long the server may be silent while it takes rows, and after the last one.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long it may take to answer a question.
-const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Between two looks whether other inserts have ended.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// Objects that one statement names: the server reads 256 KiB of it by default, and a key has about a hundred bytes.
@@ -35,7 +33,7 @@ const KEYS: usize = 1_000;
 /// Deletions of ours, as the server shows them.
 const OUR_DELETIONS: &str = "command LIKE '%DELETE WHERE ObjectKey IN %'";
 /// The ids of our inserts: of a batch, of a try, of a day.
-const OUR_INSERTS: &str = "match(query_id, '^[0-9A-Z]{26}[.]a[0-9]+[.]')";
+pub(crate) const OUR_INSERTS: &str = "match(query_id, '^[0-9A-Z]{26}[.]a[0-9]+[.]')";
 
 /// ClickHouse refused, or is away.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +49,9 @@ pub enum TableError {
         /// Than this.
         at_most: Duration,
     },
+    /// The table is not what is written; without types beside the rows, they would be read as something else.
+    #[error("{0}")]
+    Schema(String),
     /// The thread that writes a block ended without it.
     #[error("the writer of a block ended before it")]
     Writer,
@@ -94,20 +95,11 @@ impl TableError {
     }
 }
 
-/// A row of `otel_traces_trace_id_ts`; the times are seconds since the Unix epoch.
-#[derive(Row, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct TraceTime<'a> {
-    trace_id: &'a str,
-    start: u32,
-    end: u32,
-}
-
 /// `otel_traces`, or a table of the same columns.
 #[derive(Clone)]
 pub struct SpanTable {
-    client: Client,
-    table: String,
+    pub(super) client: Client,
+    pub(super) table: String,
     end_timeout: Duration,
     lease: Option<Lease>,
 }
@@ -251,9 +243,12 @@ impl SpanTable {
     }
 
     async fn insert_each(&self, client: &Client, rows: &[SpanRow], which: &[u32]) -> Result<(), TableError> {
-        // It asks for the columns first.
-        let into =
-            in_time("the list of columns", QUERY_TIMEOUT, client.insert::<SpanRow>(&self.table)).await?;
+        // The client's own check refuses columns that are not written, and remembers those of a table that was exchanged since.
+        self.check().await.map_err(|error| match error {
+            SchemaError::Server(error) => error,
+            error => TableError::Schema(error.to_string()),
+        })?;
+        let into = client.clone().with_validation(false).insert::<SpanRow>(&self.table).await?;
         let mut into = into.with_timeouts(Some(SEND_TIMEOUT), Some(self.end_timeout));
         // Before the first row, with which a large insert begins, and before the last, with which a small one does.
         self.check_lease()?;
@@ -264,14 +259,9 @@ impl SpanTable {
         Ok(into.end().await?)
     }
 
-    fn trace_times(&self) -> String {
-        format!("{}_trace_id_ts", self.table)
-    }
-
-    async fn has_trace_times(&self) -> Result<bool, TableError> {
-        let sql = "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = ?";
-        let query = self.client.query(sql).bind(self.trace_times()).fetch_one::<u64>();
-        Ok(in_time("the list of tables", QUERY_TIMEOUT, query).await? > 0)
+    /// A client for another statement of ours, and how long that may take.
+    pub(super) fn writing(&self) -> (Client, [Duration; 2]) {
+        (self.client.clone(), [SEND_TIMEOUT, self.end_timeout])
     }
 }
 
@@ -358,25 +348,7 @@ impl SpanSink for SpanTable {
     /// What the view makes of the rows. To write the same once more changes nothing, since the table keeps the first and the
     /// last moment of a trace.
     async fn derive(&self, batch: &BatchRows) -> Result<(), TableError> {
-        if !self.has_trace_times().await? {
-            return Ok(());
-        }
-        let mut times: BTreeMap<String, (u32, u32)> = BTreeMap::new();
-        for row in batch.all() {
-            let second = u32::try_from(batch.rows.timestamp(row) / NANOS_PER_SECOND).unwrap_or(u32::MAX);
-            let (start, end) = times.entry(batch.rows.trace_id(row)).or_insert((second, second));
-            (*start, *end) = ((*start).min(second), (*end).max(second));
-        }
-        // Any number of days at once: what is written twice here counts once.
-        let client = self.client.clone().with_setting("max_partitions_per_insert_block", "0");
-        let table = self.trace_times();
-        let insert = client.insert::<TraceTime<'_>>(&table);
-        let insert = in_time("the list of columns", QUERY_TIMEOUT, insert).await?;
-        let mut insert = insert.with_timeouts(Some(SEND_TIMEOUT), Some(self.end_timeout));
-        for (trace_id, (start, end)) in &times {
-            insert.write(&TraceTime { trace_id, start: *start, end: *end }).await?;
-        }
-        Ok(insert.end().await?)
+        self.write_trace_times(batch).await
     }
 }
 
@@ -384,7 +356,7 @@ fn texts(keys: &[ObjectKey]) -> Vec<String> {
     keys.iter().map(ObjectKey::to_string).collect()
 }
 
-async fn in_time<T>(
+pub(super) async fn in_time<T>(
     what: &'static str,
     at_most: Duration,
     answer: impl Future<Output = Result<T, Error>>,

@@ -6,18 +6,22 @@
 //! inserts what is missing.
 
 mod clickhouse;
+mod layout;
 mod native;
 mod row_hash;
 mod rows;
 mod schema;
+mod trace_times;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use spillway_proto::ObjectKey;
 use spillway_proto::notification::Notification;
 
+pub(crate) use clickhouse::OUR_INSERTS;
 pub use clickhouse::{SpanTable, TableError};
 pub(crate) use row_hash::hash_of_rows;
+pub use layout::{Condition, FIRST_TIMESTAMP, Layout};
 pub use rows::{BatchRows, Rows};
 pub use schema::SchemaError;
 

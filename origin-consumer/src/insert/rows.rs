@@ -123,6 +123,14 @@ impl Rows {
         }
     }
 
+    /// The tenant whose span it is.
+    pub(super) fn tenant_id(&self, row: u32) -> String {
+        match self {
+            Self::Columns(columns) => String::from_utf8_lossy(columns.tenant_id(row as usize)).into_owned(),
+            Self::Each(rows) => rows[row as usize].tenant_id.to_string(),
+        }
+    }
+
     /// The id of its trace, in hex.
     pub(super) fn trace_id(&self, row: u32) -> String {
         match self {

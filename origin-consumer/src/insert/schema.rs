@@ -45,7 +45,7 @@ pub(super) fn check(table: &str, columns: &BTreeMap<String, String>) -> Result<(
     }
     for Column { name: column, column_type: written, .. } in &COLUMNS {
         match columns.get(*column) {
-            Some(found) if found == written => {}
+            Some(found) if is_same(found, written) => {}
             Some(found) => {
                 let (table, found) = (table.to_owned(), found.clone());
                 return Err(SchemaError::Type { table, column, found, written });
@@ -54,6 +54,12 @@ pub(super) fn check(table: &str, columns: &BTreeMap<String, String>) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Whether a column of the type `found` holds what is written as `written`. Both layouts of the table have the same numbers in
+/// their times; the present one says besides that they are shown, and compared with texts, in UTC.
+fn is_same(found: &str, written: &str) -> bool {
+    found.replace(", 'UTC')", ")") == written.replace(", 'UTC')", ")")
 }
 
 #[cfg(test)]
@@ -76,6 +82,20 @@ mod tests {
         let error = check("t", &columns).unwrap_err().to_string();
         assert!(error.contains("the table t has no column SpanName"), "{error}");
         assert!(matches!(check("t", &BTreeMap::new()), Err(SchemaError::NoTable(_))));
+    }
+
+    #[test]
+    fn times_of_both_layouts_are_taken_and_no_others() {
+        for (found, written, is_taken) in [
+            ("DateTime64(9, 'UTC')", "DateTime64(9)", true),
+            ("Array(DateTime64(9, 'UTC'))", "Array(DateTime64(9))", true),
+            ("DateTime64(9)", "DateTime64(9, 'UTC')", true),
+            ("DateTime64(9, 'Asia/Kolkata')", "DateTime64(9)", false),
+            ("DateTime64(3, 'UTC')", "DateTime64(9)", false),
+            ("DateTime('UTC')", "DateTime64(9)", false),
+        ] {
+            assert_eq!(is_same(found, written), is_taken, "{found} {written}");
+        }
     }
 
     #[test]

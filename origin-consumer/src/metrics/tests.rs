@@ -43,6 +43,7 @@ fn all() -> String {
         BatchOutcome::Split,
         BatchOutcome::Failed,
         BatchOutcome::LeaseLost,
+        BatchOutcome::PutOff,
     ] {
         metrics.batch(outcome);
     }

@@ -79,6 +79,9 @@ pub enum QueueError {
     /// Another consumer holds the batch by now.
     #[error("the lease on batch {0} is lost")]
     LeaseLost(Ulid),
+    /// `rebuild-table` has paused inserts, at most until then.
+    #[error("inserts are paused until {}", .0.date().to_rfc3339())]
+    Paused(UnixMillis),
 }
 
 impl QueueError {

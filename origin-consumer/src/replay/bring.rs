@@ -189,7 +189,7 @@ impl Bring {
             note(left, key, standing);
         }
         match outcome {
-            BatchOutcome::Stored | BatchOutcome::SetBack => Ok(()),
+            BatchOutcome::Stored | BatchOutcome::SetBack | BatchOutcome::PutOff => Ok(()),
             BatchOutcome::Split => {
                 left.splits += 1;
                 Ok(())
@@ -202,8 +202,10 @@ impl Bring {
     async fn succeed(&self) -> Result<(), RoundError> {
         while !self.stop.is_cancelled() {
             let Some(batch) = self.queue.reclaim(self.limits, now()).await? else { break };
-            if self.successor.settle(&batch).await != BatchOutcome::Stored {
-                return Err(RoundError::Batch);
+            match self.successor.settle(&batch).await {
+                BatchOutcome::Stored => {}
+                BatchOutcome::PutOff => break,
+                _ => return Err(RoundError::Batch),
             }
         }
         Ok(())

@@ -107,6 +107,7 @@ pub async fn replay(
     }
     let table = SpanTable::new(&target.clickhouse, config.consumer.insert_timeout());
     target.check(&table).await?;
+    table.warn_of_layout().await.map_err(TargetError::Server)?;
     let mut checkpoint = match &arguments.checkpoint {
         Some(path) => {
             let identity = arguments.identity(place_of(arguments, config)?, target.place());

@@ -51,13 +51,13 @@ impl fmt::Display for Report {
         writeln!(f, "\nquestions to {question_rows} rows, medians of {times} (lowest to highest)\n")?;
         writeln!(
             f,
-            "| question | shipped, ms | rows read | without its index, ms | rows read | stock, ms | rows read |"
+            "| question | shipped, ms | rows read | without its index, ms | rows read | the first layout, ms | rows read | stock, ms | rows read |"
         )?;
-        writeln!(f, "| --- | ---: | ---: | ---: | ---: | ---: | ---: |")?;
-        for Answers { question, shipped, without_index, stock } in &self.questions {
+        writeln!(f, "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")?;
+        for Answers { question, shipped, without_index, first, stock } in &self.questions {
             write!(f, "| {question} |")?;
             let without = without_index.as_ref().map(|(_, answer)| answer);
-            for answer in [Some(shipped), without, Some(stock)] {
+            for answer in [Some(shipped), without, Some(first), Some(stock)] {
                 match answer {
                     Some(Answer { ms, read_rows, .. }) => write!(f, " {} | {read_rows} |", spread(ms, 0))?,
                     None => write!(f, " | |")?,

@@ -1,7 +1,10 @@
 //! Tables: the one that is shipped, with parts of it left out or written otherwise.
 
 /// What is shipped.
-const SHIPPED: &str = include_str!("../../../origin-consumer/migrations/0001_otel_traces.sql");
+const SHIPPED: &str = include_str!("../../../origin-consumer/migrations/schema.sql");
+/// What was shipped first: times and partitions without a zone, as the Collector's exporter has them.
+const FIRST: &str = include_str!("../../../origin-consumer/migrations/0001_otel_traces.sql");
+/// Our own columns in the first one.
 const OWN_FIRST: &str = "    TenantId LowCardinality";
 const OWN_LAST: &str = "    ScopeAttributes Map";
 /// What it says of how strings lie in a part, and the server's own way, which is the stock table's.
@@ -41,6 +44,8 @@ pub struct Variant {
     pub name: &'static str,
     /// The database that it is made in.
     pub database: &'static str,
+    /// What is changed.
+    of: &'static str,
     /// Beginnings of lines that are left out.
     without: &'static [&'static str],
     /// What is written otherwise, and how.
@@ -58,13 +63,14 @@ impl Variant {
         database: &'static str,
         without: &'static [&'static str],
     ) -> Self {
-        Self { name, database, without, instead: None, own_columns: true, key: Key::TenantFirst, view: true }
+        let (of, instead, key) = (SHIPPED, None, Key::TenantFirst);
+        Self { name, database, of, without, instead, own_columns: true, key, view: true }
     }
 
     /// What it is made by.
     pub fn statements(&self) -> Vec<String> {
         let mut own = false;
-        let lines = SHIPPED.lines().filter(|line| {
+        let lines = self.of.lines().filter(|line| {
             own |= line.starts_with(OWN_FIRST);
             let is_own = own;
             own &= !line.starts_with(OWN_LAST);
@@ -99,10 +105,15 @@ fn without_trailing_comma(statement: &str) -> String {
 /// The table that is shipped.
 pub const SHIPPED_TABLE: Variant = Variant::shipped_without("shipped", "shipped", &[]);
 
+/// The table that was shipped first.
+pub const FIRST_TABLE: Variant =
+    Variant { of: FIRST, ..Variant::shipped_without("the first layout", "first_layout", &[]) };
+
 /// The table of the Collector's exporter: its columns, its indexes, its key.
 pub const STOCK_TABLE: Variant = Variant {
     name: "stock",
     database: "stock",
+    of: FIRST,
     without: &["PROJECTION"],
     instead: Some(STRINGS),
     own_columns: false,
@@ -111,8 +122,9 @@ pub const STOCK_TABLE: Variant = Variant {
 };
 
 /// All that are compared; each but the stock ones is the shipped one without one part, or with one that is otherwise.
-pub const ALL: [Variant; 15] = [
+pub const ALL: [Variant; 16] = [
     SHIPPED_TABLE,
+    FIRST_TABLE,
     STOCK_TABLE,
     Variant { name: "stock, with our columns", database: "stock_with_own", own_columns: true, ..STOCK_TABLE },
     Variant::shipped_without("without the projection", "no_projection", &["PROJECTION"]),
@@ -162,6 +174,7 @@ mod tests {
     fn a_part_that_is_left_out_is_missing_and_nothing_else() {
         let shipped = SHIPPED_TABLE.statements();
         assert_eq!(shipped.len(), 3);
+        assert_eq!(FIRST_TABLE.statements().len(), 3);
         assert!(shipped[0].contains("PROJECTION by_object") && shipped[0].contains("TenantId"));
         for variant in ALL.iter().filter(|variant| !variant.without.is_empty()) {
             let table = &variant.statements()[0];
@@ -176,6 +189,11 @@ mod tests {
                 assert!(table.contains(instead) && !table.contains(as_shipped), "{}: {table}", variant.name);
             }
         }
+        let first = FIRST_TABLE.statements();
+        assert!(
+            first[0].contains("Timestamp DateTime64(9) ")
+                && shipped[0].contains("Timestamp DateTime64(9, 'UTC') ")
+        );
         let stock = STOCK_TABLE.statements();
         assert!(!stock[0].contains("Tenant") && stock[0].contains("ORDER BY (ServiceName"), "{}", stock[0]);
         assert_eq!(stock[0].matches("INDEX").count(), 6);

@@ -168,6 +168,11 @@ impl SpanColumns {
         repaired
     }
 
+    /// The tenant whose span it is.
+    pub fn tenant_id(&self, span: usize) -> &[u8] {
+        self.dictionaries.tenants.text(self.scopes[self.scope[span] as usize].tenant)
+    }
+
     /// Forgets all, and keeps the memory for what comes next, but for that of the dictionaries.
     pub fn clear(&mut self) {
         self.truncate(Mark { resources: 0, scopes: 0, spans: 0 });

@@ -3,6 +3,7 @@
 mod acknowledging;
 mod adopt;
 mod forming;
+mod pause;
 mod ripe;
 mod setbacks;
 #[cfg(test)]
