@@ -6,7 +6,7 @@ use spillway_proto::UnixMillis;
 use spillway_proto::otlp::{Compression, DecompressLimits, Encoding, SpanLimits, decode, decompress, judge};
 use worker::{Context, Date, Env, Error, Request, Response, event};
 
-const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 16 << 20, max_ratio: 1_000 };
+const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 16 << 20 };
 
 #[event(fetch)]
 async fn fetch(mut request: Request, env: Env, _ctx: Context) -> worker::Result<Response> {
