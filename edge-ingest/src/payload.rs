@@ -3,7 +3,9 @@
 use prost::Message;
 use prost::bytes::Bytes;
 use spillway_proto::UnixMillis;
-use spillway_proto::otlp::{Compression, Encoding, SpanLimits, Verdict, decode, decompress, judge};
+use spillway_proto::otlp::{
+    Compression, DecompressLimits, Encoding, SpanLimits, Verdict, decode, decompress, judge,
+};
 
 use crate::config::BodyConfig;
 use crate::reject::Rejection;
@@ -33,7 +35,9 @@ pub fn check(
     received_at: UnixMillis,
 ) -> Result<Payload, Rejection> {
     let Announced { encoding, compression, .. } = announced;
-    let body = decompress(&received, compression, config.decompress_limits(encoding))?;
+    let limit = config.decompressed_limit(encoding);
+    let body = decompress(&received, compression, DecompressLimits { max_bytes: limit.max_bytes });
+    let body = body.map_err(|error| Rejection::of_decompression(error, limit))?;
     let judged = |message: &[u8]| {
         judge(message, limits, received_at).map_err(|error| Rejection::Malformed(error.into()))
     };
