@@ -28,11 +28,13 @@ locals {
 
   custom_rules = [
     # Intent: what no exporter asks for costs no Worker request and meets no origin, should the Worker's route be gone. The
-    # origin's own pages (/metrics, /readyz, /api/meter) are among it; it refuses them as well.
+    # origin's own pages (/metrics, /readyz, /api/meter) are among it; it refuses them as well. Paths that exporters make of an
+    # endpoint that already has one, those of OTLP's other signals, and those of gRPC do reach the Worker, which tells their
+    # exporters what to change: a page of the firewall would not.
     {
       ref         = "spillway_known_paths"
       description = "Spillway: the ingest host has no other paths"
-      expression  = "(http.host eq \"${var.ingest_host}\" and not http.request.uri.path in {\"/\" \"/v1/traces\" \"/v1/traces/\" \"/healthz\" \"/spillway/usage\" \"/spillway/probe\"})"
+      expression  = "(http.host eq \"${var.ingest_host}\" and not http.request.uri.path in {\"/\" \"/v1/traces\" \"/v1/traces/\" \"//v1/traces\" \"/v1/traces/v1/traces\" \"/v1/traces/v1/traces/\" \"/v1/metrics\" \"//v1/metrics\" \"/v1/traces/v1/metrics\" \"/v1/logs\" \"//v1/logs\" \"/v1/traces/v1/logs\" \"/healthz\" \"/spillway/usage\" \"/spillway/probe\"} and not starts_with(http.request.uri.path, \"/opentelemetry.proto.collector.\"))"
       action      = "block"
       enabled     = true
     },
@@ -47,7 +49,7 @@ locals {
   ]
 
   # On the free plan a rate limiting rule sees the path alone, so that the path of another host would count as well.
-  exports = local.plan.host_in_rate_limits ? "(http.host eq \"${var.ingest_host}\" and http.request.uri.path in {\"/\" \"/v1/traces\" \"/v1/traces/\"})" : "(http.request.uri.path in {\"/v1/traces\" \"/v1/traces/\"})"
+  exports = local.plan.host_in_rate_limits ? "(http.host eq \"${var.ingest_host}\" and http.request.uri.path in {\"/\" \"/v1/traces\" \"/v1/traces/\" \"//v1/traces\" \"/v1/traces/v1/traces\" \"/v1/traces/v1/traces/\"})" : "(http.request.uri.path in {\"/v1/traces\" \"/v1/traces/\" \"//v1/traces\" \"/v1/traces/v1/traces\" \"/v1/traces/v1/traces/\"})"
 
   rate_limit_rules = [
     # Intent: an address that sends without end does not use up the Worker's requests. Far above what an exporter sends,

@@ -124,9 +124,7 @@ impl<K: KeyStore, A: AllowanceStore, O: ObjectStore, R: Runtime> Edge<'_, K, A, 
                 (response::rejected(&rejection, encoding), None)
             }
         };
-        if summary.code != Rejection::OriginNotAllowed.code() {
-            cors::allow(&mut response, head);
-        }
+        cors::allow(&mut response, head);
         summary.object_key = notification.as_ref().map(|notification| notification.object_key.clone());
         self.tell(&summary, &quota, began, caller);
         Outcome { response, notification, renew_lease, summary }

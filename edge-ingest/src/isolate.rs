@@ -7,6 +7,7 @@ use spillway_proto::UnixMillis;
 
 use crate::allowance::isolate::Allowances;
 use crate::body_budget::BodyBudget;
+use crate::discard::Discards;
 use crate::key_cache::KeyCache;
 use crate::mesh::link::Link;
 use crate::notify::NotifyLinks;
@@ -32,6 +33,8 @@ pub struct Isolate {
     pub notify_links: NotifyLinks,
     /// The bodies in hand.
     pub bodies: BodyBudget,
+    /// The bodies that are read and thrown away.
+    pub discards: Discards,
     /// What there is to tell.
     pub telemetry: Telemetry,
     round_since: Cell<Option<UnixMillis>>,
@@ -48,6 +51,7 @@ impl Default for Isolate {
             bucket_link: Link::new("object store"),
             notify_links: NotifyLinks::default(),
             bodies: BodyBudget::default(),
+            discards: Discards::default(),
             telemetry: Telemetry::default(),
             round_since: Cell::new(None),
             last_round: Cell::new(None),

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use prost::bytes::Bytes;
 use spillway_proto::key_record::KeyRecord;
 use spillway_proto::otlp::{
-    Compression, Criteria, Encoding, RepairedRuns, RulesVersion, Transcoded, Verdict, decompress, judge,
-    transcode,
+    Compression, Criteria, DecompressLimits, Encoding, RepairedRuns, RulesVersion, Transcoded, Verdict,
+    decompress, judge, transcode,
 };
 use spillway_proto::{ObjectId, UnixMillis};
 
@@ -45,7 +45,9 @@ pub fn check(
     received_at: UnixMillis,
 ) -> Result<Payload, Rejection> {
     let Announced { encoding, compression, .. } = announced;
-    let body = decompress(&received, compression, config.decompress_limits(encoding))?;
+    let limit = config.decompressed_limit(encoding);
+    let body = decompress(&received, compression, DecompressLimits { max_bytes: limit.max_bytes });
+    let body = body.map_err(|error| Rejection::of_decompression(error, limit))?;
     let criteria = Criteria { rules: RULES, limits: key.span_limits, received_at };
     let judged = |message: &[u8], repairs: &RepairedRuns| {
         judge(message, &criteria, repairs).map_err(|error| Rejection::Malformed(error.into()))

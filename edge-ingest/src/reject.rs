@@ -6,11 +6,20 @@ use spillway_proto::otlp::answer::{FieldViolation, RpcCode, Status};
 use spillway_proto::otlp::{DecodeError, DecompressError};
 
 use crate::allowance::Kind;
+use crate::auth::MalformedKey;
+use crate::config::SizeLimit;
+use crate::mesh::router::Signal;
 use crate::ports::PortError;
+use crate::shown::Shown;
 
-/// What exporters are told to wait after a fault of ours, in seconds. Their whole budget is about 10 s: with a longer
-/// wait they drop the batch at once.
-const FAULT_RETRY_AFTER: u64 = 1;
+/// What exporters are told to wait after a fault of ours, in seconds. By their default settings those of Python, JavaScript and
+/// Java make five or six tries, or go on for 10 s: after 1 s each, they give up while 5 s of that are left, and after 3 s each, after
+/// four tries (`make interop` shows it). With a wait beyond their whole budget they drop the batch at once.
+const FAULT_RETRY_AFTER: u64 = 2;
+
+/// How a client makes smaller batches, whatever it is.
+const SMALLER_BATCHES: &str = "send smaller batches (OTEL_BSP_MAX_EXPORT_BATCH_SIZE of an SDK, \
+                               sending_queue.batch.max_size of a Collector's exporter)";
 
 /// A refusal.
 #[derive(Debug, thiserror::Error)]
@@ -18,23 +27,47 @@ pub enum Rejection {
     /// No route has this path.
     #[error("no such path; traces go to /v1/traces")]
     UnknownPath,
+    /// A path of OTLP's other signals. Agents send them without being asked to.
+    #[error(
+        "traces only are taken here, and no {signal}: set OTEL_METRICS_EXPORTER=none and OTEL_LOGS_EXPORTER=none"
+    )]
+    OtherSignal {
+        /// What was sent.
+        signal: Signal,
+    },
     /// The path is right, the method is not.
     #[error("no such method here; there are {allow}")]
     MethodNotAllowed {
         /// The value of `Allow`.
         allow: &'static str,
     },
-    /// `Content-Type` is neither of OTLP's.
-    #[error("Content-Type must be application/x-protobuf or application/json")]
-    UnsupportedType,
-    /// `Content-Encoding` is not one that we decompress.
-    #[error("Content-Encoding must be gzip, zstd, identity or absent")]
-    UnsupportedEncoding,
+    /// `Content-Type` is neither of OTLP's, or names both.
+    #[error("Content-Type must be application/x-protobuf or application/json, and is {found}")]
+    UnsupportedType {
+        /// What it is.
+        found: Shown,
+    },
+    /// `Content-Encoding` is not one that we decompress, or several.
+    #[error(
+        "Content-Encoding must be one of gzip, deflate, zstd, snappy and identity, or absent, and is {found}"
+    )]
+    UnsupportedEncoding {
+        /// What it is.
+        found: Shown,
+    },
     /// The body is over the limit as it was sent.
-    #[error("the body is larger than {max_bytes} bytes")]
+    #[error(
+        "the body is larger as it was sent than {limit}: {SMALLER_BATCHES}, or compress them (OTEL_EXPORTER_OTLP_COMPRESSION=gzip)"
+    )]
     BodyTooLarge {
         /// The limit.
-        max_bytes: usize,
+        limit: SizeLimit,
+    },
+    /// The body is over the limit once it is decompressed.
+    #[error("the body is larger after decompression than {limit}: {SMALLER_BATCHES}")]
+    DecompressedTooLarge {
+        /// The limit.
+        limit: SizeLimit,
     },
     /// The client ended in the middle of its body.
     #[error("the body ended early")]
@@ -51,6 +84,9 @@ pub enum Rejection {
     /// No key in any of the accepted places.
     #[error("no API key: send it as `Authorization: Bearer KEY` or in the header `x-api-key`")]
     MissingKey,
+    /// There may be a key, in a form that is not taken.
+    #[error(transparent)]
+    MalformedKey(#[from] MalformedKey),
     /// A key whose checksum is wrong.
     #[error("this API key is mistyped or cut off: {0}")]
     MistypedKey(#[from] MistypedKey),
@@ -89,9 +125,9 @@ pub enum Rejection {
         /// When it is worth to try again.
         retry_after_seconds: u64,
     },
-    /// The body does not decompress, or grows too large.
+    /// The body does not decompress.
     #[error(transparent)]
-    Decompress(#[from] DecompressError),
+    CorruptCompression(DecompressError),
     /// The body is no export request.
     #[error(transparent)]
     Malformed(#[from] DecodeError),
@@ -104,15 +140,24 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// Why a body was not decompressed, whose limit was `limit`.
+    pub fn of_decompression(error: DecompressError, limit: SizeLimit) -> Self {
+        match error {
+            DecompressError::TooLarge { .. } => Self::DecompressedTooLarge { limit },
+            DecompressError::Corrupt(_) => Self::CorruptCompression(error),
+        }
+    }
+
     /// The status of the answer. Clients keep the batch on 429, 502, 503 and 504, and drop it on all others:
     /// <https://opentelemetry.io/docs/specs/otlp/#failures-1>.
     pub fn status(&self) -> u16 {
         match self {
-            Self::UnknownPath => 404,
+            Self::UnknownPath | Self::OtherSignal { .. } => 404,
             Self::MethodNotAllowed { .. } => 405,
-            Self::UnsupportedType | Self::UnsupportedEncoding => 415,
-            Self::BodyTooLarge { .. } | Self::Decompress(DecompressError::TooLarge { .. }) => 413,
+            Self::UnsupportedType { .. } | Self::UnsupportedEncoding { .. } => 415,
+            Self::BodyTooLarge { .. } | Self::DecompressedTooLarge { .. } => 413,
             Self::MissingKey
+            | Self::MalformedKey(_)
             | Self::MistypedKey(_)
             | Self::UnknownKey
             | Self::RevokedKey
@@ -121,9 +166,7 @@ impl Rejection {
             | Self::BadSignature => 401,
             Self::OriginNotAllowed | Self::QuotaExceeded { .. } => 403,
             Self::RateLimited { .. } => 429,
-            Self::BodyUnreadable(_) | Self::Decompress(DecompressError::Corrupt(_)) | Self::Malformed(_) => {
-                400
-            }
+            Self::BodyUnreadable(_) | Self::CorruptCompression(_) | Self::Malformed(_) => 400,
             Self::BodyTimeout { .. } | Self::Busy | Self::Fault(_) => 503,
         }
     }
@@ -132,14 +175,16 @@ impl Rejection {
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownPath => "unknown_path",
+            Self::OtherSignal { .. } => "other_signal",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
-            Self::UnsupportedType => "unsupported_content_type",
-            Self::UnsupportedEncoding => "unsupported_content_encoding",
+            Self::UnsupportedType { .. } => "unsupported_content_type",
+            Self::UnsupportedEncoding { .. } => "unsupported_content_encoding",
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::BodyUnreadable(_) => "body_unreadable",
             Self::BodyTimeout { .. } => "body_timeout",
             Self::Busy => "busy",
             Self::MissingKey => "missing_key",
+            Self::MalformedKey(_) => "malformed_key",
             Self::MistypedKey(_) => "mistyped_key",
             Self::UnknownKey => "unknown_key",
             Self::RevokedKey => "revoked_key",
@@ -148,8 +193,8 @@ impl Rejection {
             Self::OriginNotAllowed => "origin_not_allowed",
             Self::QuotaExceeded { .. } => "quota_exceeded",
             Self::RateLimited { .. } => "rate_limited",
-            Self::Decompress(DecompressError::TooLarge { .. }) => "decompressed_too_large",
-            Self::Decompress(DecompressError::Corrupt(_)) => "corrupt_compression",
+            Self::DecompressedTooLarge { .. } => "decompressed_too_large",
+            Self::CorruptCompression(_) => "corrupt_compression",
             Self::Malformed(_) => "malformed",
             Self::BadSignature => "bad_signature",
             Self::Fault(_) => "fault",
@@ -179,10 +224,7 @@ impl Rejection {
             Self::Malformed(error) => {
                 Some(FieldViolation { field: error.field(), description: error.to_string() })
             }
-            Self::Decompress(error @ DecompressError::Corrupt(_)) => {
-                Some(FieldViolation { field: ".".to_owned(), description: error.to_string() })
-            }
-            Self::BodyUnreadable(_) => {
+            Self::CorruptCompression(_) | Self::BodyUnreadable(_) => {
                 Some(FieldViolation { field: ".".to_owned(), description: self.to_string() })
             }
             _ => None,
@@ -192,17 +234,18 @@ impl Rejection {
 
     fn rpc_code(&self) -> RpcCode {
         match self {
-            Self::UnknownPath => RpcCode::NotFound,
+            Self::UnknownPath | Self::OtherSignal { .. } => RpcCode::NotFound,
             Self::MethodNotAllowed { .. } => RpcCode::Unimplemented,
-            Self::UnsupportedType
-            | Self::UnsupportedEncoding
+            Self::UnsupportedType { .. }
+            | Self::UnsupportedEncoding { .. }
             | Self::BodyUnreadable(_)
-            | Self::Decompress(DecompressError::Corrupt(_))
+            | Self::CorruptCompression(_)
             | Self::Malformed(_) => RpcCode::InvalidArgument,
-            Self::BodyTooLarge { .. }
-            | Self::Decompress(DecompressError::TooLarge { .. })
-            | Self::RateLimited { .. } => RpcCode::ResourceExhausted,
+            Self::BodyTooLarge { .. } | Self::DecompressedTooLarge { .. } | Self::RateLimited { .. } => {
+                RpcCode::ResourceExhausted
+            }
             Self::MissingKey
+            | Self::MalformedKey(_)
             | Self::MistypedKey(_)
             | Self::UnknownKey
             | Self::RevokedKey

@@ -1,7 +1,5 @@
 //! Step 1: read the head of the request; and the body, within its bounds, once it is known whose it is.
 
-use std::time::Duration;
-
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, Method};
 use spillway_proto::otlp::{Compression, Encoding};
@@ -13,9 +11,11 @@ use crate::config::BodyConfig;
 use crate::mesh::link::Link;
 use crate::ports::{Body, Runtime};
 use crate::reject::Rejection;
+use crate::shown::Shown;
 
 /// The headers that are looked at. A Worker reads no others: each costs a call.
-pub const HEADERS: [&str; 9] = [
+pub const HEADERS: [&str; 10] = [
+    "access-control-request-headers",
     "authorization",
     "content-encoding",
     "content-length",
@@ -49,7 +49,7 @@ impl Head {
 
     /// The encoding that the answer is written in: the request's, else JSON, which a person can read.
     pub fn answer_encoding(&self) -> Encoding {
-        self.header(CONTENT_TYPE.as_str()).and_then(Encoding::from_header).unwrap_or(Encoding::Json)
+        self.header(CONTENT_TYPE.as_str()).and_then(encoding_of).unwrap_or(Encoding::Json)
     }
 
     /// The caller's trace, if it sent one.
@@ -82,13 +82,16 @@ pub struct Announced {
 /// Step 1: what the head says, before anything of the body is read.
 pub fn announced(head: &Head, config: &BodyConfig) -> Result<Announced, Rejection> {
     let content_type = head.header(CONTENT_TYPE.as_str()).unwrap_or_default();
-    let encoding = Encoding::from_header(content_type).ok_or(Rejection::UnsupportedType)?;
-    let compression = Compression::from_header(head.header(CONTENT_ENCODING.as_str()))
-        .ok_or(Rejection::UnsupportedEncoding)?;
+    let unsupported = || Rejection::UnsupportedType { found: Shown::of(content_type) };
+    let encoding = encoding_of(content_type).ok_or_else(unsupported)?;
+    let content_encoding = head.header(CONTENT_ENCODING.as_str());
+    let compression = Compression::from_header(content_encoding).ok_or_else(|| {
+        Rejection::UnsupportedEncoding { found: Shown::of(content_encoding.unwrap_or_default()) }
+    })?;
     let length = head.announced_bytes();
     match length {
         Some(bytes) if bytes > config.max_bytes as u64 => {
-            Err(Rejection::BodyTooLarge { max_bytes: config.max_bytes })
+            Err(Rejection::BodyTooLarge { limit: config.sent_limit() })
         }
         _ => Ok(Announced {
             bytes: length.and_then(|bytes| usize::try_from(bytes).ok()),
@@ -98,27 +101,17 @@ pub fn announced(head: &Head, config: &BodyConfig) -> Result<Announced, Rejectio
     }
 }
 
-/// How long the rest of a refused body is read, so that its client comes to read the answer.
-const DISCARD_TIME: Duration = Duration::from_secs(2);
-
-/// How much of it is read, in bytes; the batches of exporters are smaller.
-const DISCARD_BYTES: usize = 2 << 20;
-
-/// Reads what a refused request has left of its body, within bounds: the runtime closes a connection whose upload nobody
-/// takes, and the client would see a broken pipe instead of the answer.
-pub async fn discard(body: &mut impl Body, status: u16, config: &BodyConfig, runtime: &impl Runtime) {
-    // Whoever sends too much has to hear that, else it sends the same again.
-    let max_bytes = if status == 413 { 2 * config.max_bytes } else { DISCARD_BYTES };
-    let mut discarded = 0;
-    let reading = async {
-        while let Ok(Some(chunk)) = body.next_chunk().await {
-            discarded += chunk.len();
-            if discarded > max_bytes {
-                break;
-            }
-        }
+/// The encoding that a `Content-Type` names. One that was sent twice arrives as one with a comma between both; it counts where both
+/// name the same type.
+fn encoding_of(content_type: &str) -> Option<Encoding> {
+    let mut is_quoted = false;
+    let is_between = |char: char| {
+        is_quoted ^= char == '"';
+        char == ',' && !is_quoted
     };
-    Link::within_time(DISCARD_TIME, runtime, reading).await;
+    let mut encodings = content_type.split(is_between).map(Encoding::from_header);
+    let first = encodings.next()??;
+    encodings.all(|other| other == Some(first)).then_some(first)
 }
 
 /// Reads a body, as long as it keeps to its size and its time.
@@ -136,7 +129,7 @@ pub async fn read(
         let mut read = Vec::new();
         while let Some(chunk) = body.next_chunk().await.map_err(Rejection::BodyUnreadable)? {
             if read.len() + chunk.len() > config.max_bytes {
-                return Err(Rejection::BodyTooLarge { max_bytes: config.max_bytes });
+                return Err(Rejection::BodyTooLarge { limit: config.sent_limit() });
             }
             if announced_bytes.is_none() && !in_hand.take(chunk.len(), config.max_in_hand) {
                 return Err(Rejection::Busy);

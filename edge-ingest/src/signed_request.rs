@@ -24,7 +24,12 @@ pub(crate) async fn read<T: DeserializeOwned>(
     let small = BodyConfig { max_bytes, ..config.body };
     let body =
         request::read(body, None, &mut BodyBudget::default().begin(&BodyBudget::default()), &small, runtime)
-            .await?;
+            .await;
+    let body = body.map_err(|rejection| match rejection {
+        // Its limit is not the variable that the refusal would name.
+        Rejection::BodyTooLarge { .. } => Rejection::BadSignature,
+        other => other,
+    })?;
     let signed = head.header(signature::HEADER).unwrap_or_default();
     let key = config.notify.signing_key.expose();
     signature::verify([key], runtime.now(), MAX_AGE_SECONDS, signed, &body)

@@ -1,12 +1,13 @@
 //! The pipeline's decisions, natively, over ports that can fail, and can fail after having done their work.
 
+mod doors;
 mod world;
 
 use edge_ingest::guard::guarded;
 use edge_ingest::reject::Rejection;
 use edge_ingest::response;
 use http::HeaderValue;
-use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use pollster::block_on;
 use spillway_proto::UnixMillis;
 use spillway_proto::otlp::{Compression, Encoding, Repair, RulesVersion, decode};
@@ -390,28 +391,6 @@ fn bodies_beyond_what_an_isolate_holds_are_told_to_come_back() {
 }
 
 #[test]
-fn a_page_may_read_the_answer_unless_its_origin_is_not_allowed() {
-    let allowed = |key, origin| {
-        let world = World::default();
-        let outcome =
-            world.send(Sent { key: Some(key), origin: Some(origin), ..Sent::spans(1, "application/json") });
-        outcome
-            .response
-            .headers()
-            .get(ACCESS_CONTROL_ALLOW_ORIGIN)
-            .map(|origin| origin.to_str().unwrap().to_owned())
-    };
-    assert_eq!(allowed("page", "https://app.example").as_deref(), Some("https://app.example"));
-    assert_eq!(allowed("page", "https://evil.example"), None);
-    assert_eq!(allowed("wrong", "https://app.example").as_deref(), Some("https://app.example"));
-    let preflight = edge_ingest::cors::preflight(
-        &Sent { origin: Some("https://app.example"), ..Sent::spans(0, "") }.head(),
-    );
-    assert_eq!(preflight.status(), 204);
-    assert!(preflight.headers()["access-control-allow-headers"].to_str().unwrap().contains("x-api-key"));
-}
-
-#[test]
 fn a_tenants_own_limits_hold_and_go_with_the_object() {
     let world = World::default();
     let outcome = world.send(Sent { key: Some("strict"), ..Sent::spans(1, "application/json") });
@@ -456,7 +435,7 @@ fn faults_of_ours_are_503_so_that_exporters_keep_the_batch() {
         let world = World::failing(fault);
         let outcome = world.send(Sent { key: Some("metered"), ..Sent::spans(1, "application/json") });
         assert_eq!((outcome.response.status().as_u16(), outcome.summary.code), (503, "fault"), "{fault:?}");
-        assert_eq!(outcome.response.headers()[RETRY_AFTER], "1");
+        assert_eq!(outcome.response.headers()[RETRY_AFTER], "2");
         let message = world::status_message(&outcome.response);
         assert!(!message.contains(world::DETAIL), "the detail is for the log: {message}");
         assert_eq!(outcome.summary.faults[0].detail, world::DETAIL);
@@ -479,7 +458,7 @@ fn a_put_that_outlives_its_deadline_is_503_and_harmless_when_it_succeeds() {
     let world = World::failing(Fault::PutHangs);
     let outcome = world.send(Sent::spans(1, "application/json"));
     assert_eq!((outcome.response.status().as_u16(), outcome.summary.code), (503, "fault"));
-    assert_eq!(outcome.response.headers()[RETRY_AFTER], "1");
+    assert_eq!(outcome.response.headers()[RETRY_AFTER], "2");
     world.fault.set(None);
     assert_eq!(world.send(Sent::spans(1, "application/json")).response.status(), 200);
     let ids: Vec<_> = world.objects.borrow().iter().map(|object| object.key.object_id()).collect();
@@ -642,7 +621,7 @@ fn a_panic_is_a_fault_of_its_own_request_and_of_no_other() {
     let fault = panicked.unwrap_err();
     assert!(fault.to_string().starts_with("panic: ") && fault.detail.contains(world::DETAIL), "{fault}");
     let answer = response::rejected(&Rejection::Fault(fault), Encoding::Json);
-    assert_eq!((answer.status().as_u16(), &answer.headers()[RETRY_AFTER]), (503, &HeaderValue::from(1)));
+    assert_eq!((answer.status().as_u16(), &answer.headers()[RETRY_AFTER]), (503, &HeaderValue::from(2)));
     assert!(!world::status_message(&answer).contains(world::DETAIL));
     world.fault.set(None);
     assert_eq!(world.send(Sent::spans(1, "application/json")).response.status(), 200);

@@ -117,6 +117,8 @@ fn checked(raw: object::ObjectRecord, index: usize) -> Result<ObjectRecord, Reco
         object::PayloadEncoding::Identity => Compression::Identity,
         object::PayloadEncoding::Gzip => Compression::Gzip,
         object::PayloadEncoding::Zstd => Compression::Zstd,
+        object::PayloadEncoding::Deflate => Compression::Deflate,
+        object::PayloadEncoding::Snappy => Compression::Snappy,
         object::PayloadEncoding::Unspecified => return Err(wrong("payload_encoding")),
     };
     let version = raw.rules_version;
@@ -193,6 +195,8 @@ fn payload_encoding(compression: Compression) -> object::PayloadEncoding {
         Compression::Identity => object::PayloadEncoding::Identity,
         Compression::Gzip => object::PayloadEncoding::Gzip,
         Compression::Zstd => object::PayloadEncoding::Zstd,
+        Compression::Deflate => object::PayloadEncoding::Deflate,
+        Compression::Snappy => object::PayloadEncoding::Snappy,
     }
 }
 
@@ -217,6 +221,14 @@ mod tests {
             compression: Compression::Zstd,
             payload: payload.into(),
             trace_context: TraceContext::root([7; 16], [9; 8]),
+        }
+    }
+
+    #[test]
+    fn every_compression_comes_back() {
+        for compression in Compression::ALL {
+            let written = ObjectRecord { compression, ..record(vec![1, 2, 3]) };
+            assert_eq!(records_of(written.to_object().into()).unwrap(), [written]);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use spillway_tests::cloudflare::{CloudflareApi, TOKEN, rule, skip_rule};
+use spillway_tests::cloudflare::{Account, CloudflareApi, TOKEN, rule, skip_rule};
 use spillway_tests::command::origin_consumer;
 
 /// What the doctor says, and its exit code.
@@ -292,6 +292,108 @@ async fn what_comes_before_the_custom_rules_is_named_where_it_changes_the_way() 
 }
 
 #[tokio::test]
+async fn what_redirects_exporters_is_named_with_what_python_makes_of_it() -> Result<()> {
+    let api = CloudflareApi::start().await?;
+    let always = |account: &mut Account| account.change("settings/always_use_https", "/value", json!("on"));
+    let hsts = |account: &mut Account| {
+        account.change("settings/security_header", "/value/strict_transport_security/enabled", json!(true));
+        account.change(
+            "settings/security_header",
+            "/value/strict_transport_security/max_age",
+            json!(31_536_000),
+        );
+    };
+    let page_rule = |pattern: &str, action: Value| {
+        let target = json!({ "target": "url", "constraint": { "operator": "matches", "value": pattern } });
+        json!([{ "id": "9a7806061c88ada191ed06f989cc3dac", "status": "active", "priority": 1,
+                 "targets": [target], "actions": [action] }])
+    };
+    let forwarding =
+        json!({ "id": "forwarding_url", "value": { "url": "https://example.com/$1", "status_code": 301 } });
+    let to_https = json!({ "id": "always_use_https" });
+    let redirect = |expression: &str| rule("redirect", "moved", expression);
+    let phase = "http_request_dynamic_redirect";
+    type Change<'a> = Box<dyn FnOnce(&mut Account) + 'a>;
+    let cases: Vec<(Change<'_>, &str, &str, i32)> = vec![
+        (Box::new(always), "always_use_https", "http://ingest.example.com/v1/traces is answered 301", 4),
+        (
+            Box::new(|account| account.put_phase(phase, vec![redirect("not ssl")])),
+            "http_redirected",
+            "http://ingest.example.com/v1/traces",
+            4,
+        ),
+        (
+            Box::new(|account| account.put_phase(phase, vec![redirect("http.request.method eq \"POST\"")])),
+            "exporters_redirected",
+            "https://ingest.example.com/v1/traces",
+            3,
+        ),
+        (
+            Box::new(|account| account.put_phase(phase, vec![redirect("ip.src.country eq \"DE\"")])),
+            "exporters_redirected",
+            "may match",
+            4,
+        ),
+        (
+            Box::new(|account| {
+                account
+                    .resources
+                    .insert("pagerules".to_owned(), page_rule("http://*example.com/*", to_https));
+            }),
+            "http_redirected",
+            "Page Rule for `http://*example.com/*`",
+            4,
+        ),
+        (
+            Box::new(|account| {
+                account.resources.insert("pagerules".to_owned(), page_rule("*.example.com/*", forwarding));
+            }),
+            "exporters_redirected",
+            "forwarding_url",
+            3,
+        ),
+    ];
+    for (change, code, words, exit) in cases {
+        api.reset();
+        api.set(change);
+        let said = doctor(&api).await?;
+        said.names(code, &[words, "Python", "301, 302, 307, 308"]);
+        assert_eq!(said.code, exit, "{code}: {:#?}", said.findings);
+    }
+    // Browsers alone heed it.
+    api.reset();
+    api.set(hsts);
+    let said = doctor(&api).await?;
+    assert_eq!((said.code, said.of("hsts")[0]["level"].as_str()), (0, Some("note")), "{:#?}", said.findings);
+    assert_eq!(said.of("bulk_redirects_unread").len(), 1);
+    // Of another host, or switched off.
+    api.reset();
+    api.set(|account| {
+        let mut off = page_rule("*example.com/*", json!({ "id": "always_use_https" }));
+        off[0]["status"] = json!("disabled");
+        account.resources.insert("pagerules".to_owned(), off);
+        account.put_phase(phase, vec![redirect("http.host eq \"www.example.com\" and not ssl")]);
+    });
+    assert_eq!(doctor(&api).await?.code, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_edge_url_that_is_redirected_is_a_fault() -> Result<()> {
+    let api = CloudflareApi::start().await?;
+    api.set(|account| account.change("settings/always_use_https", "/value", json!("on")));
+    for (url, exit) in [("http://ingest.example.com", 3), ("https://ingest.example.com", 4)] {
+        let mut variables = api.variables();
+        variables.insert("SPILLWAY_EDGE__URL".to_owned(), url.to_owned());
+        let output = origin_consumer("doctor --only cloudflare", &variables).await?;
+        assert_eq!(output.code, exit, "{url}: {output:?}");
+        let told = if exit == 3 { "FAULT always_use_https" } else { "WARNING always_use_https" };
+        assert!(output.out.contains(told), "{output:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn skip_rules_before_ours_that_take_notifications_past_it_are_named() -> Result<()> {
     let api = CloudflareApi::start().await?;
     let short = |expression: &str| {
@@ -488,6 +590,7 @@ async fn a_permission_that_is_missing_is_named_and_the_rest_is_examined() -> Res
         ("Firewall Services", "Zone, Firewall Services, Read"),
         ("Bot Management", "Zone, Bot Management, Read"),
         ("Zone Settings", "Zone, Zone Settings, Read"),
+        ("Page Rules", "Zone, Page Rules, Read"),
         ("Workers Routes", "Zone, Workers Routes, Read"),
         ("Workers R2 Storage", "Account, Workers R2 Storage, Read"),
     ] {
@@ -538,7 +641,7 @@ async fn what_cannot_be_checked_ends_with_its_own_code() -> Result<()> {
         assert!(!output.out.contains("another-token"), "{output:?}");
     }
     let help = origin_consumer("doctor --help", &api.variables()).await?.success()?;
-    for word in ["Exit codes", "--json", "--only", "Zone WAF", "Bot Management"] {
+    for word in ["Exit codes", "--json", "--only", "Zone WAF", "Bot Management", "Page Rules"] {
         assert!(help.contains(word), "{word}: {help}");
     }
     assert_eq!(origin_consumer("doctor --only nothing", &api.variables()).await?.code, 2);

@@ -228,7 +228,7 @@ async fn while_a_part_of_the_platform_is_out_of_reach_exporters_keep_their_batch
             request.header("content-type", "application/x-protobuf").header("x-api-key", stack.key("acme")?);
         let answer = request.body(Export::new(1).body()?).send().await?;
         assert_eq!(answer.status(), 503, "without {binding}");
-        assert_eq!(answer.headers()["retry-after"], "1");
+        assert_eq!(answer.headers()["retry-after"], "2");
     }
     assert!(Bucket::of(&stack).keys().await?.is_empty());
     stack.stop_now().await

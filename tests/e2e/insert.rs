@@ -109,7 +109,7 @@ fn decoded(decoder: Decoder, objects: Vec<Object>) -> Result<BatchRows> {
     Ok(BatchRows { batch_id, objects: of_objects, rows: Rows::Columns(columns.into()) })
 }
 
-const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 8 << 20, max_ratio: 100 };
+const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 8 << 20 };
 
 #[tokio::test]
 async fn a_first_try_stores_every_row() -> Result<()> {

@@ -78,7 +78,7 @@ async fn an_exporter_that_ends_up_at_the_origin_keeps_its_batch() -> Result<()> 
     let request = http::client().post(format!("{}/v1/traces", stack.origin.url));
     let answer = request.header("content-type", "application/x-protobuf").body(export.body()?).send().await?;
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(answer.headers()["retry-after"], "1");
+    assert_eq!(answer.headers()["retry-after"], "2");
     stack.stop_now().await
 }
 

@@ -1,6 +1,7 @@
 //! `origin-consumer replay`, end to end.
 
 mod interrupted;
+mod linked;
 mod selected;
 mod stored_again;
 

@@ -180,6 +180,9 @@ async fn the_doctors_probes_arrive_or_say_what_stops_them() -> Result<()> {
         live[1]["what"].as_str().is_some_and(|said| said.contains("its notification arrived")),
         "{live:#}"
     );
+    let plain = &live[2];
+    assert_eq!((plain["code"].as_str(), plain["level"].as_str()), (Some("plain_http"), Some("ok")));
+    assert!(plain["what"].as_str().is_some_and(|said| said.contains("answered 401")), "{live:#}");
 
     // A firewall that answers in the origin's place.
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -196,4 +199,31 @@ async fn the_doctors_probes_arrive_or_say_what_stops_them() -> Result<()> {
     );
     firewall.abort();
     stack.stop_now().await
+}
+
+#[tokio::test]
+async fn an_ingress_that_redirects_exporters_to_https_is_named() -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let redirect = || async {
+        (StatusCode::MOVED_PERMANENTLY, [("location", "https://ingest.example.com/v1/traces")], "")
+    };
+    let zone = tokio::spawn(async move { axum::serve(listener, Router::new().fallback(redirect)).await });
+    let variables = [
+        ("SPILLWAY_EDGE__URL", url.clone()),
+        ("SPILLWAY_NOTIFY__SIGNING_KEYS", format!("[\"{SIGNING_KEY}\"]")),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value)).into();
+    let said = origin_consumer("doctor --only live", &variables).await?;
+    assert_eq!(said.code, 3, "{said:?}");
+    for words in [
+        "FAULT plain_http",
+        &format!("{url}/v1/traces is answered 301"),
+        "https://ingest.example.com",
+        "Python",
+    ] {
+        assert!(said.out.contains(words), "{words}: {said:?}");
+    }
+    zone.abort();
+    Ok(())
 }

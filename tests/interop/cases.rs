@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use spillway_tests::bucket::Bucket;
 use spillway_tests::export::Export;
+use spillway_tests::http2_front::Http2Front;
 use spillway_tests::proxy::{Proxy, Try};
 use spillway_tests::rows::check_columns;
 use spillway_tests::stack::{ARRIVAL, Setup, TestStack};
@@ -11,10 +12,11 @@ use ulid::Ulid;
 
 use crate::clients::{Client, Destination, ONE_BATCH, Order, Report};
 
-/// The bytes that a batch may have on this stack, and an attribute that is too large for it, though not by far: the runtime
-/// closes the connection where more than 64 KiB of a refused body are still to come, and the answer can be lost.
+/// The bytes that a batch may have on this stack, and an attribute that is too large for it.
 const MAX_BODY_BYTES: &str = "10000";
-const TOO_LARGE: usize = 15_000;
+const TOO_LARGE: usize = 6 << 20;
+/// The same for `telemetrygen`, which takes it as an argument of its command line.
+const TOO_LARGE_IN_AN_ARGUMENT: usize = 15_000;
 /// A span that begins so far in the future is not valid.
 const AHEAD_DAYS: u32 = 10;
 
@@ -90,12 +92,26 @@ impl Bench {
 
     /// Too large, it drops the batch at once.
     pub async fn too_large(&self, client: Client) -> Result<Observed> {
-        let observed = self.send(client, "acme", &Order { padding: TOO_LARGE, ..ONE_BATCH }).await?;
+        let padding = if client == Client::Telemetrygen { TOO_LARGE_IN_AN_ARGUMENT } else { TOO_LARGE };
+        let observed = self.send(client, "acme", &Order { padding, ..ONE_BATCH }).await?;
         self.check_dropped(&observed, &[413])?;
         Ok(observed)
     }
 
-    /// While the edge cannot reach R2, it tries again, and says in the end that it failed.
+    /// Over gRPC, it drops the batch at once, and shows its user which variable to set.
+    pub async fn over_grpc(&self, client: Client) -> Result<Report> {
+        let front = Http2Front::start(&self.stack.edge.url).await?;
+        let objects = self.objects().await?;
+        let (endpoint, key) = (front.url.as_str(), self.stack.key("acme")?);
+        let to = Destination { endpoint, key, service: "interop", gzip: false, grpc: true };
+        let report = client.send(&ONE_BATCH, &to).await?;
+        ensure!(report.batches.iter().all(|batch| !batch.exported), "{report:?}");
+        ensure!(report.log.contains("set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"), "{report:?}");
+        ensure!(self.objects().await? == objects, "an object was stored");
+        Ok(report)
+    }
+
+    /// While the edge cannot reach R2, it tries again for as long as the answers let it, and says in the end that it failed.
     pub async fn edge_is_down(&self, client: Client) -> Result<Observed> {
         let faulty = self.stack.edge_without(&["OBJECTS"]).await?;
         self.proxy.forward_to(&faulty.url);
@@ -105,6 +121,8 @@ impl Bench {
         let statuses = observed.statuses();
         ensure!(statuses.len() > 1 && statuses.iter().all(|status| *status == 503), "{statuses:?}");
         self.check_dropped(&observed, &statuses)?;
+        let seconds = observed.report.batches.last().map_or(0.0, |batch| batch.seconds);
+        ensure!(seconds > client.patience_with_faults(), "it gave up after {seconds} s: {statuses:?}");
         Ok(observed)
     }
 
@@ -158,7 +176,7 @@ impl Bench {
         let objects = self.objects().await?;
         self.proxy.take_tries();
         let key = self.stack.key(tenant)?;
-        let to = Destination { endpoint: &self.proxy.url, key, service: &service, gzip };
+        let to = Destination { endpoint: &self.proxy.url, key, service: &service, gzip, grpc: false };
         let report = client.send(order, &to).await?;
         let tries = self.proxy.take_tries();
         Ok(Observed { tries, report, objects: self.objects().await? - objects, service })

@@ -51,6 +51,8 @@ pub struct Destination<'a> {
     pub service: &'a str,
     /// Whether it compresses.
     pub gzip: bool,
+    /// Whether it speaks gRPC, as those of Python and Go can.
+    pub grpc: bool,
 }
 
 /// What the exporter said of a batch.
@@ -77,6 +79,16 @@ impl Client {
         if self == Self::Telemetrygen { 2 } else { 5 }
     }
 
+    /// How long it goes on at least where every try is answered 503, in seconds. Python's and Node's would give up after 4 to 5 s
+    /// were they told to wait for 1 s: then it is the number of tries that ends it.
+    pub fn patience_with_faults(self) -> f64 {
+        match self {
+            Self::Python | Self::NodeJson | Self::NodeProtobuf => 7.0,
+            Self::Rust => 4.0,
+            Self::Telemetrygen => 20.0,
+        }
+    }
+
     /// The `Content-Type` of its requests.
     pub fn content_type(self) -> &'static str {
         if self == Self::NodeJson { "application/json" } else { "application/x-protobuf" }
@@ -96,6 +108,9 @@ impl Client {
             .kill_on_drop(true);
         if to.gzip {
             command.env("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip");
+        }
+        if to.grpc {
+            command.env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
         }
         let start = std::time::Instant::now();
         let output = tokio::time::timeout(AT_MOST, command.output()).await;
@@ -156,8 +171,10 @@ pub fn telemetrygen() -> Option<PathBuf> {
 fn telemetrygen_arguments(order: &Order, to: &Destination<'_>) -> Result<Vec<String>> {
     ensure!(order.ahead_days == 0, "telemetrygen has no option for the time of its spans");
     let address = to.endpoint.trim_start_matches("http://");
-    let mut arguments: Vec<String> =
-        ["traces", "--otlp-http", "--otlp-insecure", "--rate=0"].map(str::to_owned).to_vec();
+    let mut arguments: Vec<String> = ["traces", "--otlp-insecure", "--rate=0"].map(str::to_owned).to_vec();
+    if !to.grpc {
+        arguments.push("--otlp-http".to_owned());
+    }
     arguments.extend([
         format!("--otlp-endpoint={address}"),
         format!("--otlp-header=x-api-key=\"{}\"", to.key),

@@ -21,6 +21,29 @@ async fn python_and_node_deliver_and_come_back() -> Result<()> {
 }
 
 #[tokio::test]
+async fn python_shows_what_is_wrong_with_grpc() -> Result<()> {
+    shows_what_is_wrong_with_grpc(Client::Python).await
+}
+
+#[tokio::test]
+#[ignore = "make interop"]
+async fn telemetrygen_shows_what_is_wrong_with_grpc() -> Result<()> {
+    if telemetrygen().is_none() {
+        eprintln!("interop: telemetrygen is left out: there is no Go here to compile it with");
+        return Ok(());
+    }
+    shows_what_is_wrong_with_grpc(Client::Telemetrygen).await
+}
+
+async fn shows_what_is_wrong_with_grpc(client: Client) -> Result<()> {
+    let bench = Bench::start().await?;
+    let report = bench.over_grpc(client).await?;
+    bench.stop().await?;
+    eprintln!("interop: {client:?} logs over gRPC: {}", report.log);
+    Ok(())
+}
+
+#[tokio::test]
 #[ignore = "make interop"]
 async fn python_in_every_case() -> Result<()> {
     every_case(Client::Python).await

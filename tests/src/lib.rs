@@ -8,6 +8,7 @@ pub mod document;
 pub mod export;
 pub mod faults;
 mod forward;
+pub mod http2_front;
 pub mod lone_edge;
 pub mod lone_origin;
 pub mod metrics;

@@ -130,7 +130,7 @@ fn trace_count(trace_id: &str) -> String {
 }
 
 /// One key a tenant: `acme` and its `neighbour` may do much, `slow` one request a second, `small` and `spread` (over four
-/// Durable Objects) ten spans a month, and `gone` nothing.
+/// Durable Objects) ten spans a month, `gone` nothing, and `pages` is for the pages of `https://app.example`.
 fn keys() -> Result<Vec<Key>> {
     let much = json!({ "limits": { "requests": { "per_second": 10_000 } } });
     Ok(vec![
@@ -140,6 +140,7 @@ fn keys() -> Result<Vec<Key>> {
         Key::new("small", &json!({ "quotas": { "spans_per_month": 10 } }))?,
         Key::new("spread", &json!({ "limits": { "shards": 4 }, "quotas": { "spans_per_month": 10 } }))?,
         Key::new("gone", &json!({ "status": "revoked" }))?,
+        Key::new("pages", &json!({ "allowed_origins": ["https://app.example"] }))?,
     ])
 }
 

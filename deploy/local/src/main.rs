@@ -168,6 +168,8 @@ fn print_how_to(stack: &Stack, key: &Key, env_file: &Path) {
     export OTEL_EXPORTER_OTLP_ENDPOINT={endpoint}
     export OTEL_EXPORTER_OTLP_HEADERS=x-api-key={key}
     export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf
+    export OTEL_METRICS_EXPORTER=none
+    export OTEL_LOGS_EXPORTER=none
 {bold}Ask for its spans:{plain}
     curl '{clickhouse}' --data 'SELECT Timestamp, ServiceName, SpanName, Duration FROM {database}.otel_traces ORDER BY Timestamp DESC LIMIT 10'
 {bold}Make another key:{plain}
@@ -199,6 +201,9 @@ fn write_env(file: &Path, stack: &Stack, key: &Key) -> Result<()> {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", stack.edge.url.as_str()),
         ("OTEL_EXPORTER_OTLP_HEADERS", &headers),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        // Agents send both without being asked to, and log an error for each batch that is refused.
+        ("OTEL_METRICS_EXPORTER", "none"),
+        ("OTEL_LOGS_EXPORTER", "none"),
         ("SPILLWAY_INGRESS_URL", &stack.edge.url),
         ("SPILLWAY_API_KEY", key.secret.expose()),
         ("SPILLWAY_ORIGIN_URL", &stack.origin.url),

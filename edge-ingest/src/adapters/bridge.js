@@ -22,6 +22,43 @@ export class HeadReader {
   }
 }
 
+/** How much of a body is asked for at a time. Without a buffer of its own, a reader is given 4 KiB. */
+const PIECE_BYTES = 64 << 10;
+
+/** A reader of the request's body; undefined where it has none that could still be read. */
+export function readerOf(request) {
+  return request.body === null || request.bodyUsed ? undefined : new BodyReader(request.body);
+}
+
+/** Reads a body, piece by piece. */
+export class BodyReader {
+  constructor(body) {
+    this.reader = body.getReader({ mode: "byob" });
+    this.buffer = new ArrayBuffer(PIECE_BYTES);
+  }
+
+  /** The next piece, which is overwritten by the one after it; undefined at the end. */
+  async next() {
+    const { done, value } = await this.reader.read(new Uint8Array(this.buffer));
+    this.buffer = value?.buffer;
+    return done ? undefined : value;
+  }
+
+  /** Reads what is left and throws it away, within bounds. */
+  async discard(maxBytes, maxMillis) {
+    let timer;
+    const timedOut = new Promise((resolve) => (timer = setTimeout(resolve, maxMillis)));
+    try {
+      for (let bytes = 0, piece; bytes < maxBytes; bytes += piece.byteLength) {
+        piece = await Promise.race([this.next(), timedOut]);
+        if (piece === undefined) break;
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
 /** Puts what is new into R2. `bytes` and `sha256` lie in wasm's memory, which goes on: R2 gets a copy. */
 export function put(bucket, key, bytes, sha256, metadata) {
   return bucket.put(key, bytes.slice(), {
@@ -41,6 +78,21 @@ export async function post(url, headers, body, signal) {
 /** Makes an answer. */
 export function respond(status, headers, body) {
   return new Response(body.length === 0 ? null : body.slice(), { status, headers: pairs(headers) });
+}
+
+/**
+ * Makes an answer that is sent in full at once, and is not at its end before `rest` is. That long the runtime lets the request's
+ * body be read.
+ */
+export function respondWhile(status, headers, body, rest) {
+  const { readable, writable } = new FixedLengthStream(body.length);
+  const writer = writable.getWriter();
+  // Both fail where the client has gone away.
+  const written = writer.write(body.slice());
+  Promise.allSettled([written, rest])
+    .then(() => writer.close())
+    .catch(() => {});
+  return new Response(readable, { status, headers: pairs(headers) });
 }
 
 function pairs(text) {

@@ -15,6 +15,17 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     pub(super) fn read(this: &HeadReader, request: &web_sys::Request) -> Result<String, JsValue>;
 
+    pub(super) type BodyReader;
+
+    #[wasm_bindgen(catch, js_name = readerOf)]
+    pub(super) fn reader_of(request: &web_sys::Request) -> Result<Option<BodyReader>, JsValue>;
+
+    #[wasm_bindgen(method)]
+    pub(super) fn next(this: &BodyReader) -> Promise;
+
+    #[wasm_bindgen(method)]
+    pub(super) fn discard(this: &BodyReader, max_bytes: f64, max_millis: f64) -> Promise;
+
     #[wasm_bindgen(catch)]
     pub(super) fn put(
         bucket: &JsValue,
@@ -34,6 +45,14 @@ extern "C" {
 
     #[wasm_bindgen(catch)]
     pub(super) fn respond(status: u16, headers: &str, body: &[u8]) -> Result<web_sys::Response, JsValue>;
+
+    #[wasm_bindgen(catch, js_name = respondWhile)]
+    pub(super) fn respond_while(
+        status: u16,
+        headers: &str,
+        body: &[u8],
+        rest: &Promise,
+    ) -> Result<web_sys::Response, JsValue>;
 }
 
 /// Names and values in turns, in lines. None of ours holds a line break.

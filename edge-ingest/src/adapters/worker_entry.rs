@@ -1,16 +1,19 @@
 //! What the runtime calls: a request comes in, an answer goes out, and the background follows it.
 
 use std::cell::{OnceCell, RefCell};
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
-use http::Response as HttpResponse;
+use http::{Method, Response as HttpResponse};
 use serde_json::json;
 use spillway_proto::otlp::Encoding;
-use worker::js_sys::Object;
+use worker::js_sys::{Object, Promise};
+use worker::wasm_bindgen::JsValue;
+use worker::wasm_bindgen_futures::future_to_promise;
 use worker::web_sys::{Request, Response};
 use worker::{Context, Env, ScheduleContext, ScheduledEvent, Url, console_error, console_log, event};
 
-use super::body::WorkerBody;
+use super::body::{Rest, WorkerBody};
 use super::bridge::{self, HeadReader};
 use super::durable_object::DurableAllowances;
 use super::keys::Keys;
@@ -27,12 +30,12 @@ use crate::ingest::{Edge, Outcome, ingest_own};
 use crate::isolate::Isolate;
 use crate::mesh::router::{Route, route};
 use crate::notify::notify;
-use crate::ports::PortError;
+use crate::ports::{PortError, Runtime};
 use crate::reject::Rejection;
 use crate::request::Head;
 use crate::store::Bucket;
 use crate::telemetry::Batch;
-use crate::{canary, cors, operator, probe, request, response, usage};
+use crate::{canary, cors, grpc, operator, probe, request, response, usage};
 
 thread_local! {
     static ISOLATE: Rc<Isolate> = Rc::default();
@@ -42,22 +45,22 @@ thread_local! {
 
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, ctx: Context) -> worker::Result<Response> {
-    let answer = match head(&request) {
-        Ok(head) => {
-            let refuse = |rejection: &Rejection| {
-                let mut answer = refuse(rejection, head.answer_encoding());
-                cors::allow(&mut answer, &head);
-                answer
-            };
-            match guarded(serve(&head, &request, env, &ctx)).await {
-                Ok(Ok(answer)) => answer,
-                Ok(Err(rejection)) => refuse(&rejection),
-                Err(panic) => refuse(&Rejection::Fault(panic)),
-            }
+    let head = match head(&request) {
+        Ok(head) => head,
+        Err(error) => {
+            return to_worker(refuse(&Rejection::Fault(fault("request")(error)), Encoding::Json), None);
         }
-        Err(error) => refuse(&Rejection::Fault(fault("request")(error)), Encoding::Json),
     };
-    to_worker(answer)
+    let (served, rest) = match guarded(serve(&head, request, env, &ctx)).await {
+        Ok(served) => served,
+        Err(panic) => (Err(Rejection::Fault(panic)), None),
+    };
+    let answer = served.unwrap_or_else(|rejection| {
+        let mut answer = refuse(&rejection, head.answer_encoding());
+        cors::allow(&mut answer, &head);
+        answer
+    });
+    to_worker(answer, rest)
 }
 
 /// The canary; wrangler.jsonc says how often.
@@ -91,29 +94,45 @@ async fn send_canary(env: &Env) -> Result<(), PortError> {
     }
 }
 
+/// The answer, and what settles once the rest of the body was read, where the handler has left some.
 async fn serve(
     head: &Head,
-    request: &Request,
+    request: Request,
     env: Env,
     ctx: &Context,
-) -> Result<HttpResponse<Vec<u8>>, Rejection> {
-    let config = config(&env).map_err(Rejection::Fault)?;
+) -> (Result<HttpResponse<Vec<u8>>, Rejection>, Option<Promise>) {
+    let config = match config(&env) {
+        Ok(config) => config,
+        Err(fault) => return (Err(Rejection::Fault(fault)), None),
+    };
     let mut body = WorkerBody::of(request, head, &config);
     let served = handle(head, &mut body, Rc::clone(&config), env, ctx).await;
-    let status = served.as_ref().map_or_else(Rejection::status, |answer| answer.status().as_u16());
-    if status >= 400 {
-        request::discard(&mut body.in_chunks(), status, &config.body, &WorkerRuntime).await;
-    }
-    served
+    (served, body.rest().and_then(|rest| discard(rest, config)))
+}
+
+/// Reads the rest of a body, unless enough others are being read.
+fn discard(rest: Rest, config: Rc<Config>) -> Option<Promise> {
+    let place = ISOLATE.with(|isolate| isolate.discards.begin(&config.discard, WorkerRuntime.now()))?;
+    let discarding = async move {
+        rest.discard(&config.discard).await;
+        drop(place);
+        Ok(JsValue::UNDEFINED)
+    };
+    // What a panic would leave behind is a place that is free again after its time.
+    Some(future_to_promise(AssertUnwindSafe(discarding)))
 }
 
 async fn handle(
     head: &Head,
-    body: &mut WorkerBody<'_>,
+    body: &mut WorkerBody,
     config: Rc<Config>,
     env: Env,
     ctx: &Context,
 ) -> Result<HttpResponse<Vec<u8>>, Rejection> {
+    if let Some(answer) = grpc::answer(head) {
+        console_log!("{}", json!({ "outcome": grpc::CODE }));
+        return Ok(answer);
+    }
     match route(config.role, &head.method, &head.path)? {
         Route::Traces => traces(head, body, &env, ctx).await.map_err(Rejection::Fault),
         Route::Preflight => Ok(cors::preflight(head)),
@@ -126,6 +145,7 @@ async fn handle(
             probe::report(head, body, &config, &notifier, &WorkerRuntime).await.map(response::json)
         }
         Route::Telemetry => telemetry(body, config, env, ctx).await,
+        Route::Health if head.method == Method::HEAD => Ok(response::json(Vec::new())),
         Route::Health => Ok(response::json(br#"{"status":"ok"}"#.to_vec())),
     }
 }
@@ -207,7 +227,7 @@ impl World {
 /// Runs the pipeline, and leaves the background to run after the answer.
 async fn traces(
     head: &Head,
-    body: &mut WorkerBody<'_>,
+    body: &mut WorkerBody,
     env: &Env,
     ctx: &Context,
 ) -> Result<HttpResponse<Vec<u8>>, PortError> {
@@ -225,7 +245,7 @@ async fn traces(
 
 /// Stores what an ingress tells of itself, and leaves the notification to run after the answer.
 async fn telemetry(
-    body: &mut WorkerBody<'_>,
+    body: &mut WorkerBody,
     config: Rc<Config>,
     env: Env,
     ctx: &Context,
@@ -297,10 +317,15 @@ fn head(request: &Request) -> worker::Result<Head> {
     })
 }
 
-fn to_worker(response: HttpResponse<Vec<u8>>) -> worker::Result<Response> {
+/// The answer, which is not at its end before `rest` is.
+fn to_worker(response: HttpResponse<Vec<u8>>, rest: Option<Promise>) -> worker::Result<Response> {
     let (parts, body) = response.into_parts();
     let headers = parts.headers.iter();
     let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
     let headers = bridge::lines(headers);
-    Ok(bridge::respond(parts.status.as_u16(), &headers, &body)?)
+    let status = parts.status.as_u16();
+    Ok(match rest {
+        Some(rest) => bridge::respond_while(status, &headers, &body, &rest)?,
+        None => bridge::respond(status, &headers, &body)?,
+    })
 }

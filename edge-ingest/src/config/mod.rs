@@ -7,16 +7,20 @@ use std::fmt;
 use std::time::Duration;
 
 use spillway_proto::TenantId;
-use spillway_proto::otlp::{DecompressLimits, Encoding};
+use spillway_proto::otlp::Encoding;
 use spillway_proto::trace_context::TraceContext;
 
 pub use self::variables::ConfigError;
 use self::variables::{Variables, wrong};
+use crate::discard::DiscardConfig;
 use crate::mesh::breaker::BreakerPolicy;
 use crate::mesh::link::LinkPolicy;
 use crate::mesh::retry::RetryPolicy;
 
 const CANARY_TENANT: &str = "CANARY_TENANT";
+const MAX_BODY_BYTES: &str = "MAX_BODY_BYTES";
+const MAX_DECOMPRESSED_BYTES: &str = "MAX_DECOMPRESSED_BYTES";
+const MAX_JSON_BYTES: &str = "MAX_JSON_BYTES";
 
 /// What the edge is told.
 #[derive(Debug, Clone)]
@@ -25,6 +29,8 @@ pub struct Config {
     pub role: Role,
     /// What a body may be.
     pub body: BodyConfig,
+    /// How much is read of bodies that nobody wants.
+    pub discard: DiscardConfig,
     /// `ALLOW_KEY_IN_QUERY`: whether `?key=` is looked at. Default false, since URLs are logged along the way.
     pub allow_key_in_query: bool,
     /// How key records are had.
@@ -60,21 +66,46 @@ pub struct BodyConfig {
     pub timeout: Duration,
     /// `MAX_BODIES_BYTES`: what an isolate holds of all bodies at a time, as sent. More are told to come back. Default 32 MiB.
     pub max_in_hand: usize,
-    /// `MAX_DECOMPRESSED_BYTES` (default 16 MiB) and `MAX_DECOMPRESSION_RATIO` (default 100).
-    pub decompress: DecompressLimits,
+    /// `MAX_DECOMPRESSED_BYTES`: the largest body after decompression. Default 16 MiB.
+    pub max_decompressed_bytes: usize,
     /// `MAX_JSON_BYTES`: the largest JSON after decompression; what it becomes takes several times as much. Default 8 MiB.
     pub max_json_bytes: usize,
 }
 
 impl BodyConfig {
-    /// What a body of `encoding` may grow to.
-    pub fn decompress_limits(&self, encoding: Encoding) -> DecompressLimits {
-        match encoding {
-            Encoding::Protobuf => self.decompress,
-            Encoding::Json => DecompressLimits {
-                max_bytes: self.decompress.max_bytes.min(self.max_json_bytes),
-                ..self.decompress
-            },
+    /// The limit of a body as it is sent.
+    pub fn sent_limit(&self) -> SizeLimit {
+        SizeLimit { variable: MAX_BODY_BYTES, max_bytes: self.max_bytes }
+    }
+
+    /// The limit of a body of `encoding` after decompression.
+    pub fn decompressed_limit(&self, encoding: Encoding) -> SizeLimit {
+        if encoding == Encoding::Json && self.max_json_bytes < self.max_decompressed_bytes {
+            SizeLimit { variable: MAX_JSON_BYTES, max_bytes: self.max_json_bytes }
+        } else {
+            SizeLimit { variable: MAX_DECOMPRESSED_BYTES, max_bytes: self.max_decompressed_bytes }
+        }
+    }
+}
+
+/// A limit of a body's size, as a refusal names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SizeLimit {
+    /// The variable that sets it.
+    pub variable: &'static str,
+    /// The most bytes.
+    pub max_bytes: usize,
+}
+
+impl fmt::Display for SizeLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MIB: usize = 1 << 20;
+        let Self { variable, max_bytes } = self;
+        match max_bytes {
+            bytes if bytes.is_multiple_of(MIB) => {
+                write!(f, "{bytes} bytes ({} MiB, {variable})", bytes / MIB)
+            }
+            bytes => write!(f, "{bytes} bytes ({variable})"),
         }
     }
 }
@@ -217,14 +248,16 @@ impl Config {
         Ok(Self {
             role: vars.choice("ROLE", &[("ingress", Role::Ingress), ("operator", Role::Operator)])?,
             body: BodyConfig {
-                max_bytes: vars.number("MAX_BODY_BYTES", 8 << 20, 1, 100 << 20)?,
+                max_bytes: vars.number(MAX_BODY_BYTES, 8 << 20, 1, 100 << 20)?,
                 max_in_hand: vars.number("MAX_BODIES_BYTES", 32 << 20, 1, 100 << 20)?,
                 timeout: vars.millis("BODY_TIMEOUT_MS", 30_000, 100, 600_000)?,
-                decompress: DecompressLimits {
-                    max_bytes: vars.number("MAX_DECOMPRESSED_BYTES", 16 << 20, 1, 100 << 20)?,
-                    max_ratio: vars.number("MAX_DECOMPRESSION_RATIO", 100, 1, 1032)?,
-                },
-                max_json_bytes: vars.number("MAX_JSON_BYTES", 8 << 20, 1, 100 << 20)?,
+                max_decompressed_bytes: vars.number(MAX_DECOMPRESSED_BYTES, 16 << 20, 1, 100 << 20)?,
+                max_json_bytes: vars.number(MAX_JSON_BYTES, 8 << 20, 1, 100 << 20)?,
+            },
+            discard: DiscardConfig {
+                max_bytes: vars.number("MAX_DISCARDED_BYTES", 100 << 20, 0, 500 << 20)?,
+                timeout: vars.millis("DISCARD_TIMEOUT_MS", 30_000, 0, 600_000)?,
+                at_once: vars.number("MAX_DISCARDS", 64, 0, 10_000)?,
             },
             allow_key_in_query: vars.boolean("ALLOW_KEY_IN_QUERY")?,
             keys: KeyConfig {
@@ -338,6 +371,16 @@ mod tests {
         assert!(!config.allow_key_in_query);
         assert_eq!(config.notify.fallback, None);
         assert_eq!(config.telemetry.operator.as_str(), "spillway-operator");
+    }
+
+    #[test]
+    fn each_encoding_has_its_limit_and_refusals_can_name_it() {
+        let named = |vars: &[_], encoding| read(vars).unwrap().body.decompressed_limit(encoding).to_string();
+        assert_eq!(named(&[], Encoding::Protobuf), "16777216 bytes (16 MiB, MAX_DECOMPRESSED_BYTES)");
+        assert_eq!(named(&[], Encoding::Json), "8388608 bytes (8 MiB, MAX_JSON_BYTES)");
+        let narrow = [("MAX_DECOMPRESSED_BYTES", "100000")];
+        assert_eq!(named(&narrow, Encoding::Json), "100000 bytes (MAX_DECOMPRESSED_BYTES)");
+        assert_eq!(read(&[]).unwrap().body.sent_limit().to_string(), "8388608 bytes (8 MiB, MAX_BODY_BYTES)");
     }
 
     #[test]

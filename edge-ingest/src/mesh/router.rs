@@ -1,5 +1,8 @@
 //! Method and path to handler.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use http::Method;
 
 use crate::config::Role;
@@ -22,6 +25,24 @@ pub enum Route {
     Health,
 }
 
+/// What OTLP carries besides traces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// `/v1/metrics`
+    Metrics,
+    /// `/v1/logs`
+    Logs,
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Metrics => "metrics",
+            Self::Logs => "logs",
+        })
+    }
+}
+
 struct Entry {
     path: &'static str,
     role: Role,
@@ -34,7 +55,8 @@ const TRACES: &[(Method, Route)] = &[(Method::POST, Route::Traces), (Method::OPT
 
 const ENTRIES: &[Entry] = &[
     Entry { path: "/v1/traces", role: Role::Ingress, methods: TRACES, allow: "POST, OPTIONS" },
-    Entry { path: "/v1/traces/", role: Role::Ingress, methods: TRACES, allow: "POST, OPTIONS" },
+    // What SDKs make of a general endpoint (`OTEL_EXPORTER_OTLP_ENDPOINT`) that was configured with the path of traces.
+    Entry { path: "/v1/traces/v1/traces", role: Role::Ingress, methods: TRACES, allow: "POST, OPTIONS" },
     // What becomes of an endpoint that was configured without a path.
     Entry { path: "/", role: Role::Ingress, methods: TRACES, allow: "POST, OPTIONS" },
     Entry {
@@ -57,16 +79,42 @@ const ENTRIES: &[Entry] = &[
     },
 ];
 
-const HEALTH: Entry =
-    Entry { path: "/healthz", role: Role::Ingress, methods: &[(Method::GET, Route::Health)], allow: "GET" };
+const HEALTH: Entry = Entry {
+    path: "/healthz",
+    role: Role::Ingress,
+    methods: &[(Method::GET, Route::Health), (Method::HEAD, Route::Health)],
+    allow: "GET, HEAD",
+};
 
 /// The handler of a request to a Worker of `role`.
+///
+/// Slashes at the end of a path and slashes in a row do not count: they come of endpoints that end with one, to which SDKs add
+/// `/v1/traces`.
 pub fn route(role: Role, method: &Method, path: &str) -> Result<Route, Rejection> {
+    let path = without_idle_slashes(path);
     let of_role = ENTRIES.iter().filter(|entry| entry.role == role).chain([&HEALTH]);
     let mut of_path = of_role.filter(|entry| entry.path == path);
-    let entry = of_path.next().ok_or(Rejection::UnknownPath)?;
+    let entry = of_path.next().ok_or_else(|| unknown(&path))?;
     let of_method = entry.methods.iter().find(|(known, _)| known == method);
     of_method.map(|(_, route)| *route).ok_or(Rejection::MethodNotAllowed { allow: entry.allow })
+}
+
+fn without_idle_slashes(path: &str) -> Cow<'_, str> {
+    let is_clean = !path.contains("//") && (path == "/" || !path.ends_with('/'));
+    if is_clean {
+        return Cow::Borrowed(path);
+    }
+    let segments: Vec<_> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    Cow::Owned(format!("/{}", segments.join("/")))
+}
+
+/// Why no route has this path. The path of another signal may stand behind anything, as that of traces does.
+fn unknown(path: &str) -> Rejection {
+    let signals = [("/v1/metrics", Signal::Metrics), ("/v1/logs", Signal::Logs)];
+    match signals.into_iter().find(|(end, _)| path.ends_with(end)) {
+        Some((_, signal)) => Rejection::OtherSignal { signal },
+        None => Rejection::UnknownPath,
+    }
 }
 
 #[cfg(test)]
@@ -79,7 +127,17 @@ mod tests {
 
     #[test]
     fn every_path_of_an_exporter_is_taken() {
-        for path in ["/v1/traces", "/v1/traces/", "/"] {
+        for path in [
+            "/v1/traces",
+            "/v1/traces/",
+            "//v1/traces",
+            "/v1//traces//",
+            "/v1/traces/v1/traces",
+            "/v1/traces/v1/traces/",
+            "/v1/traces//v1/traces",
+            "/",
+            "//",
+        ] {
             assert_eq!(routed(Role::Ingress, Method::POST, path), Ok(Route::Traces));
             assert_eq!(routed(Role::Ingress, Method::OPTIONS, path), Ok(Route::Preflight));
         }
@@ -87,13 +145,35 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_404_and_a_wrong_method_405() {
-        assert_eq!(routed(Role::Ingress, Method::POST, "/v1/logs"), Err(404));
+        for path in
+            ["", "/v1", "/v1/trace", "/v1/traces/v1", "/v1/traces/v1/traces/v1/traces", "/api/v1/traces"]
+        {
+            assert_eq!(routed(Role::Ingress, Method::POST, path), Err(404), "{path}");
+        }
         assert_eq!(routed(Role::Ingress, Method::GET, "/v1/traces"), Err(405));
         let Err(Rejection::MethodNotAllowed { allow }) = route(Role::Ingress, &Method::PUT, "/healthz")
         else {
-            panic!("there is a GET only")
+            panic!("there is no PUT")
         };
-        assert_eq!(allow, "GET");
+        assert_eq!(allow, "GET, HEAD");
+        assert_eq!(routed(Role::Ingress, Method::HEAD, "/healthz"), Ok(Route::Health));
+    }
+
+    #[test]
+    fn the_paths_of_other_signals_are_told_how_to_switch_them_off() {
+        for (path, signal) in [
+            ("/v1/metrics", "no metrics"),
+            ("/v1/logs", "no logs"),
+            ("//v1/logs/", "no logs"),
+            ("/v1/traces/v1/metrics", "no metrics"),
+        ] {
+            let rejection = route(Role::Ingress, &Method::POST, path).unwrap_err();
+            let message = rejection.to_string();
+            assert_eq!((rejection.status(), rejection.code()), (404, "other_signal"));
+            for named in [signal, "OTEL_METRICS_EXPORTER=none", "OTEL_LOGS_EXPORTER=none"] {
+                assert!(message.contains(named), "{path}: {message}");
+            }
+        }
     }
 
     #[test]

@@ -118,7 +118,6 @@ impl ConsumerConfig {
     }
 
     pub(super) fn decompress_limits(&self) -> DecompressLimits {
-        // The edge has judged the ratio; here only the size counts.
-        DecompressLimits { max_bytes: self.max_decompressed_bytes, max_ratio: usize::MAX }
+        DecompressLimits { max_bytes: self.max_decompressed_bytes }
     }
 }

@@ -34,8 +34,10 @@ pub enum Permission {
     FirewallServices,
     /// Bot Fight Mode and Super Bot Fight Mode.
     BotManagement,
-    /// Security Level, Browser Integrity Check.
+    /// Security Level, Browser Integrity Check, Always Use HTTPS, HSTS.
     ZoneSettings,
+    /// Page Rules.
+    PageRules,
     /// The Worker's routes.
     WorkersRoutes,
     /// The Worker's settings, its cron triggers, its Custom Domains.
@@ -48,7 +50,7 @@ pub enum Permission {
 
 impl Permission {
     /// All of them, as the documents list them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Zone,
         Self::ZoneWaf,
         Self::TransformRules,
@@ -56,6 +58,7 @@ impl Permission {
         Self::FirewallServices,
         Self::BotManagement,
         Self::ZoneSettings,
+        Self::PageRules,
         Self::WorkersRoutes,
         Self::WorkersScripts,
         Self::R2,
@@ -72,6 +75,7 @@ impl Permission {
             Self::FirewallServices => "Zone, Firewall Services, Read",
             Self::BotManagement => "Zone, Bot Management, Read",
             Self::ZoneSettings => "Zone, Zone Settings, Read",
+            Self::PageRules => "Zone, Page Rules, Read",
             Self::WorkersRoutes => "Zone, Workers Routes, Read",
             Self::WorkersScripts => "Account, Workers Scripts, Read",
             Self::R2 => "Account, Workers R2 Storage, Read",
@@ -261,6 +265,73 @@ pub struct BotManagement {
 pub struct Setting {
     /// The word.
     pub value: String,
+}
+
+/// The setting `security_header`.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct SecurityHeader {
+    /// What it holds.
+    pub value: SecurityHeaderValue,
+}
+
+/// What the setting `security_header` holds.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct SecurityHeaderValue {
+    /// The header `Strict-Transport-Security`.
+    #[serde(default)]
+    pub strict_transport_security: Hsts,
+}
+
+/// HSTS.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub struct Hsts {
+    /// Whether the header is sent.
+    #[serde(default)]
+    pub enabled: bool,
+    /// How long browsers remember it, in seconds.
+    #[serde(default)]
+    pub max_age: u64,
+}
+
+/// A Page Rule.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct PageRule {
+    /// Which URLs.
+    #[serde(default)]
+    pub targets: Vec<PageRuleTarget>,
+    /// What is done to them.
+    #[serde(default)]
+    pub actions: Vec<PageRuleAction>,
+    /// `active` or `disabled`.
+    #[serde(default)]
+    pub status: String,
+}
+
+/// What a Page Rule is about.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct PageRuleTarget {
+    /// `url`.
+    #[serde(default)]
+    pub target: String,
+    /// Which.
+    #[serde(default)]
+    pub constraint: PageRuleConstraint,
+}
+
+/// Which URLs a Page Rule is about.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct PageRuleConstraint {
+    /// A pattern, in which `*` stands for anything; without a scheme, it holds for both.
+    #[serde(default)]
+    pub value: String,
+}
+
+/// What a Page Rule does.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct PageRuleAction {
+    /// Such as `always_use_https` or `forwarding_url`.
+    #[serde(default)]
+    pub id: String,
 }
 
 /// An IP Access rule.

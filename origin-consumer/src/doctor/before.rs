@@ -17,9 +17,6 @@ pub enum Before {
 }
 
 impl Before {
-    /// Both, in their order.
-    pub const ALL: [Self; 2] = [Self::Redirects, Self::Rewrites];
-
     /// As the API calls it.
     pub fn name(self) -> &'static str {
         match self {
@@ -117,7 +114,7 @@ mod tests {
 
     #[test]
     fn what_takes_a_notification_elsewhere_before_the_custom_rules_is_named() {
-        for phase in Before::ALL {
+        for phase in [Before::Redirects, Before::Rewrites] {
             for (expression, level) in [
                 ("starts_with(http.request.uri.path, \"/v1/\")", Level::Fault),
                 ("true", Level::Fault),

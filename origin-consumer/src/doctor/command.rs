@@ -33,7 +33,8 @@ Wants: cloudflare.account_id, cloudflare.zone_id and a token (SPILLWAY_CLOUDFLAR
 the consumer's configuration for `inside`; edge.url, notify.signing_keys and a key (SPILLWAY_EDGE__API_KEY) for `live`.
 
 The token only reads. Of the one zone: Zone, Zone WAF, Transform Rules, Single Redirect, Firewall Services, Bot Management,
-Zone Settings, Workers Routes; of the account: Workers Scripts, Workers R2 Storage, and, on an Enterprise plan, Account WAF.
+Zone Settings, Page Rules, Workers Routes; of the account: Workers Scripts, Workers R2 Storage, and, on an Enterprise plan,
+Account WAF.
 What it lacks is named.
 
 Examples:

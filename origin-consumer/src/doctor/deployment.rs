@@ -5,12 +5,13 @@ use std::time::Duration;
 use reqwest::Url;
 
 use super::api::{
-    AccessRule, Api, BotManagement, Domain, Lifecycle, Lockdown, Permission, Route, Schedules, Setting,
-    UserAgentRule, WorkerSettings, Zone, unread,
+    AccessRule, Api, BotManagement, Domain, Lifecycle, Lockdown, PageRule, Permission, Route, Schedules,
+    SecurityHeader, Setting, UserAgentRule, WorkerSettings, Zone, unread,
 };
 use super::before::{self, Before};
 use super::finding::Finding;
 use super::phases::{self, Phase};
+use super::redirects::{self, Exporters};
 use super::skip_rule::{self, Notifications};
 use super::worker::{self, Destination};
 use super::{expression, lifecycle};
@@ -56,10 +57,13 @@ impl Examination<'_> {
             Destination::Elsewhere | Destination::Unknown => None,
         };
         self.routes(&zone, url.as_ref()).await;
-        match (destination, url) {
-            (_, Some(url)) => {
-                self.notify_url(&url, &zone).await;
-                self.firewall(&Notifications { url, zone }, &plan).await;
+        let exporters = Exporters::of(&self.config.edge.url, url.as_ref(), &zone);
+        let notifications = url.map(|url| Notifications { url, zone: zone.clone() });
+        self.redirects(exporters.as_ref(), notifications.as_ref()).await;
+        match (destination, notifications) {
+            (_, Some(notifications)) => {
+                self.notify_url(&notifications.url, &zone).await;
+                self.firewall(&notifications, &plan).await;
             }
             (Destination::Elsewhere, _) => self.findings.push(Finding::note(
                 "notifications_avoid_the_zone",
@@ -180,14 +184,41 @@ impl Examination<'_> {
         self.findings.push(finding);
     }
 
-    /// The phases in the order in which a request meets them.
-    async fn firewall(&mut self, notifications: &Notifications, plan: &str) {
-        for phase in Before::ALL {
-            let rules = self.api.phase_of_zone(phase.name()).await;
-            self.judged(rules, &format!("the phase {}", phase.name()), phase.permission(), |rules| {
-                before::judge(phase, &rules, notifications)
+    /// What answers exporters, or notifications, with a redirect.
+    async fn redirects(&mut self, exporters: Option<&Exporters>, notifications: Option<&Notifications>) {
+        let always = self.api.of_zone::<Setting>(&["settings", "always_use_https"]).await;
+        self.judged(always, "Always Use HTTPS", Permission::ZoneSettings, |setting| {
+            setting.map(|setting| redirects::judge_always_https(&setting, exporters)).into_iter().collect()
+        });
+        let header = self.api.of_zone::<SecurityHeader>(&["settings", "security_header"]).await;
+        self.judged(header, "HSTS", Permission::ZoneSettings, |header| {
+            header.map(|header| redirects::judge_hsts(&header)).into_iter().collect()
+        });
+        let rules = self.api.phase_of_zone(Before::Redirects.name()).await;
+        self.judged(rules, "the Single Redirects", Before::Redirects.permission(), |rules| {
+            let of_exporters = exporters.map(|exporters| redirects::judge_rules(&rules, exporters));
+            let of_notifications = notifications.map(|known| before::judge(Before::Redirects, &rules, known));
+            [of_exporters, of_notifications].into_iter().flatten().flatten().collect()
+        });
+        if let Some(exporters) = exporters {
+            let rules = self.api.of_zone::<Vec<PageRule>>(&["pagerules"]).await;
+            self.judged(rules, "the Page Rules", Permission::PageRules, |rules| {
+                redirects::judge_page_rules(&rules.unwrap_or_default(), exporters)
             });
         }
+        self.findings.push(Finding::note(
+            "bulk_redirects_unread",
+            "Bulk Redirects, which belong to the account, are not read",
+            "they may redirect exporters, too; the part `live` asks for http:// itself, and says what it was answered",
+        ));
+    }
+
+    /// The phases in the order in which a request meets them.
+    async fn firewall(&mut self, notifications: &Notifications, plan: &str) {
+        let rules = self.api.phase_of_zone(Before::Rewrites.name()).await;
+        self.judged(rules, "the URL Rewrite Rules", Before::Rewrites.permission(), |rules| {
+            before::judge(Before::Rewrites, &rules, notifications)
+        });
         self.access_rules().await;
         self.account_rules(notifications, plan).await;
         let rules = match self.api.phase_of_zone(CUSTOM_RULES).await {

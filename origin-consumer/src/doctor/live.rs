@@ -1,4 +1,4 @@
-//! A probe through the edge: which way a notification comes, and whether a span arrives in ClickHouse.
+//! A probe through the edge: which way a notification comes, whether a span arrives in ClickHouse, and what is answered without TLS.
 
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use spillway_proto::UnixMillis;
 use spillway_proto::probe::{self, ProbeReport, ProbeRequest, Route};
 
 use super::finding::Finding;
+use super::plain_http;
 use crate::cloudflare::{ApiError, client, printable, read};
 use crate::config::Config;
 use crate::insert::SpanTable;
@@ -40,6 +41,7 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
     let queue = open_queue_of_service(&config.queue).await.ok();
     let mut findings = vec![route(config, queue.as_ref()).await];
     findings.push(span(config, queue.as_ref()).await);
+    findings.extend(plain_http::examine(&config.edge).await);
     findings
 }
 

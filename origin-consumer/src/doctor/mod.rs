@@ -2,7 +2,7 @@
 //! what to do.
 //!
 //! What is asked of Cloudflare ([`api`]) is judged by functions without I/O, one file a subject: [`before`], [`skip_rule`],
-//! [`phases`], [`worker`], [`lifecycle`]. Rules are not compared as texts, but evaluated ([`expression`]).
+//! [`phases`], [`redirects`], [`worker`], [`lifecycle`]. Rules are not compared as texts, but evaluated ([`expression`]).
 
 pub mod api;
 pub mod before;
@@ -14,6 +14,8 @@ mod inside;
 pub mod lifecycle;
 mod live;
 pub mod phases;
+mod plain_http;
+pub mod redirects;
 pub mod skip_rule;
 mod table;
 pub mod worker;

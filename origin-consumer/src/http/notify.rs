@@ -116,7 +116,7 @@ fn answer(outcome: NotificationOutcome) -> Response {
     };
     let mut response = refuse(status, outcome.code(), message);
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("2"));
     }
     response
 }

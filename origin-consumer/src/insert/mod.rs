@@ -20,8 +20,8 @@ use spillway_proto::notification::Notification;
 
 pub(crate) use clickhouse::OUR_INSERTS;
 pub use clickhouse::{SpanTable, TableError};
-pub(crate) use row_hash::hash_of_rows;
 pub use layout::{Condition, FIRST_TIMESTAMP, Layout};
+pub(crate) use row_hash::hash_of_rows;
 pub use rows::{BatchRows, Rows};
 pub use schema::SchemaError;
 

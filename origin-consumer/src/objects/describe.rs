@@ -71,8 +71,7 @@ pub fn from_content(key: &ObjectKey, object: Bytes, max_bytes: usize) -> Result<
     }
     let mut payload_bytes = 0;
     for record in &records {
-        // The edge has judged the ratio; here only the size counts.
-        let limits = DecompressLimits { max_bytes: max_bytes - payload_bytes, max_ratio: usize::MAX };
+        let limits = DecompressLimits { max_bytes: max_bytes - payload_bytes };
         let payload = decompress(&record.payload, record.compression, limits);
         payload_bytes += payload.map_err(|error| poison(&error))?.len();
     }

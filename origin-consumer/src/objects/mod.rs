@@ -15,7 +15,7 @@ use spillway_proto::ObjectKey;
 use spillway_proto::notification::Notification;
 
 pub use bucket::{Bucket, S3Config};
-pub use folder::{Folder, FolderError};
+pub use folder::{Folder, FolderError, PassedOver};
 
 use crate::consume::ConsumerConfig;
 

@@ -69,8 +69,10 @@ asks R2 for every object of the time range (one class B operation each).
 
 Into the configured table, the replay shares the ledger (queue.url) with the consumers that run: what one of them has in hand
 is left to it, and should the replay be killed, they end what it had in hand. With --folder, objects that the bucket has no
-more are put into it first, so that they can; the token must be allowed to write. Into another --database or --table no ledger
-is used, and one replay at a time may go there. The table is to be made first, best by CREATE TABLE new AS otel_traces.
+more are put into it first, so that they can; the token must be allowed to write. Links in the folder are followed; what is
+passed over (other names, files in the wrong place, links that lead nowhere) is named at the end. Into another --database or
+--table no ledger is used, and one replay at a time may go there. The table is to be made first, best by CREATE TABLE new AS
+otel_traces.
 
 --force is for a fix in the decoding, or columns that were changed: rows that are there are right for the default, which counts
 them and looks no further. It reads each batch from R2, deletes its objects from the table (ALTER TABLE ... DELETE, a mutation a
@@ -97,7 +99,8 @@ SIGINT and SIGTERM end it after the batches in hand, which may take consumer.dra
 is away, it tries again for one to four minutes.
 
 Exit codes: 0 all is stored, 1 failed (call it again with the same --checkpoint), 2 the command line, the configuration, the
-target table or the checkpoint is wrong, 3 ended, but some objects cannot be read, 4 interrupted (as 1).";
+target table or the checkpoint is wrong, 3 ended, but some objects cannot be read, or a folder has something that may be an
+object and is passed over, 4 interrupted (as 1).";
 
 impl ReplayArgs {
     /// What is asked for, at `now`.

@@ -21,7 +21,7 @@ use crate::config::{Config, ConfigError};
 use crate::consume::{Consumer, ConsumerConfig};
 use crate::insert::SpanTable;
 use crate::metrics::Metrics;
-use crate::objects::{Bucket, Folder, FolderError, ObjectError, Objects};
+use crate::objects::{Bucket, Folder, FolderError, ObjectError, Objects, PassedOver};
 use crate::output;
 use crate::queue::{Queue, QueueError};
 use crate::serve::{ServeError, open_queue_of_service};
@@ -93,10 +93,10 @@ pub async fn replay(
 ) -> Result<u8, ReplayError> {
     config.consumer.check()?;
     let selection = arguments.selection(now())?;
-    let source = source(arguments, config)?;
+    let (source, passed_over) = source(arguments, config, &selection)?;
     if arguments.dry_run {
         return Ok(stop
-            .run_until_cancelled(dry_run(&selection, &source))
+            .run_until_cancelled(dry_run(&selection, &source, &passed_over))
             .await
             .transpose()?
             .unwrap_or(INTERRUPTED));
@@ -135,26 +135,32 @@ pub async fn replay(
     let ended = run.run(done, &mut checkpoint, &progress).await;
     progress.end();
     let ended = ended?;
-    progress.say(&ending(&ended, arguments.checkpoint.as_deref()));
+    passed_over.lines().for_each(|line| progress.say(&line));
+    progress.say(&ending(&ended, &passed_over, arguments.checkpoint.as_deref()));
     if let (Why::Complete, Some(checkpoint)) = (&ended.why, checkpoint) {
         tokio::task::block_in_place(|| checkpoint.remove())?;
     }
-    Ok(exit_code(&ended))
+    Ok(exit_code(&ended, &passed_over))
 }
 
-/// Where the objects are read from.
-fn source(arguments: &ReplayArgs, config: &Config) -> Result<Objects, ReplayError> {
-    let objects = match &arguments.folder {
-        Some(path) => Objects::in_folder(
-            tokio::task::block_in_place(|| Folder::open(path))?,
-            config.s3.max_object_bytes,
-        ),
+/// Where the objects are read from, and what of a folder is not read though it lies where they were asked for.
+fn source(
+    arguments: &ReplayArgs,
+    config: &Config,
+    selection: &Selection,
+) -> Result<(Objects, PassedOver), ReplayError> {
+    let (objects, passed_over) = match &arguments.folder {
+        Some(path) => tokio::task::block_in_place(|| {
+            let folder = Folder::open(path)?;
+            let passed_over = selection.passed_over(&folder)?;
+            Ok::<_, FolderError>((Objects::in_folder(folder, config.s3.max_object_bytes), passed_over))
+        })?,
         None => {
             config.s3.check()?;
-            Objects::new(&config.s3)
+            (Objects::new(&config.s3), PassedOver::default())
         }
     };
-    Ok(objects.decompressing_to(config.consumer.max_decompressed_bytes))
+    Ok((objects.decompressing_to(config.consumer.max_decompressed_bytes), passed_over))
 }
 
 /// The name of the source; whoever reads the checkpoint may see it.
@@ -165,7 +171,11 @@ fn place_of(arguments: &ReplayArgs, config: &Config) -> Result<String, ReplayErr
     })
 }
 
-async fn dry_run(selection: &Selection, source: &Objects) -> Result<u8, ReplayError> {
+async fn dry_run(
+    selection: &Selection,
+    source: &Objects,
+    passed_over: &PassedOver,
+) -> Result<u8, ReplayError> {
     let (mut totals, mut unreadable) = (Totals::default(), 0);
     let objects = selection.find(source, None, DESCRIPTIONS);
     let mut objects = std::pin::pin!(objects);
@@ -179,8 +189,9 @@ async fn dry_run(selection: &Selection, source: &Objects) -> Result<u8, ReplayEr
             }
         }
     }
+    passed_over.lines().for_each(|line| output::note(&line));
     output::text(&totals.table())?;
-    Ok(if unreadable > 0 { SOME_UNREADABLE } else { 0 })
+    Ok(if unreadable + passed_over.misses() > 0 { SOME_UNREADABLE } else { 0 })
 }
 
 async fn bring(
@@ -229,7 +240,7 @@ fn beginning(target: &Target, config: &Config, done: &Done) -> String {
     format!("replay: into {} (ledger: {ledger}){from}", target.name())
 }
 
-fn ending(ended: &Ended, checkpoint: Option<&Path>) -> String {
+fn ending(ended: &Ended, passed_over: &PassedOver, checkpoint: Option<&Path>) -> String {
     let Counts { unreadable, in_hand, .. } = ended.done.counts;
     let go_on = match checkpoint {
         Some(path) => format!("call it again with the same arguments to go on from {}", path.display()),
@@ -237,25 +248,33 @@ fn ending(ended: &Ended, checkpoint: Option<&Path>) -> String {
                  with --checkpoint it would go on where it was"
             .to_owned(),
     };
+    let (all, others, not_read) = match passed_over.count() {
+        0 => ("all is stored", "all others", String::new()),
+        count => (
+            "all objects that were found are stored",
+            "all others that were found",
+            format!("; {count} entries of the folder were passed over, see above"),
+        ),
+    };
     match &ended.why {
         Why::Complete if unreadable > 0 => {
-            format!("replay: ended; {unreadable} objects cannot be read, all others are stored")
+            format!("replay: ended; {unreadable} objects cannot be read, {others} are stored{not_read}")
         }
         Why::Complete if in_hand > 0 => {
-            format!("replay: ended; all is stored, but for {in_hand} objects that a consumer has in hand")
+            format!("replay: ended; {all}, but for {in_hand} objects that a consumer has in hand{not_read}")
         }
         Why::Complete if ended.done.counts == Counts::default() => {
-            "replay: ended; there are no such objects".to_owned()
+            format!("replay: ended; there are no such objects{not_read}")
         }
-        Why::Complete => "replay: ended; all is stored".to_owned(),
+        Why::Complete => format!("replay: ended; {all}{not_read}"),
         Why::Interrupted => format!("replay: interrupted; {go_on}"),
         Why::Failed(reason) => format!("replay: failed: {reason}; {go_on}"),
     }
 }
 
-fn exit_code(ended: &Ended) -> u8 {
+fn exit_code(ended: &Ended, passed_over: &PassedOver) -> u8 {
     match &ended.why {
-        Why::Complete if ended.done.counts.unreadable > 0 => SOME_UNREADABLE,
+        Why::Complete if ended.done.counts.unreadable + passed_over.misses() > 0 => SOME_UNREADABLE,
         Why::Complete => 0,
         Why::Interrupted => INTERRUPTED,
         Why::Failed(_) => FAILED,

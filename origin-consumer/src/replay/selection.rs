@@ -9,7 +9,7 @@ use spillway_proto::object_key::ROOT;
 use spillway_proto::{ObjectKey, TenantId, UnixMillis};
 
 use super::range::TimeRange;
-use crate::objects::{ObjectError, Objects};
+use crate::objects::{Folder, FolderError, ObjectError, Objects, PassedOver};
 use crate::time::{MINUTE_MS, backoff};
 
 /// How many keys are asked for at once; S3 gives out no more.
@@ -104,6 +104,16 @@ impl Selection {
             Ok(Listing { objects: sum.objects + 1, spans: sum.spans + u64::from(key.spans()) })
         };
         self.keys(objects, done).try_fold(Listing::default(), add).await
+    }
+
+    /// What is not read of a folder, though it lies where objects are asked for. Objects that are asked for one by one are named
+    /// where they are not there.
+    pub fn passed_over(&self, folder: &Folder) -> Result<PassedOver, FolderError> {
+        let Which::Received { range, prefix } = &self.which else { return Ok(PassedOver::default()) };
+        match Walk::new(*range, prefix, None) {
+            Some(Walk { prefix, after, end }) => folder.passed_over(&prefix, &after, &end),
+            None => Ok(PassedOver::default()),
+        }
     }
 
     fn keys(

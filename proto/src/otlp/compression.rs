@@ -1,4 +1,9 @@
-//! Content encodings, decoded within bounds.
+//! Content encodings of HTTP, decoded within bounds.
+
+mod deflate;
+mod snappy;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::io::{self, Read};
@@ -12,21 +17,34 @@ use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 pub enum Compression {
     /// Not at all.
     Identity,
-    /// RFC 1952, the one encoding that the specification names.
+    /// RFC 1952, the one encoding that OTLP names.
     Gzip,
     /// RFC 8878.
     Zstd,
+    /// RFC 1950 (zlib), which is what HTTP calls `deflate`; or RFC 1951 without that envelope, which some clients send under the
+    /// same name. The first two bytes tell them apart.
+    Deflate,
+    /// Snappy, as one block or as a framed stream. The stream's first chunk tells them apart.
+    Snappy,
 }
 
 impl Compression {
-    /// The compression that a `Content-Encoding` header asks for, if it is one that we know.
+    /// Every encoding, once.
+    pub const ALL: [Self; 5] = [Self::Identity, Self::Gzip, Self::Zstd, Self::Deflate, Self::Snappy];
+
+    /// The compression that a `Content-Encoding` header names; `None` for an encoding that is not taken, and for more than one.
+    ///
+    /// `x-gzip` is `gzip` (RFC 9110, 8.4.1.3). `zlib` and `x-snappy-framed` are names that the OpenTelemetry Collector sends:
+    /// <https://github.com/open-telemetry/opentelemetry-collector/blob/main/config/confighttp/compression.go>.
     pub fn from_header(header: Option<&str>) -> Option<Self> {
         let name = header.unwrap_or_default().trim();
-        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        let is = |known: &[&str]| known.iter().any(|known| name.eq_ignore_ascii_case(known));
         match () {
-            () if name.is_empty() || is("identity") => Some(Self::Identity),
-            () if is("gzip") => Some(Self::Gzip),
-            () if is("zstd") => Some(Self::Zstd),
+            () if is(&["", "identity"]) => Some(Self::Identity),
+            () if is(&["gzip", "x-gzip"]) => Some(Self::Gzip),
+            () if is(&["zstd"]) => Some(Self::Zstd),
+            () if is(&["deflate", "zlib"]) => Some(Self::Deflate),
+            () if is(&["snappy", "x-snappy-framed"]) => Some(Self::Snappy),
             () => None,
         }
     }
@@ -37,12 +55,7 @@ impl Compression {
 pub struct DecompressLimits {
     /// The most bytes after decompression.
     pub max_bytes: usize,
-    /// The most bytes after decompression for one byte before; a body below 64 KiB may always grow to that.
-    pub max_ratio: usize,
 }
-
-/// Below this size, in bytes, the ratio does not matter: small repetitive batches compress very well.
-const RATIO_FREE_BYTES: usize = 64 * 1024;
 
 /// How many gzip members or zstd frames a body may be made of. One is usual; each costs time, however little it holds.
 const MAX_MEMBERS: usize = 1_000;
@@ -65,21 +78,30 @@ pub enum DecompressError {
     Corrupt(#[source] io::Error),
 }
 
-/// The body as it was before compression. Memory is taken as the output grows, and never above the limits; zstd takes a
-/// window of up to 8 MiB besides.
+/// The body as it was before compression.
+///
+/// Memory is taken as the output grows, whatever sizes the body announces, and up to the limit; zstd takes a window of up to the
+/// limit, and at least 8 MiB, besides. A block of snappy is the exception, whose decoder wants the whole output: that is taken at
+/// once, up to the limit and up to 64/3 of the body, which no block exceeds.
+///
+/// # Errors
+///
+/// [`DecompressError::TooLarge`] beyond the limit; [`DecompressError::Corrupt`] for a body that is not, from its first byte to its
+/// last, what `compression` says.
 pub fn decompress(
     body: &[u8],
     compression: Compression,
     limits: DecompressLimits,
 ) -> Result<Cow<'_, [u8]>, DecompressError> {
-    let by_ratio = body.len().saturating_mul(limits.max_ratio).max(RATIO_FREE_BYTES);
-    let max_bytes = limits.max_bytes.min(by_ratio);
+    let max_bytes = limits.max_bytes;
     let mut output = Output { bytes: Vec::new(), max_bytes };
     match compression {
-        Compression::Identity if body.len() <= limits.max_bytes => return Ok(Cow::Borrowed(body)),
-        Compression::Identity => return Err(DecompressError::TooLarge { max_bytes: limits.max_bytes }),
+        Compression::Identity if body.len() <= max_bytes => return Ok(Cow::Borrowed(body)),
+        Compression::Identity => return Err(DecompressError::TooLarge { max_bytes }),
         Compression::Gzip => gunzip(body, &mut output)?,
         Compression::Zstd => unzstd(body, &mut output)?,
+        Compression::Deflate => deflate::inflate(body, &mut output)?,
+        Compression::Snappy => snappy::unsnap(body, &mut output)?,
     }
     Ok(Cow::Owned(output.bytes))
 }
@@ -89,15 +111,39 @@ struct Output {
     max_bytes: usize,
 }
 
+/// The least by which the output grows, in bytes.
+const STEP_BYTES: usize = 32 << 10;
+
 impl Output {
     /// Takes in all that `member` decompresses to.
     fn read(&mut self, member: &mut impl Read) -> Result<(), DecompressError> {
-        let room = (self.max_bytes - self.bytes.len()) as u64;
-        member.take(room + 1).read_to_end(&mut self.bytes).map_err(DecompressError::Corrupt)?;
-        if self.bytes.len() > self.max_bytes {
-            return Err(DecompressError::TooLarge { max_bytes: self.max_bytes });
+        loop {
+            let room = self.grow()?;
+            let read = member.by_ref().take(room as u64).read_to_end(&mut self.bytes);
+            if read.map_err(DecompressError::Corrupt)? < room {
+                return self.check();
+            }
         }
-        Ok(())
+    }
+
+    /// Makes room where there is none, for as much as there is already: within the limit and one byte above it, by which a body
+    /// that is too large is told. The room in bytes, at least one.
+    fn grow(&mut self) -> Result<usize, DecompressError> {
+        self.check()?;
+        let Self { bytes, max_bytes } = self;
+        if bytes.len() == bytes.capacity() {
+            let (step, most) = (bytes.len().max(STEP_BYTES), (*max_bytes - bytes.len()).saturating_add(1));
+            // No last step for a few bytes: it would copy all the others.
+            bytes.reserve_exact(if most < step + STEP_BYTES { most } else { step });
+        }
+        Ok(bytes.capacity() - bytes.len())
+    }
+
+    fn check(&self) -> Result<(), DecompressError> {
+        match self.max_bytes {
+            max_bytes if self.bytes.len() > max_bytes => Err(DecompressError::TooLarge { max_bytes }),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -118,9 +164,11 @@ fn gunzip(mut body: &[u8], output: &mut Output) -> Result<(), DecompressError> {
 }
 
 fn unzstd(mut body: &[u8], output: &mut Output) -> Result<(), DecompressError> {
-    let mut decoder = FrameDecoder::new();
-    decoder.set_max_window_size(output.max_bytes.max(ZSTD_WINDOW_BYTES) as u64);
+    let max_window_bytes = output.max_bytes.max(ZSTD_WINDOW_BYTES) as u64;
     for _ in 0..MAX_MEMBERS {
+        // A decoder that was used before takes the window that a frame announces at once; a new one takes it as it fills.
+        let mut decoder = FrameDecoder::new();
+        decoder.set_max_window_size(max_window_bytes);
         match StreamingDecoder::new_with_decoder(&mut body, &mut decoder) {
             Ok(mut frame) => {
                 output.read(&mut frame)?;
@@ -142,94 +190,4 @@ fn unzstd(mut body: &[u8], output: &mut Output) -> Result<(), DecompressError> {
         }
     }
     Err(corrupt("too many zstd frames"))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Write;
-
-    use flate2::write::GzEncoder;
-
-    use super::*;
-
-    const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 1_000_000, max_ratio: 100 };
-
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::best());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    #[test]
-    fn gzip_comes_back() {
-        let body: Vec<u8> = (0..10_000u32).flat_map(u32::to_le_bytes).collect();
-        assert_eq!(decompress(&gzip(&body), Compression::Gzip, LIMITS).unwrap(), body);
-        assert_eq!(decompress(&body, Compression::Identity, LIMITS).unwrap(), body);
-    }
-
-    #[test]
-    fn a_bomb_meets_the_ratio_and_a_large_body_the_limit() {
-        let bomb = gzip(&vec![0; 900_000]);
-        let error = decompress(&bomb, Compression::Gzip, LIMITS).unwrap_err();
-        assert!(matches!(error, DecompressError::TooLarge { max_bytes } if max_bytes < 1_000_000), "{error}");
-        let error = decompress(&vec![1; 1_000_001], Compression::Identity, LIMITS).unwrap_err();
-        assert!(matches!(error, DecompressError::TooLarge { max_bytes: 1_000_000 }), "{error}");
-    }
-
-    #[test]
-    fn what_is_no_gzip_is_corrupt() {
-        let whole = gzip(b"some bytes");
-        for bad in [&b"plain"[..], &whole[..whole.len() - 4]] {
-            assert!(matches!(decompress(bad, Compression::Gzip, LIMITS), Err(DecompressError::Corrupt(_))));
-        }
-    }
-
-    fn zstd(bytes: &[u8]) -> Vec<u8> {
-        ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
-    }
-
-    #[test]
-    fn zstd_comes_back_frames_and_skippable_ones_in_a_row() {
-        let body: Vec<u8> = (0..10_000u32).flat_map(u32::to_le_bytes).collect();
-        assert_eq!(decompress(&zstd(&body), Compression::Zstd, LIMITS).unwrap(), body);
-        let mut frames = zstd(b"one");
-        frames.extend([0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 9, 9, 9]);
-        frames.extend(zstd(b"two"));
-        assert_eq!(decompress(&frames, Compression::Zstd, LIMITS).unwrap(), b"onetwo".to_vec());
-    }
-
-    #[test]
-    fn zstd_has_the_same_bounds() {
-        let error = decompress(&zstd(&vec![0; 900_000]), Compression::Zstd, LIMITS).unwrap_err();
-        assert!(matches!(error, DecompressError::TooLarge { .. }), "{error}");
-        let whole = zstd(b"some bytes, some bytes, some bytes");
-        // A window of a gigabyte, which no byte follows.
-        let window = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa0];
-        for bad in [&b"plain"[..], &whole[..whole.len() - 4], &window, b""] {
-            let error = decompress(bad, Compression::Zstd, LIMITS).unwrap_err();
-            assert!(matches!(error, DecompressError::Corrupt(_)), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_body_of_a_million_members_is_not_worked_through() {
-        for (compression, member) in [(Compression::Gzip, gzip(b"")), (Compression::Zstd, zstd(b""))] {
-            let error = decompress(&member.repeat(MAX_MEMBERS + 1), compression, LIMITS).unwrap_err();
-            assert!(matches!(error, DecompressError::Corrupt(_)), "{error}");
-            assert_eq!(
-                decompress(&member.repeat(MAX_MEMBERS), compression, LIMITS).unwrap(),
-                Vec::<u8>::new()
-            );
-        }
-    }
-
-    #[test]
-    fn only_known_encodings_are_taken() {
-        assert_eq!(Compression::from_header(None), Some(Compression::Identity));
-        assert_eq!(Compression::from_header(Some("GZIP")), Some(Compression::Gzip));
-        assert_eq!(Compression::from_header(Some(" zstd")), Some(Compression::Zstd));
-        for unknown in ["br", "deflate", "gzip, gzip"] {
-            assert_eq!(Compression::from_header(Some(unknown)), None);
-        }
-    }
 }

@@ -21,7 +21,7 @@ use ulid::Ulid;
 
 use crate::report::Turn;
 
-const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 100 << 20, max_ratio: usize::MAX };
+const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 100 << 20 };
 const FIRST_TRY: Before = Before { inserts: 0, look_first: false };
 
 /// Takes every batch through the stages of `decoder`, and into a table that keeps nothing.

@@ -1,6 +1,9 @@
 //! Bodies that are small, or allowed, and would become large.
 
+use std::io::Write;
+
 use anyhow::Result;
+use flate2::write::ZlibEncoder;
 use spillway_tests::export::gzipped;
 
 use super::MIB;
@@ -14,6 +17,8 @@ pub fn bombs() -> Result<Vec<Bomb>> {
     const LARGEST: usize = 8 * MIB - 1_000;
     let gzip = || vec![("content-type", "application/x-protobuf"), ("content-encoding", "gzip")];
     let zstd = || vec![("content-type", "application/x-protobuf"), ("content-encoding", "zstd")];
+    let deflate = || vec![("content-type", "application/x-protobuf"), ("content-encoding", "deflate")];
+    let snappy = || vec![("content-type", "application/x-protobuf"), ("content-encoding", "snappy")];
     let json = || vec![("content-type", "application/json")];
     let protobuf = || vec![("content-type", "application/x-protobuf")];
     let filled = |open: &str, unit: &str, close: &str| {
@@ -22,12 +27,21 @@ pub fn bombs() -> Result<Vec<Bomb>> {
     };
     let span = |open: &str| format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{{open}"#);
     let value = span(r#""attributes":[{"key":"k","value":{"#);
-    // Grows by less than is allowed, and up to what is allowed.
+    // Up to what is allowed, and nothing in it.
     let patient = gzipped(&[&vec![0; 170_000][..], &noise(2_000)].concat())?.repeat(96);
     Ok(vec![
         ("zeros in gzip", gzip(), gzipped(&vec![0; 20 * MIB])?, 413),
         ("a gigabyte of zeros", gzip(), gzipped(&vec![0; MIB])?.repeat(1_000), 413),
         ("zeros in zstd", zstd(), zstd::bulk::compress(&vec![0; 20 * MIB], 1)?, 413),
+        ("zeros in deflate", deflate(), zlib(&vec![0; 20 * MIB])?, 413),
+        ("zeros in snappy", snappy(), snap::raw::Encoder::new().compress_vec(&vec![0; 20 * MIB])?, 413),
+        ("a block that announces 16 MiB", snappy(), [&[0x80, 0x80, 0x80, 0x08][..], &[0; 100]].concat(), 400),
+        (
+            "padding without end",
+            snappy(),
+            [&b"\xff\x06\x00\x00sNaPpY"[..], &[0xfe, 0, 0, 0].repeat(2_000_000)].concat(),
+            200,
+        ),
         ("gzip up to the limit", gzip(), patient, 400),
         ("members without end", gzip(), gzipped(b"")?.repeat(LARGEST / gzipped(b"")?.len()), 400),
         ("empty elements", json(), filled(r#"{"resourceSpans":["#, "{},", "{}]}"), 400),
@@ -58,6 +72,12 @@ pub fn bombs() -> Result<Vec<Bomb>> {
         ("empty resources", protobuf(), [0x0a, 0].repeat(LARGEST / 2), 200),
         ("empty spans", protobuf(), within(0x0a, &within(0x12, &[0x12, 0].repeat(LARGEST / 2))), 200),
     ])
+}
+
+fn zlib(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes)?;
+    Ok(encoder.finish()?)
 }
 
 /// Bytes that do not compress.

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use bytes::Bytes;
-use flate2::write::GzEncoder;
+use flate2::write::{GzEncoder, ZlibEncoder};
 use serde_json::{Map, Value as Json};
 use spillway_decode::columns::{SpanColumns, Unzip};
 use spillway_decode::rows::{RowsError, SpanRow, rows_of};
@@ -20,12 +20,14 @@ use spillway_proto::{ObjectId, ObjectKey, Sha256Digest, TenantId};
 use crate::native;
 use crate::wire::{FIRST, NOTHING, NOW, some_of};
 
-const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 16 << 20, max_ratio: 100 };
+const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 16 << 20 };
 /// How the payloads of an object's records are compressed: by turns, as an input says.
-const RECORDS: [&[Compression]; 4] = [
+const RECORDS: [&[Compression]; 6] = [
     &[Compression::Identity],
     &[Compression::Gzip],
     &[Compression::Zstd],
+    &[Compression::Deflate],
+    &[Compression::Snappy],
     &[Compression::Gzip, Compression::Identity],
 ];
 
@@ -232,6 +234,11 @@ fn compressed(body: &[u8], compression: Compression) -> Bytes {
             gzip.write_all(body).and_then(|()| gzip.finish())
         }
         Compression::Zstd => zstd::bulk::compress(body, 1),
+        Compression::Deflate => {
+            let mut zlib = ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+            zlib.write_all(body).and_then(|()| zlib.finish())
+        }
+        Compression::Snappy => snap::raw::Encoder::new().compress_vec(body).map_err(Into::into),
     };
     compressed.expect("into memory").into()
 }

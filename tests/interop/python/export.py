@@ -1,5 +1,7 @@
 """Exports spans with opentelemetry-exporter-otlp-proto-http, and prints what became of each batch as one line of JSON.
 
+Where OTEL_EXPORTER_OTLP_PROTOCOL is grpc, with opentelemetry-exporter-otlp-proto-grpc.
+
     export.py ORDER
 
 ORDER is that of ../clients.rs. Endpoint, key, compression and service name come from the variables of OpenTelemetry.
@@ -7,13 +9,18 @@ ORDER is that of ../clients.rs. Endpoint, key, compression and service name come
 
 import json
 import logging
+import os
 import sys
 import time
 
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, set_span_in_context
+
+if os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") == "grpc":
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+else:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
 KINDS = [SpanKind.SERVER, SpanKind.CLIENT, SpanKind.INTERNAL, SpanKind.PRODUCER, SpanKind.CONSUMER]
 NANOSECONDS_OF_A_DAY = 86_400_000_000_000

@@ -394,7 +394,7 @@ fn any_row() -> &'static SpanRow {
     ROW.get_or_init(|| {
         let body = Export::new(1).body().unwrap();
         let (notification, object) = stored(&body, 1).unwrap();
-        let limits = DecompressLimits { max_bytes: LIMITS.bytes as usize * 100, max_ratio: 100 };
+        let limits = DecompressLimits { max_bytes: LIMITS.bytes as usize * 100 };
         rows_of(&notification, object.into(), limits, None).unwrap().remove(0)
     })
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{ZONE, ZONE_NAME};
 
 /// All permissions of a token that the doctor needs, as the paths below ask for them.
-const PERMISSIONS: [&str; 11] = [
+const PERMISSIONS: [&str; 12] = [
     "Zone",
     "Zone WAF",
     "Transform Rules",
@@ -15,6 +15,7 @@ const PERMISSIONS: [&str; 11] = [
     "Firewall Services",
     "Bot Management",
     "Zone Settings",
+    "Page Rules",
     "Workers Routes",
     "Workers Scripts",
     "Workers R2 Storage",
@@ -51,6 +52,20 @@ impl Account {
                 json!({ "id": "security_level", "value": "medium", "editable": true }),
             ),
             ("settings/browser_check", json!({ "id": "browser_check", "value": "on", "editable": true })),
+            (
+                "settings/always_use_https",
+                json!({ "id": "always_use_https", "value": "off", "editable": true }),
+            ),
+            (
+                "settings/security_header",
+                json!({
+                    "id": "security_header", "editable": true, "modified_on": "2026-11-01T00:00:00Z",
+                    "value": { "strict_transport_security": {
+                        "enabled": false, "max_age": 0, "include_subdomains": false, "preload": false, "nosniff": false,
+                    } },
+                }),
+            ),
+            ("pagerules", json!([])),
             ("firewall/access_rules/rules", json!([])),
             ("firewall/lockdowns", json!([])),
             ("firewall/ua_rules", json!([])),
@@ -123,6 +138,8 @@ impl Account {
             "Bot Management"
         } else if of(&["settings"]) {
             "Zone Settings"
+        } else if of(&["pagerules"]) {
+            "Page Rules"
         } else if of(&["workers/routes"]) {
             "Workers Routes"
         } else if of(&["workers"]) {

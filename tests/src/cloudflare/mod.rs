@@ -7,6 +7,8 @@
 //! - <https://developers.cloudflare.com/api/resources/bot_management/>
 //! - <https://developers.cloudflare.com/api/resources/r2/subresources/buckets/subresources/lifecycle/>
 //! - <https://developers.cloudflare.com/api/resources/firewall/>
+//! - <https://developers.cloudflare.com/api/resources/zones/subresources/settings/>
+//! - <https://developers.cloudflare.com/api/resources/page_rules/>
 
 mod account;
 mod http;

@@ -4,7 +4,7 @@ use spillway_proto::{ObjectId, ObjectKey, Sha256Digest, TenantId, UnixMillis};
 
 use super::*;
 
-const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 1 << 20, max_ratio: 100 };
+const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 1 << 20 };
 const REQUEST: &str = r#"{"resourceSpans":[{
     "resource":{"attributes":[
         {"key":"service.name","value":{"stringValue":"shop"}},{"key":"pid","value":{"intValue":"7"}}]},

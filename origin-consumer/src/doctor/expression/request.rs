@@ -65,6 +65,16 @@ impl Request {
         request.with(UPSTREAM_ZONE, Value::text(zone)).addressed(url)
     }
 
+    /// What an exporter sends to `url`, from wherever and with whatever headers it sends it.
+    pub fn export(url: &reqwest::Url) -> Self {
+        let port = url.port_or_known_default().map_or(Value::Unknown, |port| Value::Number(port.into()));
+        Self::of_no_worker()
+            .with("http.request.method", Value::text("POST"))
+            .with("ssl", Value::Bool(url.scheme() == "https"))
+            .with("cf.edge.server_port", port)
+            .addressed(url)
+    }
+
     /// One of which nothing is known.
     pub fn unknown() -> Self {
         Self { fields: BTreeMap::new() }

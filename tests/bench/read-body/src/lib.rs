@@ -10,7 +10,7 @@ use spillway_proto::otlp::{
 use spillway_proto::{ObjectId, TenantId, UnixMillis};
 use worker::{Context, Date, Env, Error, Request, Response, event};
 
-const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 16 << 20, max_ratio: 1_000 };
+const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 16 << 20 };
 
 #[event(fetch)]
 async fn fetch(mut request: Request, env: Env, _ctx: Context) -> worker::Result<Response> {

@@ -114,6 +114,8 @@ pub fn records() -> Seeds {
         ("one", one),
         ("two", two),
         ("gzip", record(Compression::Gzip, b"").to_object()),
+        ("deflate", record(Compression::Deflate, b"").to_object()),
+        ("snappy", record(Compression::Snappy, b"").to_object()),
         ("cut", cut),
         ("bad-tenant", spoilt(b"acme", b"ac/e")),
         ("bad-traceparent", spoilt(b"00-07", b"0--07")),
