@@ -44,11 +44,11 @@ pub fn answer(head: &Head) -> Option<Response<Vec<u8>>> {
 /// No percent sign and no other characters than printable ASCII: those would have to be percent-encoded.
 fn message(path: &str) -> &'static str {
     if path.contains(".metrics.") {
-        "traces only are taken here, over HTTP, and no metrics: set OTEL_METRICS_EXPORTER=none and OTEL_LOGS_EXPORTER=none"
+        "this ingress takes traces only, over HTTP, and no metrics: set OTEL_METRICS_EXPORTER=none and OTEL_LOGS_EXPORTER=none"
     } else if path.contains(".logs.") {
-        "traces only are taken here, over HTTP, and no logs: set OTEL_METRICS_EXPORTER=none and OTEL_LOGS_EXPORTER=none"
+        "this ingress takes traces only, over HTTP, and no logs: set OTEL_METRICS_EXPORTER=none and OTEL_LOGS_EXPORTER=none"
     } else {
-        "OTLP is taken here over HTTP, and not over gRPC: set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"
+        "this ingress takes OTLP over HTTP, and not over gRPC: set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"
     }
 }
 
@@ -103,7 +103,7 @@ mod tests {
             assert_eq!(response.headers()[CONTENT_TYPE], "application/grpc-web+proto");
             let (frame, trailers) = response.body().split_at(5);
             assert_eq!((frame[0], frame[4] as usize), (0x80, trailers.len()));
-            assert!(trailers.starts_with(b"grpc-status:12\r\ngrpc-message:OTLP is"));
+            assert!(trailers.starts_with(b"grpc-status:12\r\ngrpc-message:this ingress takes OTLP"));
         }
         for content_type in
             ["", "application/x-protobuf", "application/json", "text/grpc", "application/grpcx"]

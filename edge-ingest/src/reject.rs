@@ -12,9 +12,9 @@ use crate::mesh::router::Signal;
 use crate::ports::PortError;
 use crate::shown::Shown;
 
-/// What exporters are told to wait after a fault of ours, in seconds. By their default settings those of Python, JavaScript and
-/// Java make five or six tries, or go on for 10 s: after 1 s each, they give up while 5 s of that are left, and after 3 s each, after
-/// four tries (`make interop` shows it). With a wait beyond their whole budget they drop the batch at once.
+/// What exporters are told to wait after a fault of ours, in seconds. They have 10 s, and five or six tries: with 1 s, those of
+/// Python, JavaScript and Java have used up their tries after 4 to 5 s; with 2 s they go on for 8 s (`make interop` shows it). With a
+/// wait beyond their whole budget they drop the batch at once.
 const FAULT_RETRY_AFTER: u64 = 2;
 
 /// How a client makes smaller batches, whatever it is.
@@ -29,7 +29,7 @@ pub enum Rejection {
     UnknownPath,
     /// A path of OTLP's other signals. Agents send them without being asked to.
     #[error(
-        "traces only are taken here, and no {signal}: set OTEL_METRICS_EXPORTER=none and OTEL_LOGS_EXPORTER=none"
+        "this ingress takes traces only, and no {signal}: set OTEL_METRICS_EXPORTER=none and OTEL_LOGS_EXPORTER=none"
     )]
     OtherSignal {
         /// What was sent.
@@ -57,14 +57,14 @@ pub enum Rejection {
     },
     /// The body is over the limit as it was sent.
     #[error(
-        "the body is larger as it was sent than {limit}: {SMALLER_BATCHES}, or compress them (OTEL_EXPORTER_OTLP_COMPRESSION=gzip)"
+        "the body as sent is larger than {limit}: {SMALLER_BATCHES}, or compress them (OTEL_EXPORTER_OTLP_COMPRESSION=gzip)"
     )]
     BodyTooLarge {
         /// The limit.
         limit: SizeLimit,
     },
     /// The body is over the limit once it is decompressed.
-    #[error("the body is larger after decompression than {limit}: {SMALLER_BATCHES}")]
+    #[error("the body after decompression is larger than {limit}: {SMALLER_BATCHES}")]
     DecompressedTooLarge {
         /// The limit.
         limit: SizeLimit,

@@ -34,12 +34,14 @@ export function readerOf(request) {
 export class BodyReader {
   constructor(body) {
     this.reader = body.getReader({ mode: "byob" });
-    this.buffer = new ArrayBuffer(PIECE_BYTES);
   }
 
   /** The next piece, which is overwritten by the one after it; undefined at the end. */
   async next() {
-    const { done, value } = await this.reader.read(new Uint8Array(this.buffer));
+    // None while an earlier piece is still awaited, by somebody who has given up.
+    const buffer = this.buffer ?? new ArrayBuffer(PIECE_BYTES);
+    this.buffer = undefined;
+    const { done, value } = await this.reader.read(new Uint8Array(buffer));
     this.buffer = value?.buffer;
     return done ? undefined : value;
   }
@@ -80,10 +82,7 @@ export function respond(status, headers, body) {
   return new Response(body.length === 0 ? null : body.slice(), { status, headers: pairs(headers) });
 }
 
-/**
- * Makes an answer that is sent in full at once, and is not at its end before `rest` is. That long the runtime lets the request's
- * body be read.
- */
+/** Makes an answer that is sent in full at once, and is not at its end before `rest` is: that long, the request can be read. */
 export function respondWhile(status, headers, body, rest) {
   const { readable, writable } = new FixedLengthStream(body.length);
   const writer = writable.getWriter();

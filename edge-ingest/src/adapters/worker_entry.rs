@@ -9,7 +9,7 @@ use serde_json::json;
 use spillway_proto::otlp::Encoding;
 use worker::js_sys::{Object, Promise};
 use worker::wasm_bindgen::JsValue;
-use worker::wasm_bindgen_futures::future_to_promise;
+use worker::wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker::web_sys::{Request, Response};
 use worker::{Context, Env, ScheduleContext, ScheduledEvent, Url, console_error, console_log, event};
 
@@ -48,7 +48,8 @@ async fn fetch(request: Request, env: Env, ctx: Context) -> worker::Result<Respo
     let head = match head(&request) {
         Ok(head) => head,
         Err(error) => {
-            return to_worker(refuse(&Rejection::Fault(fault("request")(error)), Encoding::Json), None);
+            let answer = refuse(&Rejection::Fault(fault("request")(error)), Encoding::Json);
+            return to_worker(answer, None).await;
         }
     };
     let (served, rest) = match guarded(serve(&head, request, env, &ctx)).await {
@@ -60,7 +61,7 @@ async fn fetch(request: Request, env: Env, ctx: Context) -> worker::Result<Respo
         cors::allow(&mut answer, &head);
         answer
     });
-    to_worker(answer, rest)
+    to_worker(answer, rest).await
 }
 
 /// The canary; wrangler.jsonc says how often.
@@ -317,9 +318,13 @@ fn head(request: &Request) -> worker::Result<Head> {
     })
 }
 
-/// The answer, which is not at its end before `rest` is.
-fn to_worker(response: HttpResponse<Vec<u8>>, rest: Option<Promise>) -> worker::Result<Response> {
+/// The answer, which is not at its end before `rest` is. One without a body has to be told from one whose body is still to come, for
+/// gRPC above all; so it waits.
+async fn to_worker(response: HttpResponse<Vec<u8>>, mut rest: Option<Promise>) -> worker::Result<Response> {
     let (parts, body) = response.into_parts();
+    if let Some(rest) = rest.take_if(|_| body.is_empty()) {
+        JsFuture::from(rest).await?;
+    }
     let headers = parts.headers.iter();
     let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
     let headers = bridge::lines(headers);

@@ -1,4 +1,5 @@
 //! What clients send in forms of their own, and what they are told where it cannot be taken.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use std::io::Write;
 
@@ -150,7 +151,7 @@ fn a_body_that_is_too_large_is_told_which_limit_in_which_unit_and_what_to_do() {
     for announced in [true, false] {
         let message = told(Sent { body: vec![0; (1 << 20) + 1], announced, ..good(protobuf) }, 413);
         for named in [
-            "as it was sent",
+            "the body as sent is larger",
             "1048576 bytes (1 MiB, MAX_BODY_BYTES)",
             "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
             "sending_queue.batch.max_size",
