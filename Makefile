@@ -4,6 +4,7 @@
 #   make run ONCE=1        end after the trace; non-zero if it did not arrive within 60 s
 #   make test              all tests: units, the edge's decisions, and end to end over the real parts
 #   make interop           real exporters in every case, with a table of what they do; a short form is in `make test`
+#   make agreement         the same requests through the Collector's ClickHouse exporter, row by row (docs/COLLECTOR.md); wants Go
 #   make crash             kill parts at random, and count what is lost and doubled (docs/CRASH.md); KILLS=200 for longer
 #   make faults            each fault at each step, with a table of what comes of it (docs/FAULTS.md); FAULTS=text: those only
 #   make incident          the firewall in the middle: each fix, each way of the platform (docs/INCIDENT.md);
@@ -25,14 +26,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test interop crash faults incident fuzz bench bench-edge bench-queue bench-schema bench-consumer \
+.PHONY: help setup build run test interop agreement crash faults incident fuzz bench bench-edge bench-queue bench-schema bench-consumer \
 	bench-peers bench-scaling bench-e2e instructions check fmt lint lint-wasm doc deny no-failpoints audit clean
 
 # Runs what follows with the tools that `setup` found or installed.
 with_tools := . "$$(deploy/local/setup.sh --print-env-file)";
 
 help: ## show this
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 21
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 22
 
 setup: ## install what is missing
 	@deploy/local/setup.sh $(setup_options)
@@ -54,6 +55,14 @@ test: build ## run all tests
 interop: setup_options := --with-all-exporters
 interop: build ## run the tests of real exporters in every case
 	@$(with_tools) cargo test --workspace --test interop -- --include-ignored --nocapture
+
+# SEED=N and REQUESTS=N choose other generated requests.
+agreement: export SPILLWAY_WITH_ENGINE := 1
+agreement: setup_options := --with-collector
+agreement: setup ## compare the rows with those of the Collector's exporter
+	@echo "agreement: compiling it (minutes the first time)"
+	@cargo build --quiet --workspace --bin origin-consumer
+	@$(with_tools) cargo test --workspace --test agreement -- --include-ignored --nocapture
 
 # Both stores in turn, unless STORE names one. CRASH_FLAGS: further arguments, see `crash --help`.
 crash: export SPILLWAY_WITH_ENGINE := 1

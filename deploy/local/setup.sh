@@ -8,6 +8,7 @@
 #   deploy/local/setup.sh --with-valgrind        the same, and valgrind, which `make instructions` runs
 #   deploy/local/setup.sh --for-tests            the same, and PostgreSQL and the exporters of Python and Node for `make test`
 #   deploy/local/setup.sh --with-all-exporters   the same, and all that `make interop` drives
+#   deploy/local/setup.sh --with-collector       the same, and the Collector's exporter that `make agreement` runs
 #   deploy/local/setup.sh --print-env-file       print the path of the file of shell exports that it writes
 #
 # SPILLWAY_CACHE            where the tools live (default: ~/.cache/spillway)
@@ -28,6 +29,7 @@ tools=$here/tools
 . "$here/setup/cargo-tools.sh"
 . "$here/setup/wasm-target.sh"
 . "$here/setup/interop-tools.sh"
+. "$here/setup/collector.sh"
 . "$here/setup/postgres.sh"
 . "$here/setup/valgrind.sh"
 
@@ -65,6 +67,7 @@ write_env_file() {
         [[ -z $interop_python ]] || export_line SPILLWAY_INTEROP_PYTHON "$interop_python"
         [[ -z $interop_node_modules ]] || export_line SPILLWAY_INTEROP_NODE_MODULES "$interop_node_modules"
         [[ -z $telemetrygen ]] || export_line SPILLWAY_INTEROP_TELEMETRYGEN "$telemetrygen"
+        [[ -z $collector_exporter ]] || export_line SPILLWAY_COLLECTOR_EXPORTER "$collector_exporter"
         [[ -z $postgres_bin ]] || export_line SPILLWAY_POSTGRES_BIN "$postgres_bin"
         export_line SPILLWAY_CARGO_DENY "${cargo_deny-}"
         export_line SPILLWAY_CARGO_MACHETE "${cargo_machete-}"
@@ -78,9 +81,9 @@ write_env_file() {
 }
 
 case "${1-}" in
-    "" | --with-checkers | --with-fuzzer | --with-valgrind | --for-tests | --with-all-exporters) extras=${1-} ;;
+    "" | --with-checkers | --with-fuzzer | --with-valgrind | --for-tests | --with-all-exporters | --with-collector) extras=${1-} ;;
     --print-env-file) echo "$env_file"; exit ;;
-    *) die "unknown argument $1; usage: setup.sh [--with-checkers | --with-fuzzer | --with-valgrind | --for-tests | --with-all-exporters | --print-env-file]" ;;
+    *) die "unknown argument $1; usage: setup.sh [--with-checkers | --with-fuzzer | --with-valgrind | --for-tests | --with-all-exporters | --with-collector | --print-env-file]" ;;
 esac
 
 check_machine
@@ -108,8 +111,10 @@ case $extras in
         set_up_exporters
         set_up_telemetrygen
         ;;
+    --with-collector) set_up_collector_exporter ;;
 esac
 find_exporters
+find_collector_exporter
 find_postgres
 write_env_file
 say "everything is in place in $cache"

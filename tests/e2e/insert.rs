@@ -3,30 +3,22 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use bytes::Bytes;
 use clickhouse::Client;
 use local_stack::engine::{Engine, Source};
 use origin_consumer::clickhouse::ClickHouseConfig;
 use origin_consumer::consume::Decoder;
-use origin_consumer::insert::{
-    self, BatchRows, Before, Rows, SchemaError, SpanTable, StoreError, TableError,
-};
+use origin_consumer::insert::{self, BatchRows, Before, SchemaError, SpanTable, StoreError, TableError};
 use origin_consumer::migrate::migrate;
 use origin_consumer::queue::{ClaimLimits, Queue};
 use prost::Message;
-use spillway_decode::columns::{SpanColumns, Unzip};
-use spillway_decode::rows::rows_of;
 use spillway_proto::UnixMillis;
-use spillway_proto::notification::Notification;
-use spillway_proto::otlp::{Criteria, DecompressLimits, Encoding, RepairedRuns, SpanLimits, decode, judge};
+use spillway_proto::otlp::{Criteria, Encoding, RepairedRuns, SpanLimits, decode, judge};
+use spillway_tests::batch::{DECODERS, Object, decoded};
 use spillway_tests::export::Export;
 use spillway_tests::notification::{now, stored};
 use tempfile::TempDir;
-use ulid::Ulid;
 
 const SPANS: u64 = 160;
-/// Both ways to the table.
-const DECODERS: [Decoder; 2] = [Decoder::Wire, Decoder::Prost];
 
 struct Bench {
     table: SpanTable,
@@ -83,33 +75,11 @@ impl Bench {
     }
 }
 
-type Object = (Notification, Bytes);
-
 fn object(export: &Export) -> Result<Object> {
     let spans = export.request["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().map_or(0, Vec::len);
     let (notification, object) = stored(&export.body()?, u32::try_from(spans)?)?;
     Ok((notification, object.into()))
 }
-
-fn decoded(decoder: Decoder, objects: Vec<Object>) -> Result<BatchRows> {
-    let batch_id = Ulid::generate();
-    if decoder == Decoder::Prost {
-        let rows = |(notification, object): Object| {
-            let rows = rows_of(&notification, object, LIMITS, None)?;
-            anyhow::Ok((notification.object_key, rows))
-        };
-        return Ok(BatchRows::of_each(batch_id, objects.into_iter().map(rows).collect::<Result<_>>()?));
-    }
-    let (mut columns, mut of_objects) = (SpanColumns::default(), Vec::new());
-    for (notification, object) in objects {
-        let first = u32::try_from(columns.len())?;
-        columns.add_object(&notification, object, LIMITS, None, &mut Unzip::default())?;
-        of_objects.push((notification.object_key, first..u32::try_from(columns.len())?));
-    }
-    Ok(BatchRows { batch_id, objects: of_objects, rows: Rows::Columns(columns.into()) })
-}
-
-const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 8 << 20 };
 
 #[tokio::test]
 async fn a_first_try_stores_every_row() -> Result<()> {

@@ -1,5 +1,6 @@
 //! What the end-to-end tests share: a stack of real parts for each test, and exports to send to it.
 
+pub mod batch;
 pub mod bucket;
 pub mod cloudflare;
 pub mod cloudflare_queue;

@@ -21,13 +21,23 @@ pub fn stored(payload: &[u8], spans: u32) -> Result<(Notification, Vec<u8>)> {
 
 /// The same, received at another time.
 pub fn stored_at(payload: &[u8], spans: u32, received_at: UnixMillis) -> Result<(Notification, Vec<u8>)> {
+    stored_under(SpanLimits::default(), payload, spans, received_at)
+}
+
+/// The same, of a tenant with these limits.
+pub fn stored_under(
+    span_limits: SpanLimits,
+    payload: &[u8],
+    spans: u32,
+    received_at: UnixMillis,
+) -> Result<(Notification, Vec<u8>)> {
     let tenant: TenantId = "acme".parse()?;
     let record = ObjectRecord {
         tenant: tenant.clone(),
         key_id: "k1".parse()?,
         project: None,
         received_at,
-        span_limits: SpanLimits::default(),
+        span_limits,
         rules: RulesVersion::default(),
         transcoding_repairs: RepairedRuns::default(),
         compression: Compression::Identity,

@@ -3,7 +3,7 @@
 //! and repairs are made by code of its own, message by message.
 //!
 //! The texts of values, kinds and status codes are those that the Collector's ClickHouse exporter writes, since that is what
-//! dashboards and queries expect. README, "What differs from the Collector", lists what is written otherwise.
+//! dashboards and queries expect. `docs/COLLECTOR.md` lists what is written otherwise.
 
 mod loose;
 mod repairing;
@@ -346,7 +346,7 @@ fn row(
         timestamp: nanos(span.start_time_unix_nano),
         trace_id: hex::encode(span.trace_id),
         span_id: hex::encode(span.span_id),
-        parent_span_id: parent(&span.parent_span_id),
+        parent_span_id: id_text(&span.parent_span_id),
         trace_state,
         span_name,
         span_kind: kind_name(kind),
@@ -363,8 +363,8 @@ fn row(
         event_names: events.iter().map(|event| event.name.clone()).collect(),
         event_dropped_attributes_counts: events.iter().map(|event| event.dropped_attributes).collect(),
         event_attributes: events.into_iter().map(|event| event.attributes).collect(),
-        link_trace_ids: links.iter().map(|link| hex::encode(&link.trace_id)).collect(),
-        link_span_ids: links.iter().map(|link| hex::encode(&link.span_id)).collect(),
+        link_trace_ids: links.iter().map(|link| id_text(&link.trace_id)).collect(),
+        link_span_ids: links.iter().map(|link| id_text(&link.span_id)).collect(),
         link_trace_states: links.iter().map(|link| link.trace_state.clone()).collect(),
         link_dropped_attributes_counts: links.iter().map(|link| link.dropped_attributes).collect(),
         link_flags: links.iter().map(|link| link.flags).collect(),
@@ -388,8 +388,8 @@ fn row(
     })
 }
 
-/// Some SDKs write zeros where a span has no parent; queries for roots look for an empty text.
-fn parent(id: &[u8]) -> String {
+/// The hex of an id that may be missing. Some SDKs write zeros for a missing one, and queries look for an empty text.
+fn id_text(id: &[u8]) -> String {
     if id.iter().all(|byte| *byte == 0) { String::new() } else { hex::encode(id) }
 }
 

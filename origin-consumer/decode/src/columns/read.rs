@@ -15,6 +15,7 @@ use super::entity_refs::EntityRefsJson;
 use super::unzip::Unzip;
 use super::value::{put_value, text};
 use super::{Mark, Scope, SpanColumns};
+use crate::native::Texts;
 use crate::rows::{RowsError, nanos};
 use crate::stored::StoredElsewhere;
 
@@ -263,8 +264,8 @@ impl<'a> Visitor<'a> for Reader<'_, '_> {
 
     fn link(&mut self, link: &LinkFields<'a>) {
         let links = &mut self.columns.links;
-        links.trace_id.push(hex::encode(link.trace_id).as_bytes());
-        links.span_id.push(hex::encode(link.span_id).as_bytes());
+        put_id(&mut links.trace_id, link.trace_id);
+        put_id(&mut links.span_id, link.span_id);
         links.trace_state.push(link.trace_state);
         links.dropped_attributes.push(link.dropped_attributes);
         links.flags.push(link.flags);
@@ -303,6 +304,15 @@ impl<'a> Visitor<'a> for Reader<'_, '_> {
         columns.attributes.end();
         columns.event_ends.push(columns.events.timestamp.len());
         columns.link_ends.push(columns.links.trace_id.len());
+    }
+}
+
+/// Appends the hex of a link's id. A missing one is an empty text, and so is one of zeros, which some SDKs write for it.
+fn put_id(texts: &mut Texts, id: &[u8]) {
+    if id.iter().all(|byte| *byte == 0) {
+        texts.push(b"");
+    } else {
+        texts.push(hex::encode(id).as_bytes());
     }
 }
 

@@ -3,6 +3,7 @@ use spillway_proto::trace_context::TraceContext;
 use spillway_proto::{ObjectId, ObjectKey, Sha256Digest, TenantId, UnixMillis};
 
 use super::*;
+use crate::columns::{SpanColumns, Unzip};
 
 const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 1 << 20 };
 const REQUEST: &str = r#"{"resourceSpans":[{
@@ -82,6 +83,30 @@ fn an_object_that_is_not_what_it_says_is_refused() {
     assert!(matches!(rows_of(&notification, bytes, LIMITS, None), Err(RowsError::Decode(_))));
     let (notification, bytes) = object(2, "acme", &protobuf(REQUEST));
     assert!(matches!(rows_of(&notification, bytes.slice(..20), LIMITS, None), Err(RowsError::Records(_))));
+}
+
+#[test]
+fn ids_of_zeros_are_none() {
+    let (zeros_of_trace, zeros_of_span) = ("0".repeat(32), "0".repeat(16));
+    let request = REQUEST
+        .replace("eee19b7ec3c1b173", &zeros_of_span)
+        .replace("0102030405060708090a0b0c0d0e0f10", &zeros_of_trace)
+        .replace("0102030405060708", &zeros_of_span);
+    let (notification, bytes) = object(2, "acme", &protobuf(&request));
+    let rows = rows_of(&notification, bytes.clone(), LIMITS, None).unwrap();
+    assert_eq!(rows[0].parent_span_id, "");
+    assert_eq!(
+        (&rows[0].link_trace_ids, &rows[0].link_span_ids),
+        (&vec![String::new()], &vec![String::new()])
+    );
+    let (mut columns, mut block) = (SpanColumns::default(), Vec::new());
+    columns.add_object(&notification, bytes, LIMITS, None, &mut Unzip::default()).unwrap();
+    let written = columns.write(&[0, 1], &mut |piece| {
+        block.extend_from_slice(piece);
+        Ok(())
+    });
+    written.unwrap();
+    assert!(!block.windows(16).any(|text| text == zeros_of_span.as_bytes()), "an id of zeros");
 }
 
 #[test]
