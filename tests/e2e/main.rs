@@ -21,6 +21,7 @@ mod keys;
 mod large_refusals;
 mod meter;
 mod objects;
+mod odd_values;
 mod origin;
 mod outages;
 mod postgres;
