@@ -219,7 +219,7 @@ async fn a_store_of_the_version_before_is_brought_to_this_one_by_the_first_proce
     assert_eq!(queues[0].enqueue(again.clone(), NOW).await?, Enqueued::Resend);
     let batch = queues[1].claim(LIMITS, NOW).await?.batch().context("a batch")?;
     assert_eq!(batch.objects[0].notification, again);
-    assert_eq!(batch.objects[0].predecessors, [stored.key.clone()]);
+    assert_eq!(batch.objects[0].predecessors, std::slice::from_ref(&stored.key));
     if kind == Kind::Sqlite {
         let schema = |url: &str| -> Result<Vec<String>> {
             let file = rusqlite::Connection::open(url.trim_start_matches("sqlite:"))?;
