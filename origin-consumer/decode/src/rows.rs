@@ -334,6 +334,10 @@ fn row(
     }
     let (span_name, trace_state) = (repairing.name(&span.name), repairing.value_text(&span.trace_state));
     let status_message = repairing.value_text(&status.message);
+    let link_id = |id: &Vec<u8>| match of_record.record.rules {
+        RulesVersion::V1 => hex::encode(id),
+        RulesVersion::V2 => id_text(id),
+    };
     let repairs = match of_record.record.rules {
         RulesVersion::V1 => Repairs::NONE,
         RulesVersion::V2 => repairing
@@ -363,8 +367,8 @@ fn row(
         event_names: events.iter().map(|event| event.name.clone()).collect(),
         event_dropped_attributes_counts: events.iter().map(|event| event.dropped_attributes).collect(),
         event_attributes: events.into_iter().map(|event| event.attributes).collect(),
-        link_trace_ids: links.iter().map(|link| id_text(&link.trace_id)).collect(),
-        link_span_ids: links.iter().map(|link| id_text(&link.span_id)).collect(),
+        link_trace_ids: links.iter().map(|link| link_id(&link.trace_id)).collect(),
+        link_span_ids: links.iter().map(|link| link_id(&link.span_id)).collect(),
         link_trace_states: links.iter().map(|link| link.trace_state.clone()).collect(),
         link_dropped_attributes_counts: links.iter().map(|link| link.dropped_attributes).collect(),
         link_flags: links.iter().map(|link| link.flags).collect(),

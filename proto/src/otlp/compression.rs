@@ -163,6 +163,20 @@ fn gunzip(mut body: &[u8], output: &mut Output) -> Result<(), DecompressError> {
     Err(corrupt("too many gzip members"))
 }
 
+/// What is wrong with the beginning of a frame. The library's own texts are for its developers.
+fn zstd_problem(error: &FrameDecoderError) -> &'static str {
+    match error {
+        FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::BadMagicNumber(_)) => {
+            "no zstd frame begins with these bytes"
+        }
+        FrameDecoderError::WindowSizeTooBig { .. } => {
+            "the window of a zstd frame is larger than the limit of the body"
+        }
+        FrameDecoderError::DictNotProvided { .. } => "a zstd frame needs a dictionary",
+        _ => "the header of a zstd frame is damaged, or ends early",
+    }
+}
+
 fn unzstd(mut body: &[u8], output: &mut Output) -> Result<(), DecompressError> {
     let max_window_bytes = output.max_bytes.max(ZSTD_WINDOW_BYTES) as u64;
     for _ in 0..MAX_MEMBERS {
@@ -171,7 +185,10 @@ fn unzstd(mut body: &[u8], output: &mut Output) -> Result<(), DecompressError> {
         decoder.set_max_window_size(max_window_bytes);
         match StreamingDecoder::new_with_decoder(&mut body, &mut decoder) {
             Ok(mut frame) => {
-                output.read(&mut frame)?;
+                output.read(&mut frame).map_err(|error| match error {
+                    DecompressError::Corrupt(_) => corrupt("a zstd frame is damaged, or ends early"),
+                    too_large => too_large,
+                })?;
                 let written = decoder.get_checksum_from_data();
                 if written.is_some() && written != decoder.get_calculated_checksum() {
                     return Err(corrupt("the zstd checksum is wrong"));
@@ -183,7 +200,7 @@ fn unzstd(mut body: &[u8], output: &mut Output) -> Result<(), DecompressError> {
                 let length = usize::try_from(length).unwrap_or(usize::MAX);
                 body = body.get(length..).ok_or_else(|| corrupt("a zstd frame ends early"))?;
             }
-            Err(error) => return Err(corrupt(error)),
+            Err(error) => return Err(corrupt(zstd_problem(&error))),
         }
         if body.is_empty() {
             return Ok(());

@@ -49,7 +49,7 @@ pub fn judge_and_visit<'a, V: Visitor<'a>>(
 ) -> Result<Verdict, Box<WireError>> {
     let shared = match criteria.rules {
         RulesVersion::V1 => SharedCut::None,
-        RulesVersion::V2 => SharedCut::of(request, criteria.limits.max_shared_bytes),
+        RulesVersion::V2 => SharedCut::of(request, &criteria.limits),
     };
     let mut pass = Pass {
         rules: Rules::new(criteria),
@@ -214,10 +214,9 @@ fn shared_of<'a, V: Visitor<'a>>(
     while let Some((field, wire_type)) = message.key()? {
         match field {
             1 => {
-                let inner = message.message(wire_type).map_err(|error| error.within(field_name, None))?;
+                let inner = message.message(wire_type).map_err(of(field_name))?;
                 bytes = bytes.saturating_add(inner.len());
-                read(inner, &mut facts, &mut texts, reading, visitor)
-                    .map_err(|error| error.within(field_name, None))?;
+                read(inner, &mut facts, &mut texts, reading, visitor).map_err(of(field_name))?;
             }
             3 => facts.schema_url = texts.read(&mut message, wire_type, "schema_url")?,
             _ => message.skip(field, wire_type)?,
@@ -252,6 +251,11 @@ fn repair_shared_texts<'a>(facts: &mut SharedFacts<'a>, reading: &mut Reading<'a
     }
 }
 
+/// Names the field of an error.
+fn of(field: &'static str) -> impl FnOnce(Box<WireError>) -> Box<WireError> {
+    move |error| error.within(field, None)
+}
+
 fn resource<'a, V: Visitor<'a>>(
     mut message: Message<'a>,
     facts: &mut SharedFacts<'a>,
@@ -264,12 +268,15 @@ fn resource<'a, V: Visitor<'a>>(
             1 => {
                 facts.attributes.read(&mut message, (field, wire_type), Owner::Resource, reading, visitor)?
             }
-            2 => facts.dropped_attributes = message.varint(wire_type)? as u32,
+            2 => {
+                facts.dropped_attributes =
+                    message.varint(wire_type).map_err(of("dropped_attributes_count"))? as u32
+            }
             3 => {
-                let inner = message.message(wire_type)?;
+                let inner = message.message(wire_type).map_err(of("entity_refs"))?;
                 facts.entity_ref_bytes = facts.entity_ref_bytes.saturating_add(inner.len());
                 let mut texts = reading.texts();
-                entity_ref(inner, &mut texts).map_err(|error| error.within("entity_refs", None))?;
+                entity_ref(inner, &mut texts).map_err(of("entity_refs"))?;
                 if texts.broken {
                     reading.found.insert(Repair::InvalidUtf8);
                 }
@@ -306,7 +313,10 @@ fn scope<'a, V: Visitor<'a>>(
             1 => facts.name = texts.read(&mut message, wire_type, "name")?,
             2 => facts.version = texts.read(&mut message, wire_type, "version")?,
             3 => facts.attributes.read(&mut message, (field, wire_type), Owner::Scope, reading, visitor)?,
-            4 => facts.dropped_attributes = message.varint(wire_type)? as u32,
+            4 => {
+                facts.dropped_attributes =
+                    message.varint(wire_type).map_err(of("dropped_attributes_count"))? as u32
+            }
             _ => message.skip(field, wire_type)?,
         }
     }
@@ -323,31 +333,42 @@ fn span<'a, V: Visitor<'a>>(
     reading.found = Repairs::NONE;
     while let Some((field, wire_type)) = message.key()? {
         match field {
-            1 => fields.trace_id = message.bytes(wire_type)?,
-            2 => fields.span_id = message.bytes(wire_type)?,
+            1 => fields.trace_id = message.bytes(wire_type).map_err(of("trace_id"))?,
+            2 => fields.span_id = message.bytes(wire_type).map_err(of("span_id"))?,
             3 => fields.trace_state = texts.read(&mut message, wire_type, "trace_state")?,
-            4 => fields.parent_span_id = message.bytes(wire_type)?,
+            4 => fields.parent_span_id = message.bytes(wire_type).map_err(of("parent_span_id"))?,
             5 => fields.name = texts.read(&mut message, wire_type, "name")?,
-            6 => fields.kind = message.varint(wire_type)? as i32,
-            7 => fields.start_unix_nano = message.fixed64(wire_type)?,
-            8 => fields.end_unix_nano = message.fixed64(wire_type)?,
+            6 => fields.kind = message.varint(wire_type).map_err(of("kind"))? as i32,
+            7 => fields.start_unix_nano = message.fixed64(wire_type).map_err(of("start_time_unix_nano"))?,
+            8 => fields.end_unix_nano = message.fixed64(wire_type).map_err(of("end_time_unix_nano"))?,
             9 => attributes.read(&mut message, (field, wire_type), Owner::Span, reading, visitor)?,
-            10 => fields.dropped_attributes = message.varint(wire_type)? as u32,
+            10 => {
+                fields.dropped_attributes =
+                    message.varint(wire_type).map_err(of("dropped_attributes_count"))? as u32
+            }
             11 => {
-                event(message.message(wire_type)?, &mut facts, reading, visitor)
+                let inner = message.message(wire_type);
+                inner
+                    .and_then(|inner| event(inner, &mut facts, reading, visitor))
                     .map_err(|error| error.within("events", Some(facts.events_met)))?;
                 facts.events_met += 1;
             }
-            12 => fields.dropped_events = message.varint(wire_type)? as u32,
+            12 => {
+                fields.dropped_events = message.varint(wire_type).map_err(of("dropped_events_count"))? as u32
+            }
             13 => {
-                link(message.message(wire_type)?, &mut facts, reading, visitor)
+                let inner = message.message(wire_type);
+                inner
+                    .and_then(|inner| link(inner, &mut facts, reading, visitor))
                     .map_err(|error| error.within("links", Some(facts.links_met)))?;
                 facts.links_met += 1;
             }
-            14 => fields.dropped_links = message.varint(wire_type)? as u32,
-            15 => status(message.message(wire_type)?, &mut fields, &mut texts)
-                .map_err(|error| error.within("status", None))?,
-            16 => fields.flags = message.fixed32(wire_type)?,
+            14 => fields.dropped_links = message.varint(wire_type).map_err(of("dropped_links_count"))? as u32,
+            15 => {
+                let inner = message.message(wire_type);
+                inner.and_then(|inner| status(inner, &mut fields, &mut texts)).map_err(of("status"))?;
+            }
+            16 => fields.flags = message.fixed32(wire_type).map_err(of("flags"))?,
             _ => message.skip(field, wire_type)?,
         }
     }
@@ -412,10 +433,13 @@ fn event_fields<'a, V: Visitor<'a>>(
         (EventFields::default(), Attributes::default(), reading.texts());
     while let Some((field, wire_type)) = message.key()? {
         match field {
-            1 => fields.time_unix_nano = message.fixed64(wire_type)?,
+            1 => fields.time_unix_nano = message.fixed64(wire_type).map_err(of("time_unix_nano"))?,
             2 => fields.name = texts.read(&mut message, wire_type, "name")?,
             3 => attributes.read(&mut message, (field, wire_type), Owner::Event, reading, visitor)?,
-            4 => fields.dropped_attributes = message.varint(wire_type)? as u32,
+            4 => {
+                fields.dropped_attributes =
+                    message.varint(wire_type).map_err(of("dropped_attributes_count"))? as u32
+            }
             _ => message.skip(field, wire_type)?,
         }
     }
@@ -451,8 +475,8 @@ fn ids_of_link(mut message: Message<'_>) -> Read<(&[u8], &[u8])> {
     let (mut trace_id, mut span_id) = (b"".as_slice(), b"".as_slice());
     while let Some((field, wire_type)) = message.key()? {
         match field {
-            1 => trace_id = message.bytes(wire_type)?,
-            2 => span_id = message.bytes(wire_type)?,
+            1 => trace_id = message.bytes(wire_type).map_err(of("trace_id"))?,
+            2 => span_id = message.bytes(wire_type).map_err(of("span_id"))?,
             _ => message.skip(field, wire_type)?,
         }
     }
@@ -468,12 +492,15 @@ fn link_fields<'a, V: Visitor<'a>>(
         (LinkFields::default(), Attributes::default(), reading.texts());
     while let Some((field, wire_type)) = message.key()? {
         match field {
-            1 => fields.trace_id = message.bytes(wire_type)?,
-            2 => fields.span_id = message.bytes(wire_type)?,
+            1 => fields.trace_id = message.bytes(wire_type).map_err(of("trace_id"))?,
+            2 => fields.span_id = message.bytes(wire_type).map_err(of("span_id"))?,
             3 => fields.trace_state = texts.read(&mut message, wire_type, "trace_state")?,
             4 => attributes.read(&mut message, (field, wire_type), Owner::Link, reading, visitor)?,
-            5 => fields.dropped_attributes = message.varint(wire_type)? as u32,
-            6 => fields.flags = message.fixed32(wire_type)?,
+            5 => {
+                fields.dropped_attributes =
+                    message.varint(wire_type).map_err(of("dropped_attributes_count"))? as u32
+            }
+            6 => fields.flags = message.fixed32(wire_type).map_err(of("flags"))?,
             _ => message.skip(field, wire_type)?,
         }
     }
@@ -497,7 +524,7 @@ fn status<'a>(mut message: Message<'a>, fields: &mut SpanFields<'a>, texts: &mut
     while let Some((field, wire_type)) = message.key()? {
         match field {
             2 => fields.status_message = texts.read(&mut message, wire_type, "message")?,
-            3 => fields.status_code = message.varint(wire_type)? as i32,
+            3 => fields.status_code = message.varint(wire_type).map_err(of("code"))? as i32,
             _ => message.skip(field, wire_type)?,
         }
     }

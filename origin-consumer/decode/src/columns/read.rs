@@ -92,7 +92,7 @@ impl SpanColumns {
             columns: self,
             object,
             first_position,
-            counts_valid: record.rules == RulesVersion::V1,
+            is_v1: record.rules == RulesVersion::V1,
             scope: of_record,
             service: None,
             entity_refs: EntityRefsJson::default(),
@@ -143,8 +143,8 @@ struct Reader<'c, 'e> {
     object: &'c mut ObjectSpans<'e>,
     /// The position in the object of the request's first span.
     first_position: u32,
-    /// Rows are numbered by the valid spans, and not by their positions.
-    counts_valid: bool,
+    /// The rows are those of Spillway 0.1: numbered by the valid spans, and not by their positions.
+    is_v1: bool,
     /// The scope that the pass is in, as far as it is known.
     scope: Scope,
     /// Of the resource that is next.
@@ -181,7 +181,7 @@ impl Reader<'_, '_> {
             return None;
         }
         object.valid += 1;
-        let row_no = if self.counts_valid { valid } else { position };
+        let row_no = if self.is_v1 { valid } else { position };
         let is_elsewhere = object.elsewhere.is_some_and(|elsewhere| elsewhere.has(position, row_no));
         (!is_elsewhere).then_some(row_no)
     }
@@ -264,8 +264,8 @@ impl<'a> Visitor<'a> for Reader<'_, '_> {
 
     fn link(&mut self, link: &LinkFields<'a>) {
         let links = &mut self.columns.links;
-        put_id(&mut links.trace_id, link.trace_id);
-        put_id(&mut links.span_id, link.span_id);
+        put_id(&mut links.trace_id, link.trace_id, self.is_v1);
+        put_id(&mut links.span_id, link.span_id, self.is_v1);
         links.trace_state.push(link.trace_state);
         links.dropped_attributes.push(link.dropped_attributes);
         links.flags.push(link.flags);
@@ -307,9 +307,10 @@ impl<'a> Visitor<'a> for Reader<'_, '_> {
     }
 }
 
-/// Appends the hex of a link's id. A missing one is an empty text, and so is one of zeros, which some SDKs write for it.
-fn put_id(texts: &mut Texts, id: &[u8]) {
-    if id.iter().all(|byte| *byte == 0) {
+/// Appends the hex of a link's id. A missing one is an empty text, and so is one of zeros, which some SDKs write for it; Spillway
+/// 0.1 wrote the zeros.
+fn put_id(texts: &mut Texts, id: &[u8], is_v1: bool) {
+    if !is_v1 && id.iter().all(|byte| *byte == 0) {
         texts.push(b"");
     } else {
         texts.push(hex::encode(id).as_bytes());

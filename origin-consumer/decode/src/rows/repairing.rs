@@ -122,7 +122,7 @@ impl Repairing {
 
     /// The attributes that stay, and how many do not.
     pub(super) fn attributes(&mut self, pairs: &[Vec<u8>], depth: u32) -> (Attributes, u32) {
-        let (mut kept, mut met, mut left_out) = (Vec::new(), 0, 0);
+        let (mut kept, mut met, mut left_out, mut has_late_name) = (Vec::new(), 0, 0, false);
         for pair in pairs {
             let Ok((key, value)) = key_value(pair, depth) else {
                 self.found.insert(Repair::NestedTooDeep);
@@ -130,10 +130,12 @@ impl Repairing {
                 continue;
             };
             met += 1;
-            if !self.is_v1 && met > self.max_attributes {
+            let is_service_name = depth == depth::RESOURCE && key == b"service.name";
+            let is_late = !self.is_v1 && met > self.max_attributes;
+            if is_late && !(is_service_name && !std::mem::replace(&mut has_late_name, true)) {
                 self.found.insert(Repair::AttributesDropped);
                 left_out += 1;
-            } else if self.shared.is_some_and(Cut::keeps_only_service_name) && key != b"service.name" {
+            } else if self.shared.is_some_and(Cut::keeps_only_service_name) && !is_service_name {
                 self.found.insert(Repair::SharedCut);
                 left_out += 1;
             } else {

@@ -1,7 +1,7 @@
 //! How the texts and values of resources and scopes are cut, so that what all spans repeat of them keeps to the limit.
 
 use prost::Message;
-use spillway_proto::otlp::{Criteria, DecodeError, RulesVersion};
+use spillway_proto::otlp::{Criteria, DecodeError, RulesVersion, SpanLimits};
 
 use super::loose::{Resource, ResourceSpans, Scope, ScopeSpans};
 use super::repairing::depth;
@@ -33,50 +33,69 @@ impl Cut {
     }
 }
 
-/// The cut that the resources of a request need.
+/// The cut that the resources of a request need: none if they fit as they are on the wire, or by what rows get of them.
 pub(super) fn cut(resources: &[ResourceSpans], criteria: &Criteria) -> Result<Cut, DecodeError> {
-    let max_bytes = criteria.limits.max_shared_bytes;
-    if criteria.rules == RulesVersion::V1 || total(resources, usize::MAX)? <= max_bytes {
+    let limits = &criteria.limits;
+    let max_bytes = limits.max_shared_bytes;
+    if criteria.rules == RulesVersion::V1
+        || total_on_wire(resources)? <= max_bytes
+        || total(resources, limits, usize::MAX)? <= max_bytes
+    {
         return Ok(Cut::None);
     }
     for exponent in EXPONENTS.rev() {
         let bytes = 1 << exponent;
-        if total(resources, bytes)? <= max_bytes {
+        if total(resources, limits, bytes)? <= max_bytes {
             return Ok(Cut::To(bytes));
         }
     }
     Ok(Cut::OnlyServiceName)
 }
 
-fn total(resources: &[ResourceSpans], most: usize) -> Result<u64, DecodeError> {
-    let mut total = 0u64;
+fn total_on_wire(resources: &[ResourceSpans]) -> Result<u64, DecodeError> {
+    let mut total = 0;
     for of_resource in resources {
-        let resource = Resource::decode(&*of_resource.resource)?;
-        let mut of_spans = 0u64;
+        let of_resource_bytes = of_resource.resource.len() + of_resource.schema_url.len();
         for scope_spans in &of_resource.scope_spans {
-            let raw = raw_scope(scope_spans)?;
-            let ScopeSpans { scope, spans, schema_url } = ScopeSpans::decode(&**scope_spans)?;
-            let Scope { name, version, attributes, .. } = scope.unwrap_or_default();
-            let cut =
-                [name.len(), version.len()].iter().map(|bytes| bytes.saturating_sub(most)).sum::<usize>()
-                    + cut_of(&attributes, depth::SCOPE, most);
-            let bytes = raw.saturating_sub(cut) + schema_url.len().min(most);
-            of_spans += spans.len() as u64;
+            let ScopeSpans { spans, schema_url, .. } = ScopeSpans::decode(&**scope_spans)?;
+            let bytes = of_resource_bytes + raw_scope(scope_spans)? + schema_url.len();
             total += (bytes * spans.len()) as u64;
         }
-        let bytes =
-            of_resource.resource.len().saturating_sub(cut_of(&resource.attributes, depth::RESOURCE, most))
-                + of_resource.schema_url.len().min(most);
-        total += bytes as u64 * of_spans;
     }
     Ok(total)
 }
 
-/// What a cut takes away of attributes.
-fn cut_of(attributes: &[Vec<u8>], depth: u32, most: usize) -> usize {
-    let over =
-        |pair: &Vec<u8>| key_value(pair, depth).map_or(0, |(_, value)| value.counted().saturating_sub(most));
-    attributes.iter().map(over).sum()
+/// What rows get of resources and scopes, whose texts and values are cut to `most` bytes besides the limits.
+fn total(resources: &[ResourceSpans], limits: &SpanLimits, most: usize) -> Result<u64, DecodeError> {
+    let of_value = most.min(limits.max_value_bytes as usize);
+    let of_name = of_value.min(limits.max_name_bytes as usize);
+    let mut total = 0;
+    for of_resource in resources {
+        let resource = Resource::decode(&*of_resource.resource)?;
+        let entity_refs: usize = resource.entity_refs.iter().map(Vec::len).sum();
+        let of_resource_bytes = kept(&resource.attributes, depth::RESOURCE, limits, of_value)
+            + if entity_refs <= of_value { entity_refs } else { 0 }
+            + of_resource.schema_url.len().min(of_value);
+        for scope_spans in &of_resource.scope_spans {
+            let ScopeSpans { scope, spans, schema_url } = ScopeSpans::decode(&**scope_spans)?;
+            let Scope { name, version, attributes, .. } = scope.unwrap_or_default();
+            let bytes = of_resource_bytes
+                + name.len().min(of_name)
+                + version.len().min(of_name)
+                + kept(&attributes, depth::SCOPE, limits, of_value)
+                + schema_url.len().min(of_value);
+            total += (bytes * spans.len()) as u64;
+        }
+    }
+    Ok(total)
+}
+
+/// What the attributes that are kept take, keys included.
+fn kept(attributes: &[Vec<u8>], depth: u32, limits: &SpanLimits, of_value: usize) -> usize {
+    let pairs = attributes.iter().filter_map(|pair| key_value(pair, depth).ok());
+    let kept = pairs.take(limits.max_attributes as usize);
+    let max_name = limits.max_name_bytes as usize;
+    kept.map(|(key, value)| key.len().min(max_name) + value.counted().min(of_value)).sum()
 }
 
 /// How many bytes the scope of a `ScopeSpans` message takes.

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64_NO_PAD;
 
 use super::super::repair::{Repair, Repairs};
-use super::error::{Fault, Read};
+use super::error::{Fault, JsonError, Read};
 use super::number::{self, Number};
 use super::reader::Token;
 use super::text::Text;
@@ -27,6 +27,8 @@ mod kind {
 struct Kinds {
     /// A kind other than `doubleValue`.
     has_other: bool,
+    /// A field that is no kind.
+    has_unknown: bool,
     /// `doubleValue` as null.
     has_null_double: bool,
 }
@@ -46,9 +48,13 @@ impl<'t> Transcoder<'t> {
             self.leave_out(&token, found)?;
             return Ok(u32::from(token != Token::Null));
         }
-        let (mut is_first, mut left_out) = (true, 0);
-        while self.reader.next_element(&mut is_first)? {
-            left_out += u32::from(!self.attribute(parent, field, depth, found)?);
+        let (mut is_first, mut index, mut left_out) = (true, 0, 0);
+        let within = |error: Box<JsonError>, index| error.within("attributes", Some(index));
+        while self.reader.next_element(&mut is_first).map_err(|error| within(error, index))? {
+            let is_kept =
+                self.attribute(parent, field, depth, found).map_err(|error| within(error, index))?;
+            left_out += u32::from(!is_kept);
+            index += 1;
         }
         Ok(left_out)
     }
@@ -137,7 +143,11 @@ impl<'t> Transcoder<'t> {
             "arrayValue" | "array_value" => self.kind(message, &mut kinds, depth, found, Self::array_value)?,
             "kvlistValue" | "kvlist_value" => self.kind(message, &mut kinds, depth, found, Self::kvlist_value)?,
             "bytesValue" | "bytes_value" => self.kind(message, &mut kinds, depth, found, Self::bytes_value)?,
+            _ => kinds.has_unknown = true,
         );
+        if kinds.has_unknown && !kinds.has_other && !kinds.has_null_double && self.writer.is_empty(message) {
+            return self.keep_sent(place, message, found);
+        }
         // Some write NaN so. Where other kinds are null as well, there is no value.
         if kinds.has_null_double && !kinds.has_other && self.writer.is_empty(message) {
             self.writer.fixed64(message, kind::DOUBLE, f64::NAN.to_bits());
@@ -165,6 +175,14 @@ impl<'t> Transcoder<'t> {
         if write(self, &token, message, depth, found)? {
             return Ok(());
         }
+        self.keep_sent(place, message, found)
+    }
+
+    /// Keeps the value at `place`, of which some was read, as text.
+    #[cold]
+    fn keep_sent(&mut self, place: usize, message: &mut Message, found: &mut Repairs) -> Read<()> {
+        self.reader.go_back_to(place);
+        let token = self.reader.value()?;
         self.keep_as_text(&token, place, message, found)
     }
 
@@ -277,9 +295,10 @@ impl<'t> Transcoder<'t> {
             return Ok(false);
         }
         let depth = self.inner(depth)?;
+        let mut is_list = true;
         let mut array = self.writer.begin(message, kind::ARRAY);
         fields!(self,
-            "values" => self.list(found, |transcoder, found| {
+            "values" => is_list &= self.list(found, |transcoder, found| {
                 let place = transcoder.reader.place();
                 let token = transcoder.reader.value()?;
                 let depth = transcoder.inner(depth)?;
@@ -293,7 +312,7 @@ impl<'t> Transcoder<'t> {
             })?,
         );
         self.writer.end(array);
-        Ok(true)
+        Ok(is_list)
     }
 
     fn kvlist_value(
@@ -307,11 +326,13 @@ impl<'t> Transcoder<'t> {
             return Ok(false);
         }
         let depth = self.inner(depth)?;
+        let (mut is_list, mut has_pairs) = (true, true);
         let mut map = self.writer.begin(message, kind::KVLIST);
         fields!(self,
-            "values" => self.list(found, |transcoder, found| {
+            "values" => is_list &= self.list(found, |transcoder, found| {
                 let token = transcoder.reader.value()?;
                 if token != Token::Object {
+                    has_pairs &= token == Token::Null;
                     return transcoder.leave_out(&token, found);
                 }
                 let depth = transcoder.inner(depth)?;
@@ -322,6 +343,6 @@ impl<'t> Transcoder<'t> {
             })?,
         );
         self.writer.end(map);
-        Ok(true)
+        Ok(is_list && has_pairs)
     }
 }

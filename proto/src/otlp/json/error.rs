@@ -7,6 +7,9 @@ use std::fmt;
 #[error("{fault}, at `{}`, line {line} column {column}", self.field())]
 pub struct JsonError {
     fault: Fault,
+    /// The byte of the text.
+    at: usize,
+    /// Counted by [`JsonError::located`]: most errors cost one attribute or span, and are never shown.
     line: usize,
     column: usize,
     /// From the innermost field outwards.
@@ -40,7 +43,7 @@ pub(super) enum Fault {
     More,
     /// The request, or an element of a list of resources, scopes or spans, is no object.
     NoObject,
-    /// A field that holds resources, scopes or spans is neither a list nor null.
+    /// A field that holds resources, scopes or spans is neither a list, an object nor null.
     NoList,
     /// No id of any span is hexadecimal.
     NoHexId { may_be_base64: bool },
@@ -76,11 +79,17 @@ pub(super) type Read<T> = Result<T, Box<JsonError>>;
 impl JsonError {
     /// At a byte of the text.
     #[cold]
-    pub(super) fn at(fault: Fault, text: &[u8], at: usize) -> Box<Self> {
-        let before = &text[..at.min(text.len())];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
-        Box::new(Self { fault, line, column, path: Vec::new() })
+    pub(super) fn at(fault: Fault, at: usize) -> Box<Self> {
+        Box::new(Self { fault, at, line: 0, column: 0, path: Vec::new() })
+    }
+
+    /// With its line and column, which take a walk over `text`.
+    #[cold]
+    pub(super) fn located(mut self: Box<Self>, text: &[u8]) -> Box<Self> {
+        let before = &text[..self.at.min(text.len())];
+        self.line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        self.column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+        self
     }
 
     #[cold]

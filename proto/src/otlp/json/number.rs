@@ -40,9 +40,12 @@ pub(super) fn int_value(text: &str) -> Option<Number> {
     }
 }
 
-/// A double, by the names of the mapping as well.
+/// A double, by the names of the mapping as well; none if it is larger than doubles are.
 pub(super) fn double(text: &str) -> Option<f64> {
-    text.trim().parse().ok()
+    let text = text.trim();
+    let double: f64 = text.parse().ok()?;
+    let is_larger = double.is_infinite() && text.bytes().any(|byte| byte.is_ascii_digit());
+    (!is_larger).then_some(double)
 }
 
 #[cfg(test)]

@@ -74,13 +74,13 @@ impl<'t> Reader<'t> {
     #[cold]
     pub(super) fn fault(&self, fault: Fault) -> Box<JsonError> {
         let fault = if self.at >= self.text.len() && fault != Fault::TooDeep { Fault::End } else { fault };
-        JsonError::at(fault, self.text, self.at)
+        JsonError::at(fault, self.at)
     }
 
     /// A fault of the value that begins at `place`.
     #[cold]
     pub(super) fn fault_at(&self, fault: Fault, place: usize) -> Box<JsonError> {
-        JsonError::at(fault, self.text, place)
+        JsonError::at(fault, place)
     }
 
     #[inline]
@@ -112,6 +112,9 @@ impl<'t> Reader<'t> {
                 Ok(Token::List)
             }
             Some(b'-' | b'0'..=b'9') => self.number().map(Token::Number),
+            // Python's `json.dumps` writes doubles that are no numbers so.
+            Some(b'N') => self.word("NaN", Token::Number("NaN")),
+            Some(b'I') => self.word("Infinity", Token::Number("Infinity")),
             Some(b'n') => self.word("null", Token::Null),
             Some(b't') => self.word("true", Token::Bool(true)),
             Some(b'f') => self.word("false", Token::Bool(false)),
@@ -119,7 +122,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn word(&mut self, word: &str, token: Token<'t>) -> Read<Token<'t>> {
+    fn word<T>(&mut self, word: &str, token: T) -> Read<T> {
         match self.text[self.at..].starts_with(word.as_bytes()) {
             true => {
                 self.at += word.len();
@@ -131,7 +134,9 @@ impl<'t> Reader<'t> {
 
     fn number(&mut self) -> Read<&'t str> {
         let start = self.at;
-        self.takes(b'-');
+        if self.takes(b'-') && self.text.get(self.at) == Some(&b'I') {
+            return self.word("Infinity", "-Infinity");
+        }
         if !self.takes(b'0') && self.digits() == 0 {
             return Err(self.fault(Fault::NoValue));
         }

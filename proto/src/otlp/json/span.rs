@@ -17,14 +17,15 @@ const BASE64_ID_LENGTHS: [usize; 4] = [11, 12, 22, 24];
 
 impl Transcoder<'_> {
     pub(super) fn span(&mut self, parent: &mut Message) -> Read<()> {
-        let (mut found, mut bad_id) = (Repairs::NONE, None);
+        // A span whose parent alone is bad is rejected, and its SDK writes ids as it should.
+        let (mut found, mut bad_id, mut bad_parent) = (Repairs::NONE, None, None);
         let mut message = self.writer.begin(parent, 2);
         let [mut attributes, mut events, mut links] = [Dropped::default(); 3];
         fields!(self,
             "traceId" | "trace_id" => self.id(&mut message, 1, "traceId", &mut bad_id)?,
             "spanId" | "span_id" => self.id(&mut message, 2, "spanId", &mut bad_id)?,
             "traceState" | "trace_state" => self.text(&mut message, 3, &mut found)?,
-            "parentSpanId" | "parent_span_id" => self.id(&mut message, 4, "parentSpanId", &mut bad_id)?,
+            "parentSpanId" | "parent_span_id" => self.id(&mut message, 4, "parentSpanId", &mut bad_parent)?,
             "name" => self.text(&mut message, 5, &mut found)?,
             "kind" => self.enumeration(&mut message, 6, Repair::KindUnknown, &mut found, |name| {
                 SpanKind::from_str_name(name).map(i32::from)
@@ -57,9 +58,15 @@ impl Transcoder<'_> {
         self.position += 1;
         self.note(position, found);
         if let Some(bad_id) = bad_id {
-            self.bad_ids.spans += 1;
-            self.bad_ids.first.get_or_insert(bad_id);
+            self.unusable.span(bad_id);
         }
+    }
+
+    /// What stands for an element of a list of spans that is no object: a span without ids, which is rejected.
+    pub(super) fn no_span(&mut self, parent: &mut Message, error: Box<JsonError>) {
+        let message = self.writer.begin(parent, 2);
+        self.writer.end(message);
+        self.end_span(Repairs::only(Repair::WrongType), Some(error));
     }
 
     /// An id in hexadecimal, in either case.
@@ -130,10 +137,8 @@ impl Transcoder<'_> {
                 let text = text.ascii();
                 by_name(&text).or_else(|| number(&text))
             }
-            Token::Null => Some(0),
-            _ => None,
+            other => return self.leave_out(other, found),
         };
-        self.reader.skip_rest(&token)?;
         match value {
             Some(0) => {}
             // Protobuf writes a negative number in 64 bits.
@@ -158,8 +163,13 @@ impl Transcoder<'_> {
     /// Returns how many were left out.
     fn events(&mut self, parent: &mut Message, found: &mut Repairs) -> Read<u32> {
         let mut left_out = 0;
+        let mut index = 0;
         self.list(found, |transcoder, found| {
-            transcoder.element(&mut left_out, found, |transcoder, found| transcoder.event(parent, found))
+            let read =
+                transcoder.element(&mut left_out, found, |transcoder, found| transcoder.event(parent, found));
+            read.map_err(|error| error.within("events", Some(index)))?;
+            index += 1;
+            Ok(())
         })?;
         Ok(left_out)
     }
@@ -181,8 +191,13 @@ impl Transcoder<'_> {
     /// Returns how many were left out.
     fn links(&mut self, parent: &mut Message, found: &mut Repairs) -> Read<u32> {
         let mut left_out = 0;
+        let mut index = 0;
         self.list(found, |transcoder, found| {
-            transcoder.element(&mut left_out, found, |transcoder, found| transcoder.link(parent, found))
+            let read =
+                transcoder.element(&mut left_out, found, |transcoder, found| transcoder.link(parent, found));
+            read.map_err(|error| error.within("links", Some(index)))?;
+            index += 1;
+            Ok(())
         })?;
         Ok(left_out)
     }

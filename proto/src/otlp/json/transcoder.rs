@@ -23,26 +23,39 @@ pub fn transcode(body: &[u8]) -> Result<Transcoded, Box<JsonError>> {
         writer: Writer::with_capacity(body.len() / 2),
         runs: Vec::new(),
         position: 0,
-        bad_ids: BadIds::default(),
+        unusable: Unusable::default(),
         path: Vec::new(),
     };
     let mut root = transcoder.writer.root();
-    transcoder.request(&mut root)?;
-    transcoder.bad_ids.check(transcoder.position)?;
+    let read = transcoder.request(&mut root);
+    read.and_then(|()| transcoder.unusable.check(transcoder.position))
+        .map_err(|error| error.located(body))?;
     Ok(Transcoded { message: transcoder.writer.finish(root), repairs: RepairedRuns::new(transcoder.runs) })
 }
 
-/// Spans whose ids are not hexadecimal. They are written with an id that is none, and are rejected; a request that has
-/// nothing else comes from an SDK that cannot be right, and is told so.
+/// What is passed over among the spans of a request. A request that has nothing else comes from an SDK that cannot be right, and
+/// is told so.
 #[derive(Default)]
-pub(super) struct BadIds {
-    pub(super) spans: u32,
-    pub(super) first: Option<Box<JsonError>>,
+pub(super) struct Unusable {
+    /// Those that are written without an id, and are rejected: their ids are not hexadecimal, or they are no objects.
+    spans: u32,
+    first: Option<Box<JsonError>>,
 }
 
-impl BadIds {
-    fn check(self, spans: u32) -> Read<()> {
-        match self.first {
+impl Unusable {
+    /// A span.
+    pub(super) fn span(&mut self, error: Box<JsonError>) {
+        self.spans += 1;
+        self.element(error);
+    }
+
+    /// Something that holds no spans where spans belong.
+    fn element(&mut self, error: Box<JsonError>) {
+        self.first.get_or_insert(error);
+    }
+
+    fn check(&mut self, spans: u32) -> Read<()> {
+        match self.first.take() {
             Some(first) if self.spans == spans => Err(first),
             _ => Ok(()),
         }
@@ -55,19 +68,22 @@ pub(super) struct Transcoder<'t> {
     runs: Vec<RepairedRun>,
     /// That of the next span.
     pub(super) position: u32,
-    pub(super) bad_ids: BadIds,
+    pub(super) unusable: Unusable,
     /// The lists of objects that the reader is in, and which element of each.
     path: Vec<(&'static str, usize)>,
 }
 
-/// Goes through the fields of an object; each arm has read the value, or what it begins with.
+/// Goes through the fields of an object; each arm reads the value. Unknown fields are passed over, after `$unknown`.
 macro_rules! fields {
-    ($transcoder:ident, $($($name:literal)|+ => $arm:expr,)*) => {{
+    ($transcoder:ident, $($($name:literal)|+ => $arm:expr,)* $(_ => $unknown:expr,)?) => {{
         let mut is_first = true;
         while let Some(name) = $transcoder.reader.next_name(&mut is_first)? {
             match &*name.ascii() {
                 $($($name)|+ => $arm,)*
-                _ => $transcoder.reader.skip()?,
+                _ => {
+                    $($unknown;)?
+                    $transcoder.reader.skip()?;
+                }
             }
         }
     }};
@@ -80,11 +96,16 @@ impl<'t> Transcoder<'t> {
         if self.reader.value()? != Token::Object {
             return Err(self.reader.fault_at(Fault::NoObject, place));
         }
+        let mut found = Repairs::NONE;
         fields!(self,
             "resourceSpans" | "resource_spans" => {
-                self.objects("resourceSpans", |transcoder| transcoder.resource_spans(root))?;
+                self.objects("resourceSpans", &mut found, |transcoder, element, found| match element {
+                    Element::Object => transcoder.resource_spans(root),
+                    Element::Other(error) => transcoder.no_spans(error, found),
+                })?;
             },
         );
+        self.note(0, found);
         self.reader.end()
     }
 
@@ -98,11 +119,11 @@ impl<'t> Transcoder<'t> {
                 }
             },
             "scopeSpans" | "scope_spans" => {
-                self.objects("scopeSpans", |transcoder| transcoder.scope_spans(&mut message))?;
+                self.scopes("scopeSpans", &mut message, &mut found)?;
             },
             // As scopes were called before 2022.
             "instrumentationLibrarySpans" | "instrumentation_library_spans" => {
-                self.objects("instrumentationLibrarySpans", |transcoder| transcoder.scope_spans(&mut message))?;
+                self.scopes("instrumentationLibrarySpans", &mut message, &mut found)?;
             },
             "schemaUrl" | "schema_url" => self.text(&mut message, 3, &mut found)?,
         );
@@ -125,7 +146,7 @@ impl<'t> Transcoder<'t> {
     }
 
     fn entity_refs(&mut self, parent: &mut Message, found: &mut Repairs) -> Read<()> {
-        self.list(found, |transcoder, found| {
+        let read = self.list(found, |transcoder, found| {
             if !transcoder.begins_object(found)? {
                 return Ok(());
             }
@@ -138,17 +159,26 @@ impl<'t> Transcoder<'t> {
             );
             transcoder.writer.end(message);
             Ok(())
-        })
+        });
+        read.map(drop)
     }
 
     fn texts(&mut self, message: &mut Message, field: u32, found: &mut Repairs) -> Read<()> {
-        self.list(found, |transcoder, found| {
+        let read = self.list(found, |transcoder, found| {
             let place = transcoder.reader.place();
             let token = transcoder.reader.value()?;
             if let Some(text) = transcoder.as_text(&token, place, found)? {
                 transcoder.writer.bytes(message, field, &text);
             }
             Ok(())
+        });
+        read.map(drop)
+    }
+
+    fn scopes(&mut self, field: &'static str, parent: &mut Message, found: &mut Repairs) -> Read<()> {
+        self.objects(field, found, |transcoder, element, found| match element {
+            Element::Object => transcoder.scope_spans(parent),
+            Element::Other(error) => transcoder.no_spans(error, found),
         })
     }
 
@@ -161,7 +191,13 @@ impl<'t> Transcoder<'t> {
                     self.scope(&mut message, &mut found)?;
                 }
             },
-            "spans" => self.objects("spans", |transcoder| transcoder.span(&mut message))?,
+            "spans" => self.objects("spans", &mut found, |transcoder, element, _| {
+                match element {
+                    Element::Object => transcoder.span(&mut message)?,
+                    Element::Other(error) => transcoder.no_span(&mut message, error),
+                }
+                Ok(())
+            })?,
             "schemaUrl" | "schema_url" => self.text(&mut message, 3, &mut found)?,
         );
         self.writer.end(message);
@@ -190,22 +226,42 @@ impl<'t> Transcoder<'t> {
         }
     }
 
-    /// A list that holds spans, whose elements are objects. What is none cannot be counted, and makes the request malformed.
-    fn objects(&mut self, field: &'static str, mut each: impl FnMut(&mut Self) -> Read<()>) -> Read<()> {
-        let place = self.reader.place();
-        match self.reader.value() {
-            Ok(Token::List) => {}
-            Ok(Token::Null) => return Ok(()),
-            Ok(_) => return Err(self.reader.fault_at(Fault::NoList, place).within(field, None)),
-            Err(error) => return Err(error.within(field, None)),
+    /// Passes over an element that holds no spans, and notes it for the spans beside it.
+    fn no_spans(&mut self, error: Box<JsonError>, found: &mut Repairs) -> Read<()> {
+        found.insert(Repair::WrongType);
+        self.unusable.element(error);
+        Ok(())
+    }
+
+    /// A list that holds spans, whose elements are objects; or one such object, as converters from XML write a list of one.
+    /// `each` reads an element.
+    fn objects(
+        &mut self,
+        field: &'static str,
+        found: &mut Repairs,
+        mut each: impl FnMut(&mut Self, Element, &mut Repairs) -> Read<()>,
+    ) -> Read<()> {
+        let (place, depth) = (self.reader.place(), self.path.len());
+        let token = self.reader.value().map_err(|error| error.within(field, None))?;
+        if !matches!(token, Token::List | Token::Object) {
+            if token != Token::Null {
+                found.insert(Repair::WrongType);
+                self.unusable.element(self.fault_of_field(Fault::NoList, place, field));
+            }
+            return self.reader.skip_rest(&token);
         }
-        let (mut is_first, depth) = (true, self.path.len());
+        let mut is_first = true;
         self.path.push((field, 0));
-        while self.next_object(&mut is_first, &mut each).map_err(|error| {
-            let index = self.path.get(depth).map(|(_, index)| *index);
-            error.within(field, index)
-        })? {
-            self.path[depth].1 += 1;
+        if token == Token::Object {
+            found.insert(Repair::WrongType);
+            each(self, Element::Object, found).map_err(|error| error.within(field, None))?;
+        } else {
+            while self.next_object(&mut is_first, found, &mut each).map_err(|error| {
+                let index = self.path.get(depth).map(|(_, index)| *index);
+                error.within(field, index)
+            })? {
+                self.path[depth].1 += 1;
+            }
         }
         self.path.truncate(depth);
         Ok(())
@@ -214,42 +270,53 @@ impl<'t> Transcoder<'t> {
     /// A fault of a field of the object that the reader is in.
     #[cold]
     pub(super) fn fault_of_field(&self, fault: Fault, place: usize, field: &'static str) -> Box<JsonError> {
-        let error = self.reader.fault_at(fault, place).within(field, None);
+        self.fault_within(self.reader.fault_at(fault, place).within(field, None))
+    }
+
+    /// An error with the path of the object that the reader is in.
+    #[cold]
+    fn fault_within(&self, error: Box<JsonError>) -> Box<JsonError> {
         self.path.iter().rev().fold(error, |error, (field, index)| error.within(field, Some(*index)))
     }
 
     fn next_object(
         &mut self,
         is_first: &mut bool,
-        each: &mut impl FnMut(&mut Self) -> Read<()>,
+        found: &mut Repairs,
+        each: &mut impl FnMut(&mut Self, Element, &mut Repairs) -> Read<()>,
     ) -> Read<bool> {
         if !self.reader.next_element(is_first)? {
             return Ok(false);
         }
         let place = self.reader.place();
         match self.reader.value()? {
-            Token::Object => each(self)?,
+            Token::Object => each(self, Element::Object, found)?,
             Token::Null => {}
-            _ => return Err(self.reader.fault_at(Fault::NoObject, place)),
+            other => {
+                self.reader.skip_rest(&other)?;
+                let error = self.fault_within(self.reader.fault_at(Fault::NoObject, place));
+                each(self, Element::Other(error), found)?;
+            }
         }
         Ok(true)
     }
 
-    /// A list of what a span can do without. `each` reads the elements.
+    /// A list of what a span can do without. `each` reads the elements. Returns whether it was a list, or null.
     pub(super) fn list(
         &mut self,
         found: &mut Repairs,
         mut each: impl FnMut(&mut Self, &mut Repairs) -> Read<()>,
-    ) -> Read<()> {
+    ) -> Read<bool> {
         let token = self.reader.value()?;
         if token != Token::List {
-            return self.leave_out(&token, found);
+            self.leave_out(&token, found)?;
+            return Ok(token == Token::Null);
         }
         let mut is_first = true;
         while self.reader.next_element(&mut is_first)? {
             each(self, found)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Whether the next value is an object, whose fields are next then. Null is none, and anything else of the wrong type.
@@ -323,6 +390,14 @@ impl<'t> Transcoder<'t> {
             None => self.leave_out(&token, found).map(|()| T::default()),
         }
     }
+}
+
+/// An element of a list that holds spans.
+enum Element {
+    /// Its fields are next.
+    Object,
+    /// It is no object, and was passed over.
+    Other(Box<JsonError>),
 }
 
 /// How many attributes, events or links a message goes without.

@@ -15,6 +15,10 @@ pub(super) struct Attributes {
     met: usize,
     /// How many of them were left out.
     pub(super) dropped: u32,
+    /// How many were not read, since they nest too deep.
+    too_deep: usize,
+    /// The service's name was met beyond the limit of attributes.
+    has_late_service_name: bool,
 }
 
 impl Attributes {
@@ -34,9 +38,13 @@ impl Attributes {
             Ok(Pair::Other(pair)) => self.add(&pair, owner, reading, visitor),
             Err(error) if error.is_too_deep() && !reading.strict => {
                 reading.found.insert(Repair::NestedTooDeep);
+                self.too_deep += 1;
                 self.dropped = self.dropped.saturating_add(1);
             }
-            Err(error) => return Err(error.within("attributes", None)),
+            Err(error) => {
+                let index = u32::try_from(self.met + self.too_deep).ok();
+                return Err(error.within("attributes", index));
+            }
         }
         while let Some((pair, rest)) = short(parent.rest(), field << 3 | DELIMITED)
             && let Some((key, value)) = usual::pair(pair)
@@ -95,7 +103,7 @@ impl Attributes {
         reading: &mut Reading<'a>,
         visitor: &mut V,
     ) {
-        if reading.leaves_out(owner, pair.key, self.met) {
+        if reading.leaves_out(owner, pair.key, self.met, &mut self.has_late_service_name) {
             self.dropped = self.dropped.saturating_add(1);
             return;
         }
@@ -109,7 +117,7 @@ impl Attributes {
 const DELIMITED: u32 = 2;
 
 pub(super) struct KeyValue<'a> {
-    key: &'a [u8],
+    pub(super) key: &'a [u8],
     pub(super) value: Value<'a>,
     /// What the value counts, once it is repaired.
     pub(super) value_bytes: usize,

@@ -159,15 +159,24 @@ impl<'a> Reading<'a> {
         if counted > self.of_spans.value { Repair::ValueCut } else { Repair::SharedCut }
     }
 
-    /// Whether an attribute beyond the bounds is left out.
-    pub(super) fn leaves_out(&mut self, owner: Owner, key: &[u8], met: usize) -> bool {
+    /// Whether an attribute beyond the bounds is left out. The service's name has a column of its own, and stays: the first one
+    /// beyond the limit of attributes, which `has_late_service_name` remembers.
+    pub(super) fn leaves_out(
+        &mut self,
+        owner: Owner,
+        key: &[u8],
+        met: usize,
+        has_late_service_name: &mut bool,
+    ) -> bool {
+        let is_service_name = owner == Owner::Resource && key == b"service.name";
         if met > self.of_spans.attributes {
-            return self.repairs(Repair::AttributesDropped);
+            let is_kept = is_service_name && !self.strict && !std::mem::replace(has_late_service_name, true);
+            return !is_kept && self.repairs(Repair::AttributesDropped);
         }
         let is_shared = matches!(owner, Owner::Resource | Owner::Scope);
         is_shared
             && self.shared.keeps_only_service_name()
-            && key != b"service.name"
+            && !is_service_name
             && self.repairs(Repair::SharedCut)
     }
 
@@ -214,7 +223,7 @@ impl Texts {
         wire_type: WireType,
         field: &'static str,
     ) -> Read<&'a [u8]> {
-        let text = message.bytes(wire_type)?;
+        let text = message.bytes(wire_type).map_err(|error| error.within(field, None))?;
         if !is_utf8(text) {
             self.broken(field)?;
         }

@@ -196,5 +196,5 @@ fn a_malformed_field_is_named() {
     body[place - 2] = 0x28;
     let error =
         judge(&body, &by(RulesVersion::V2, SpanLimits::default()), &RepairedRuns::default()).unwrap_err();
-    assert_eq!(error.field(), "resource_spans[0].scope_spans[0].spans[1]");
+    assert_eq!(error.field(), "resource_spans[0].scope_spans[0].spans[1].name");
 }
