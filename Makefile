@@ -1,41 +1,22 @@
-# The two commands that matter: `make run` and `make test`. Everything else is a part of them.
-#
-#   make run               start Spillway here, send a trace through it, stay up until Ctrl-C
-#   make run ONCE=1        end after the trace; non-zero if it did not arrive within 60 s
-#   make test              all tests: units, the edge's decisions, and end to end over the real parts
-#   make interop           real exporters in every case, with a table of what they do; a short form is in `make test`
-#   make agreement         the same requests through the Collector's ClickHouse exporter, row by row (docs/COLLECTOR.md); wants Go
-#   make crash             kill parts at random, and count what is lost and doubled (docs/CRASH.md); KILLS=200 for longer
-#   make faults            each fault at each step, with a table of what comes of it (docs/FAULTS.md); FAULTS=text: those only
-#   make incident          the firewall in the middle: each fix, each way of the platform (docs/INCIDENT.md);
-#                          RULES=FILE,...: with rulesets of your own, as Cloudflare's API has them
-#   make fuzz              look for inputs that a parser fails on; FUZZ_SECONDS=600 make fuzz for longer
-#   make bench             all of the following in a short form, some minutes after builds; figures in target/bench/
-#   make bench-edge        what a request costs the edge in CPU (docs/BENCHMARKS.md); with SHORT=1, only that it works
-#   make bench-queue       how many objects the ledger takes and hands out in a second (docs/BENCHMARKS.md); SHORT=1 likewise
-#   make bench-schema      what each part of the table costs ClickHouse, and what the usual questions take; SHORT=1 likewise
-#   make bench-consumer    what a span costs the consumer and ClickHouse in CPU (docs/BENCHMARKS.md); SHORT=1 likewise
-#   make bench-peers       the same beside others: ROTEL=, OTEL_ARROW=, OTELCOL=, VECTOR= name built ones, by path or URL
-#   make bench-scaling     how that changes with threads, processes, the size of objects and that of the table
-#   make bench-e2e         the whole way: spans/s, CPU by process, seconds from an exporter's 200 to the row
-#   make instructions      how many instructions the hot functions take, against their budget; CI runs it
-#   make check             what CI checks before the tests: format, clippy (native and wasm32), rustdoc, licences
-#
+# The two commands that matter: `make run` and `make test`. Everything else is a part of them. `make help` lists all targets.
 # Tools are kept outside of the checkout, in SPILLWAY_CACHE (default: ~/.cache/spillway).
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup build run test interop agreement crash faults incident fuzz bench bench-edge bench-queue bench-schema bench-consumer \
-	bench-peers bench-scaling bench-e2e instructions check fmt lint lint-wasm doc deny no-failpoints audit clean
+	bench-peers bench-scaling bench-e2e instructions check fmt links lint lint-wasm doc deny no-failpoints audit clean
 
 # Runs what follows with the tools that `setup` found or installed.
 with_tools := . "$$(deploy/local/setup.sh --print-env-file)";
 
-help: ## show this
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 22
+##@ Run and test
 
-setup: ## install what is missing
+# A target's line ends with `## TEXT`; a line `##@ TEXT` is a heading.
+help: ## list all targets
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: ## install missing tools into SPILLWAY_CACHE
 	@deploy/local/setup.sh $(setup_options)
 
 build: setup ## build the Worker and the binaries
@@ -44,22 +25,24 @@ build: setup ## build the Worker and the binaries
 	@echo "build: compiling the origin, the consumer and the local stack (minutes the first time)"
 	@cargo build --quiet --workspace
 
-run: build ## start everything and send one trace
+run: build ## start Spillway here, send a trace through it, run until Ctrl-C; ONCE=1: end after the trace, non-zero after 60 s without it
 	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/debug/local-stack" $(if $(ONCE),--once)
 
 test: export SPILLWAY_WITH_ENGINE := 1
 test: setup_options := --for-tests
-test: build ## run all tests
+test: build ## all tests: units, the edge's decisions, end to end over the real parts
 	@$(with_tools) cargo test --workspace
 
+##@ Longer tests (their short forms are a part of `make test`)
+
 interop: setup_options := --with-all-exporters
-interop: build ## run the tests of real exporters in every case
+interop: build ## run real exporters in every case; prints a table of what they do
 	@$(with_tools) cargo test --workspace --test interop -- --include-ignored --nocapture
 
 # SEED=N and REQUESTS=N choose other generated requests.
 agreement: export SPILLWAY_WITH_ENGINE := 1
 agreement: setup_options := --with-collector
-agreement: setup ## compare the rows with those of the Collector's exporter
+agreement: setup ## the same requests through the Collector's ClickHouse exporter, row by row (docs/COLLECTOR.md); needs Go; SEED=, REQUESTS=
 	@echo "agreement: compiling it (minutes the first time)"
 	@cargo build --quiet --workspace --bin origin-consumer
 	@$(with_tools) cargo test --workspace --test agreement -- --include-ignored --nocapture
@@ -67,7 +50,7 @@ agreement: setup ## compare the rows with those of the Collector's exporter
 # Both stores in turn, unless STORE names one. CRASH_FLAGS: further arguments, see `crash --help`.
 crash: export SPILLWAY_WITH_ENGINE := 1
 crash: setup_options := --for-tests
-crash: build ## kill parts at random, and count what is lost and doubled
+crash: build ## kill parts at random, and count what is lost and doubled (docs/CRASH.md); KILLS=, SECONDS=, STORE=, SEED=, PROVE=1
 	@$(with_tools) for store in $(or $(STORE),sqlite postgres); do \
 		"$${CARGO_TARGET_DIR:-target}/debug/crash" --store $$store $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) \
 			$(if $(SECONDS),--seconds $(SECONDS)) $(if $(PROVE),--prove) $(CRASH_FLAGS); \
@@ -75,23 +58,25 @@ crash: build ## kill parts at random, and count what is lost and doubled
 
 faults: export SPILLWAY_WITH_ENGINE := 1
 faults: setup_options := --for-tests
-faults: build ## each fault at each step; writes docs/FAULTS.md
+faults: build ## each fault at each step; writes docs/FAULTS.md; FAULTS=TEXT: those only
 	@$(with_tools) cargo test --workspace --test faults -- --ignored --nocapture
 
 incident: export SPILLWAY_WITH_ENGINE := 1
 incident: setup_options := --for-tests
-incident: build ## the firewall in the middle; writes docs/INCIDENT.md
+incident: build ## the firewall in the middle; writes docs/INCIDENT.md; RULES=FILE,...: with rulesets of your own, as Cloudflare's API has them
 	@$(with_tools) cargo test --workspace --test incident -- --ignored --nocapture $(if $(RULES),with_other_rules,the_whole_table)
 
 # The checks themselves run over all known inputs in `make test`.
-fuzz: ## search for inputs that a parser fails on
+fuzz: ## search for inputs that a parser fails on; FUZZ_SECONDS=600 for longer
 	@deploy/local/setup.sh --with-fuzzer
 	@$(with_tools) tests/fuzz/run.sh
+
+##@ Benchmarks (docs/BENCHMARKS.md; SHORT=1: only that it works; BENCH_FLAGS: further arguments)
 
 # A round or three of each, with figures that say something, if not much: the longer forms are for documents.
 bench: export SPILLWAY_WITH_ENGINE := 1
 bench: setup_options := --for-tests
-bench: setup ## measure everything in a short form
+bench: setup ## all of the following in a short form, some minutes after builds; figures in target/bench/
 	@deploy/local/build-edge.sh
 	@deploy/local/build-edge.sh --crate tests/bench/read-body
 	@echo "bench: compiling it (minutes the first time)"
@@ -110,7 +95,7 @@ bench: setup ## measure everything in a short form
 	bench e2e e2e --spans 50000 --steady-seconds 10
 
 # BENCH_FLAGS: further arguments, see `bench-edge --help`.
-bench-edge: setup ## measure the edge's CPU time a request
+bench-edge: setup ## the CPU that a request costs the edge
 	@deploy/local/build-edge.sh
 	@deploy/local/build-edge.sh --crate tests/bench/read-body
 	@echo "bench-edge: compiling the load generator (minutes the first time)"
@@ -118,19 +103,19 @@ bench-edge: setup ## measure the edge's CPU time a request
 	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/$(if $(SHORT),debug,release)/bench-edge" $(if $(SHORT),--short) $(BENCH_FLAGS)
 
 bench-queue: setup_options := --for-tests
-bench-queue: setup ## measure the ledger's throughput in both stores
+bench-queue: setup ## the objects a second that the ledger accepts and hands out, in both stores
 	@echo "bench-queue: compiling it (minutes the first time)"
 	@cargo build --quiet --package spillway-bench --bin bench-queue $(if $(SHORT),,--release)
 	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/$(if $(SHORT),debug,release)/bench-queue" $(if $(SHORT),--short) $(BENCH_FLAGS)
 
-bench-schema: setup ## measure what each part of the table costs
+bench-schema: setup ## what each part of the table costs ClickHouse, and the usual queries
 	@echo "bench-schema: compiling it (minutes the first time)"
 	@cargo build --quiet --workspace --bin bench-schema --bin origin-consumer $(if $(SHORT),,--release)
 	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/$(if $(SHORT),debug,release)/bench-schema" $(if $(SHORT),--short) $(BENCH_FLAGS)
 
 # The bucket is Miniflare's, which wants the Worker to be built.
 bench-consumer: export SPILLWAY_WITH_ENGINE := 1
-bench-consumer: setup ## measure the CPU time of a span, by the wire and by prost
+bench-consumer: setup ## the CPU that a span costs the consumer and ClickHouse, by both decoders
 	@deploy/local/build-edge.sh
 	@echo "bench-consumer: compiling it (minutes the first time)"
 	@cargo build --quiet --package origin-consumer --package spillway-bench --bin origin-consumer --bin bench-consumer $(if $(SHORT),,--release)
@@ -138,7 +123,7 @@ bench-consumer: setup ## measure the CPU time of a span, by the wire and by pros
 
 # ROTEL, OTEL_ARROW, OTELCOL and VECTOR name built ones, by a path or a URL; see `bench-peers --help`.
 bench-peers: export SPILLWAY_WITH_ENGINE := 1
-bench-peers: setup ## measure what a span costs, beside what it costs others
+bench-peers: setup ## the same beside others: ROTEL=, OTEL_ARROW=, OTELCOL=, VECTOR= name built ones, by path or URL
 	@deploy/local/build-edge.sh
 	@echo "bench-peers: compiling it (minutes the first time)"
 	@cargo build --quiet --package origin-consumer --package spillway-bench --bin origin-consumer --bin bench-peers $(if $(SHORT),,--release)
@@ -146,48 +131,53 @@ bench-peers: setup ## measure what a span costs, beside what it costs others
 
 bench-scaling: export SPILLWAY_WITH_ENGINE := 1
 bench-scaling: setup_options := --for-tests
-bench-scaling: setup ## measure how the cost of a span changes with what is around it
+bench-scaling: setup ## the same by threads, processes, the size of objects and of the table
 	@deploy/local/build-edge.sh
 	@echo "bench-scaling: compiling it (minutes the first time)"
 	@cargo build --quiet --package origin-consumer --package spillway-bench --bin origin-consumer --bin bench-consumer $(if $(SHORT),,--release)
 	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/$(if $(SHORT),debug,release)/bench-consumer" --scaling $(if $(SHORT),--short) $(BENCH_FLAGS)
 
 bench-e2e: export SPILLWAY_WITH_ENGINE := 1
-bench-e2e: setup ## measure the whole way
+bench-e2e: setup ## the whole way: spans/s, CPU by process, seconds from an exporter's 200 to the row
 	@deploy/local/build-edge.sh
 	@echo "bench-e2e: compiling it (minutes the first time)"
 	@cargo build --quiet --package origin-consumer --package spillway-bench --bin origin-consumer --bin bench-e2e $(if $(SHORT),,--release)
 	@$(with_tools) exec "$${CARGO_TARGET_DIR:-target}/$(if $(SHORT),debug,release)/bench-e2e" $(if $(SHORT),--short) $(BENCH_FLAGS)
 
-instructions: ## count the instructions of hot functions, by callgrind; WRITE=1 sets the budget
+instructions: ## count the instructions of the hot functions against their budget; CI runs it; WRITE=1 sets the budget
 	@deploy/local/setup.sh --with-valgrind
 	@cargo build --quiet --release --package count-instructions
 	@$(with_tools) "$${CARGO_TARGET_DIR:-target}/release/count-instructions" $(if $(WRITE),--write)
 
-check: fmt lint lint-wasm doc deny no-failpoints
+##@ Checks
 
-fmt:
+check: fmt links lint lint-wasm doc deny no-failpoints ## all of the following up to no-failpoints; CI runs it before the tests
+
+fmt: ## formatting
 	cargo fmt --all -- --check
 	cargo fmt --manifest-path tests/fuzz/libfuzzer/Cargo.toml -- --check
 
-lint:
+links: ## links and paths in documents
+	@.ci/check-links
+
+lint: ## clippy, native
 	cargo clippy --workspace --all-targets -- --deny warnings
 
-lint-wasm: setup
+lint-wasm: setup ## clippy, wasm32
 	deploy/local/build-edge.sh --cargo clippy --package edge-ingest --package read-body --lib --target wasm32-unknown-unknown -- --deny warnings
 
-doc:
+doc: ## rustdoc
 	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps
 
-deny:
+deny: ## licences, sources and unused dependencies
 	@deploy/local/setup.sh --with-checkers
 	@$(with_tools) "$$SPILLWAY_CARGO_DENY" check bans licenses sources; "$$SPILLWAY_CARGO_MACHETE"
 
 # The failpoints end the process wherever the environment says so.
-no-failpoints: ## releases have none
+no-failpoints: ## a release has no failpoints
 	@cargo tree --package origin-consumer --edges features,normal --depth 1 | { ! grep -w 'fail'; }
 
-audit: ## look for known vulnerabilities; wants the internet
+audit: ## known vulnerabilities; needs the internet
 	@deploy/local/setup.sh --with-checkers
 	@$(with_tools) "$$SPILLWAY_CARGO_DENY" check advisories
 

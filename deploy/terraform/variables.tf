@@ -205,7 +205,7 @@ variable "queue_retention_seconds" {
   }
 }
 
-# Limits for the ingest host. The limits of tenants are the Worker's own (README.md of the repository): these only keep off
+# Limits for the ingest host. The limits of tenants are the Worker's own (docs/limits.md): these only keep off
 # what is no exporter.
 
 variable "requests_per_period" {

@@ -3,7 +3,7 @@
 -- The table that the Collector's exporter, Grafana and HyperDX know, with Spillway's own columns at its end.
 -- Sorted tenant first: a query that filters by tenant reads that tenant's rows alone.
 -- Every time carries its zone, and the partition names it: what a row's day is, and what a text means that a time is compared
--- with, is then the same on every server and in every session (ARCHITECTURE.md, "Tables").
+-- with, is then the same on every server and in every session (docs/decisions/0023-the-table-is-in-utc.md).
 CREATE TABLE otel_traces
 (
     Timestamp DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),

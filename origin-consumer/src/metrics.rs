@@ -1,4 +1,4 @@
-//! What is counted, as Prometheus reads it. The names and their meanings are listed in the README.
+//! What is counted, as Prometheus reads it. The names and their meanings are listed in docs/operations.md.
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
 //! The Worker's configuration: variables and secrets, all of them optional but the two that say whom to notify and how
-//! to sign. Documented in the README.
+//! to sign. Documented in docs/edge.md.
 
 mod variables;
 

@@ -140,7 +140,7 @@ impl Examination<'_> {
                     "worker_missing",
                     format!("the account has no Worker `{worker}` (cloudflare.worker)"),
                     "exporters' requests go to the origin, which refuses them",
-                    "deploy it (README, \"The edge\"), or correct cloudflare.worker",
+                    "deploy it (docs/edge.md, \"Deployment\"), or correct cloudflare.worker",
                 ));
                 None
             }

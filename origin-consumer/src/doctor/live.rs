@@ -212,7 +212,7 @@ async fn send(config: &Config, key: &str, trace_id: &str, at: UnixMillis) -> Res
             "span_probe",
             format!("the edge did not accept a span: {what}"),
             "so it is with exporters that have this key",
-            "see README, \"Point an exporter at it\", for what each answer means; is edge.api_key good?",
+            "see docs/edge.md, \"Answers\", for what each answer means; is edge.api_key good?",
         )
     };
     let url = format!("{}/v1/traces", config.edge.url.trim_end_matches('/'));

@@ -6,7 +6,7 @@ use crate::insert::{Condition, Layout};
 /// Tokens that the table which is shipped remembers.
 const TOKENS: u64 = 10_000;
 const REBUILD: &str =
-    "origin-consumer rebuild-table --dry-run, and then without it (README, \"Moving a table\")";
+    "origin-consumer rebuild-table --dry-run, and then without it (docs/table.md, \"Moving a table\")";
 
 /// Of the table of this name.
 pub(super) fn findings(name: &str, condition: &Condition) -> Vec<Finding> {

@@ -109,7 +109,7 @@ pub(super) struct CreateArgs {
     /// A web origin whose pages may use it, such as https://app.example.com, or `*`; may be repeated [default: any]
     #[arg(long = "allowed-origin", value_name = "ORIGIN")]
     pub(super) allowed_origins: Vec<String>,
-    /// A record in JSON (fields as in the README, `tenant` and `key_id` not needed), over which the options go
+    /// A record in JSON (fields as in docs/keys.md, `tenant` and `key_id` not needed), over which the options go
     #[arg(long, value_name = "FILE")]
     pub(super) record_file: Option<PathBuf>,
     /// Print an object with the key, the name in KV and the record

@@ -242,10 +242,9 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_shows_every_field_and_the_defaults() {
-        let readme = include_str!("../../../README.md");
-        let (_, section) = readme.split_once("## Keys").unwrap();
-        let (_, block) = section.split_once("```json").unwrap();
+    fn the_document_shows_every_field_and_the_defaults() {
+        let document = include_str!("../../../docs/keys.md");
+        let (_, block) = document.split_once("```json").unwrap();
         let shown: Value = serde_json::from_str(block.split_once("```").unwrap().0).unwrap();
         let record: KeyRecord = serde_json::from_value(shown.clone()).unwrap();
         let mut limits = serde_json::to_value(record.span_limits).unwrap();

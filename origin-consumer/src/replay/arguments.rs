@@ -77,7 +77,7 @@ otel_traces.
 --force is for a fix in the decoding, or columns that were changed: rows that are there are right for the default, which counts
 them and looks no further. It reads each batch from R2, deletes its objects from the table (ALTER TABLE ... DELETE, a mutation a
 batch, which rewrites every part that holds a row of them), and then stores them. Readers miss the rows for that long. The
-ClickHouse user needs ALTER DELETE. For more than some hours of data, a new table is faster (README, Replaying).
+ClickHouse user needs ALTER DELETE. For more than some hours of data, a new table is faster (docs/replay.md).
 
 Examples:
   origin-consumer replay --from 2h --dry-run

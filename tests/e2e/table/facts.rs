@@ -1,4 +1,4 @@
-//! What the server does with a table that operators change: the facts that README and runbooks state.
+//! What the server does with a table that operators change: the facts that docs/table.md and the runbooks state.
 
 use anyhow::Result;
 use clickhouse::Client;
