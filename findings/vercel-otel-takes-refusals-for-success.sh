@@ -11,8 +11,8 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
-npm install --silent --no-audit --no-fund @vercel/otel@2.1.3 @opentelemetry/api@1.9.1 @opentelemetry/sdk-trace-base@2.12.1 \
-  @opentelemetry/core@2.12.1 2>/dev/null
+npm install --loglevel=error --no-audit --no-fund @vercel/otel@2.1.3 @opentelemetry/api@1.9.1 @opentelemetry/sdk-trace-base@2.12.1 \
+  @opentelemetry/core@2.12.1 >npm.log
 
 cat >export.mjs <<'JS'
 import http from "node:http";

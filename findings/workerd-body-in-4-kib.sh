@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # workerd 1.20261117.1 (npm): a request's body comes in pieces of at most 4 KiB unless the reader brings its own buffer.
 # Body.getReader() yields 4,096 bytes at a time, so a body of 8 MiB costs over 2,000 reads and as many promises. A reader of mode
-# "byob" with a buffer of 64 KiB takes what has arrived and needs a fraction of the reads. pipeThrough(new TransformStream()) and
-# CompressionStream read in the small pieces as well.
+# "byob" with a buffer of 64 KiB takes what has arrived and needs a fraction of the reads. A stage such as
+# pipeThrough(new TransformStream()) hands on the same small pieces.
 # Seen on 2026-11-30 for a body of 8 MiB:
 #   default: over 2000 reads, largest 4096
 #   byob: under 1000 reads, largest 65536
@@ -13,7 +13,7 @@ folder=$(mktemp -d)
 workerd=
 trap '[[ -z $workerd ]] || kill "$workerd"; rm -rf "$folder"' EXIT
 cd "$folder"
-npm install --silent --no-audit --no-fund workerd@1.20261117.1 2>/dev/null
+npm install --loglevel=error --no-audit --no-fund workerd@1.20261117.1 >npm.log
 
 cat >worker.js <<'JS'
 export default {
