@@ -3,3 +3,4 @@
 pub mod objects;
 pub mod order;
 pub mod payloads;
+pub mod written;

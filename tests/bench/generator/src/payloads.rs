@@ -19,6 +19,8 @@ use spillway_proto::otlp::resource::v1::Resource;
 use spillway_proto::otlp::trace::v1::span::Event;
 use spillway_proto::otlp::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 
+use crate::order::{Order, in_order};
+
 const SEED: u64 = 20_261_121;
 /// Different bodies of one size.
 const BODIES: usize = 8;
@@ -32,19 +34,27 @@ pub struct Payload {
     pub spans: usize,
     /// Whether they are compressed.
     pub gzip: bool,
+    /// The order of their fields.
+    pub order: Order,
     /// The bodies.
     pub bodies: Vec<Bytes>,
+    /// The mean size of a body before compression, in bytes.
+    pub plain_bytes: usize,
 }
 
 impl Payload {
     /// The mean size of a body, in bytes.
     pub fn bytes(&self) -> usize {
-        self.bodies.iter().map(Bytes::len).sum::<usize>() / self.bodies.len()
+        mean_bytes(&self.bodies)
     }
 }
 
-/// All kinds that are measured.
-pub fn all() -> Result<Vec<Payload>> {
+fn mean_bytes(bodies: &[Bytes]) -> usize {
+    bodies.iter().map(Bytes::len).sum::<usize>() / bodies.len()
+}
+
+/// All kinds that are measured, with their fields in this order.
+pub fn all(order: Order) -> Result<Vec<Payload>> {
     let kinds = [
         ("1 span", 1, false),
         ("100 spans", 100, false),
@@ -52,20 +62,27 @@ pub fn all() -> Result<Vec<Payload>> {
         ("100 spans, gzip", 100, true),
         ("1,000 spans", 1_000, false),
     ];
-    kinds
-        .into_iter()
-        .map(|(name, spans, gzip)| Ok(Payload { name, spans, gzip, bodies: bodies(spans, gzip)? }))
-        .collect()
+    kinds.into_iter().map(|(name, spans, gzip)| payload(name, spans, gzip, order)).collect()
 }
 
-fn bodies(spans: usize, gzip: bool) -> Result<Vec<Bytes>> {
+/// The 135 spans of [`all`] in descending order, to be compared with those in ascending order.
+pub fn descending() -> Result<Payload> {
+    payload("135 spans, descending", 135, false, Order::Descending)
+}
+
+fn payload(name: &'static str, spans: usize, gzip: bool, order: Order) -> Result<Payload> {
+    let plain = bodies(spans, order)?;
+    let plain_bytes = mean_bytes(&plain);
+    let bodies = match gzip {
+        true => plain.iter().map(|body| Ok(gzipped(body)?.into())).collect::<Result<_>>()?,
+        false => plain,
+    };
+    Ok(Payload { name, spans, gzip, order, bodies, plain_bytes })
+}
+
+fn bodies(spans: usize, order: Order) -> Result<Vec<Bytes>> {
     let mut generator = Generator::new(SEED);
-    (0..BODIES)
-        .map(|_| {
-            let body = generator.request(spans).encode_to_vec();
-            Ok(Bytes::from(if gzip { gzipped(&body)? } else { body }))
-        })
-        .collect()
+    (0..BODIES).map(|_| Ok(in_order(generator.request(spans).encode_to_vec(), order)?.into())).collect()
 }
 
 /// `bytes` as an exporter compresses them.
@@ -91,6 +108,12 @@ const CITIES: [&str; 5] = ["Amsterdam", "São Paulo", "Zürich", "København", "
 const AGENTS: [&str; 3] =
     ["okhttp/4.12.0", "python-requests/2.32.3", "Mozilla/5.0 (X11; Linux x86_64) Firefox/145.0"];
 
+const LONG_AGENT: &str = "Mozilla/5.0 (Linux; Android 16; Pixel 9 Pro Build/BP2A.250605.031; wv) AppleWebKit/537.36 \
+    (KHTML, like Gecko) Version/4.0 Chrome/142.0.7444.59 Mobile Safari/537.36";
+const LONG_QUERY: &str = "SELECT o.id, o.status, o.created_at, c.name, c.email, sum(i.quantity * i.price) AS total FROM orders o \
+    JOIN customers c ON c.id = o.customer_id JOIN items i ON i.order_id = o.id WHERE o.id = ? AND o.deleted_at IS NULL \
+    GROUP BY o.id, o.status, o.created_at, c.name, c.email ORDER BY o.created_at DESC LIMIT 100";
+
 /// Makes requests.
 pub struct Generator {
     chance: SplitMix64,
@@ -107,7 +130,7 @@ impl Generator {
 
     /// One whose spans lie in the ten seconds before `now`, in nanoseconds since the Unix epoch.
     pub fn at(seed: u64, now: u64) -> Self {
-        Self { chance: SplitMix64(seed), now }
+        Self { chance: SplitMix64::new(seed), now }
     }
 
     /// A number below `end`.
@@ -161,8 +184,45 @@ impl Generator {
         let of_resources = request.resource_spans.iter_mut();
         let of_scopes = of_resources.flat_map(|of_resource| &mut of_resource.scope_spans);
         for span in of_scopes.flat_map(|of_scope| &mut of_scope.spans) {
-            for place in (1..span.attributes.len()).rev() {
-                span.attributes.swap(place, self.chance.below(place as u64 + 1) as usize);
+            self.chance.shuffle(&mut span.attributes);
+        }
+        request
+    }
+
+    /// So many realistic spans of three kinds in no order, as a service has them that is called, calls a database and sends
+    /// messages: each kind has attributes of its own, between some that all have.
+    pub fn mixed_request(&mut self, spans: usize) -> ExportTraceServiceRequest {
+        let mut request = self.request(spans);
+        let of_resources = request.resource_spans.iter_mut();
+        let of_scopes = of_resources.flat_map(|of_resource| &mut of_resource.scope_spans);
+        for span in of_scopes.flat_map(|of_scope| &mut of_scope.spans) {
+            let prefix = self.chance.one_of(&["", "db.", "messaging."]);
+            for attribute in &mut span.attributes {
+                let is_of_all =
+                    ["server.", "thread.", "code."].iter().any(|all| attribute.key.starts_with(all));
+                if !is_of_all {
+                    attribute.key.insert_str(0, prefix);
+                }
+            }
+        }
+        request
+    }
+
+    /// So many realistic spans, two attributes of each with texts of more than 127 bytes: a browser's name, and a query.
+    pub fn long_texts_request(&mut self, spans: usize) -> ExportTraceServiceRequest {
+        let mut request = self.request(spans);
+        let of_resources = request.resource_spans.iter_mut();
+        let of_scopes = of_resources.flat_map(|of_resource| &mut of_resource.scope_spans);
+        for span in of_scopes.flat_map(|of_scope| &mut of_scope.spans) {
+            for attribute in &mut span.attributes {
+                match attribute.key.as_str() {
+                    "user_agent.original" => *attribute = text("user_agent.original", LONG_AGENT),
+                    "http.route" => {
+                        let query = LONG_QUERY.replace('?', &self.chance.below(10_000_000).to_string());
+                        *attribute = text("db.query.text", query);
+                    }
+                    _ => {}
+                }
             }
         }
         request
@@ -347,9 +407,19 @@ fn int(key: &str, value: u64) -> KeyValue {
 }
 
 /// A small generator whose numbers will never change with a library's version.
-struct SplitMix64(u64);
+pub(crate) struct SplitMix64(u64);
 
 impl SplitMix64 {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn shuffle<T>(&mut self, values: &mut [T]) {
+        for place in (1..values.len()).rev() {
+            values.swap(place, self.below(place as u64 + 1) as usize);
+        }
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -383,8 +453,10 @@ mod tests {
 
     #[test]
     fn every_span_is_valid_and_of_a_realistic_size() {
-        for payload in all().unwrap() {
-            let plain = bodies(payload.spans, false).unwrap();
+        let payloads =
+            [Order::Ascending, Order::Descending].into_iter().flat_map(|order| all(order).unwrap());
+        for payload in payloads {
+            let plain = bodies(payload.spans, payload.order).unwrap();
             for body in &plain {
                 let now = UnixMillis(
                     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64,
@@ -409,7 +481,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_sizes() {
-        let sizes = || bodies(100, false).unwrap().iter().map(Bytes::len).collect::<Vec<_>>();
+        let sizes = || bodies(100, Order::Ascending).unwrap().iter().map(Bytes::len).collect::<Vec<_>>();
         assert_eq!(sizes(), sizes());
     }
 }
