@@ -51,6 +51,10 @@ impl Plan {
     }
 }
 
+fn is_chosen(name: &str, parts: &[String]) -> bool {
+    parts.is_empty() || parts.iter().any(|part| name.contains(part))
+}
+
 /// A Worker calls another, in the way that the path names; the first does not.
 const CALLS: [(&str, &str); 3] =
     [("/none", "no call"), ("/binding", "service binding"), ("/http", "HTTP over loopback")];
