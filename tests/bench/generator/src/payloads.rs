@@ -108,15 +108,9 @@ const CITIES: [&str; 5] = ["Amsterdam", "São Paulo", "Zürich", "København", "
 const AGENTS: [&str; 3] =
     ["okhttp/4.12.0", "python-requests/2.32.3", "Mozilla/5.0 (X11; Linux x86_64) Firefox/145.0"];
 
-const LONG_AGENT: &str = "Mozilla/5.0 (Linux; Android 16; Pixel 9 Pro Build/BP2A.250605.031; wv) AppleWebKit/537.36 \
-    (KHTML, like Gecko) Version/4.0 Chrome/142.0.7444.59 Mobile Safari/537.36";
-const LONG_QUERY: &str = "SELECT o.id, o.status, o.created_at, c.name, c.email, sum(i.quantity * i.price) AS total FROM orders o \
-    JOIN customers c ON c.id = o.customer_id JOIN items i ON i.order_id = o.id WHERE o.id = ? AND o.deleted_at IS NULL \
-    GROUP BY o.id, o.status, o.created_at, c.name, c.email ORDER BY o.created_at DESC LIMIT 100";
-
 /// Makes requests.
 pub struct Generator {
-    chance: SplitMix64,
+    pub(crate) chance: SplitMix64,
     now: u64,
 }
 
@@ -176,87 +170,6 @@ impl Generator {
             .map(|n| self.resource_spans(SPANS_PER_RESOURCE.min(spans - n * SPANS_PER_RESOURCE)))
             .collect();
         ExportTraceServiceRequest { resource_spans }
-    }
-
-    /// So many realistic spans, the attributes of each in an order of its own.
-    pub fn shuffled_request(&mut self, spans: usize) -> ExportTraceServiceRequest {
-        let mut request = self.request(spans);
-        let of_resources = request.resource_spans.iter_mut();
-        let of_scopes = of_resources.flat_map(|of_resource| &mut of_resource.scope_spans);
-        for span in of_scopes.flat_map(|of_scope| &mut of_scope.spans) {
-            self.chance.shuffle(&mut span.attributes);
-        }
-        request
-    }
-
-    /// So many realistic spans of three kinds in no order, as a service has them that is called, calls a database and sends
-    /// messages: each kind has attributes of its own, between some that all have.
-    pub fn mixed_request(&mut self, spans: usize) -> ExportTraceServiceRequest {
-        let mut request = self.request(spans);
-        let of_resources = request.resource_spans.iter_mut();
-        let of_scopes = of_resources.flat_map(|of_resource| &mut of_resource.scope_spans);
-        for span in of_scopes.flat_map(|of_scope| &mut of_scope.spans) {
-            let prefix = self.chance.one_of(&["", "db.", "messaging."]);
-            for attribute in &mut span.attributes {
-                let is_of_all =
-                    ["server.", "thread.", "code."].iter().any(|all| attribute.key.starts_with(all));
-                if !is_of_all {
-                    attribute.key.insert_str(0, prefix);
-                }
-            }
-        }
-        request
-    }
-
-    /// So many realistic spans, two attributes of each with texts of more than 127 bytes: a browser's name, and a query.
-    pub fn long_texts_request(&mut self, spans: usize) -> ExportTraceServiceRequest {
-        let mut request = self.request(spans);
-        let of_resources = request.resource_spans.iter_mut();
-        let of_scopes = of_resources.flat_map(|of_resource| &mut of_resource.scope_spans);
-        for span in of_scopes.flat_map(|of_scope| &mut of_scope.spans) {
-            for attribute in &mut span.attributes {
-                match attribute.key.as_str() {
-                    "user_agent.original" => *attribute = text("user_agent.original", LONG_AGENT),
-                    "http.route" => {
-                        let query = LONG_QUERY.replace('?', &self.chance.below(10_000_000).to_string());
-                        *attribute = text("db.query.text", query);
-                    }
-                    _ => {}
-                }
-            }
-        }
-        request
-    }
-
-    /// So many realistic spans, with lists and maps in each.
-    pub fn nested_request(&mut self, spans: usize) -> ExportTraceServiceRequest {
-        let mut request = self.request(spans);
-        let of_resources = request.resource_spans.iter_mut();
-        let of_scopes = of_resources.flat_map(|of_resource| &mut of_resource.scope_spans);
-        for span in of_scopes.flat_map(|of_scope| &mut of_scope.spans) {
-            span.attributes.extend(self.nested_attributes());
-        }
-        request
-    }
-
-    /// <https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/>
-    fn nested_attributes(&mut self) -> [KeyValue; 4] {
-        let order = self.chance.below(10_000_000);
-        let message = |role, content: String| {
-            let part = map(vec![text("type", "text"), text("content", content)]);
-            map(vec![text("role", role), list(vec![part]).named("parts")])
-        };
-        let messages = vec![
-            message("system", "You answer customers' questions about <orders>, briefly.".to_owned()),
-            message("user", format!("Where is my order \"{order}\"?\nI have waited for a week.")),
-        ];
-        [
-            list(messages).named("gen_ai.input.messages"),
-            list(vec![plain("stop")]).named("gen_ai.response.finish_reasons"),
-            list(vec![plain("text/html"), plain("application/json")]).named("http.request.header.accept"),
-            map(vec![int("order", order), int("customer", self.chance.below(1_000_000))])
-                .named("gen_ai.tool.call.arguments"),
-        ]
     }
 
     fn resource_spans(&mut self, spans: usize) -> ResourceSpans {
@@ -376,7 +289,7 @@ impl Generator {
     }
 }
 
-trait Named {
+pub(crate) trait Named {
     fn named(self, key: &str) -> KeyValue;
 }
 
@@ -386,23 +299,23 @@ impl Named for AnyValue {
     }
 }
 
-fn plain(text: impl Into<String>) -> AnyValue {
+pub(crate) fn plain(text: impl Into<String>) -> AnyValue {
     AnyValue { value: Some(Value::StringValue(text.into())) }
 }
 
-fn list(values: Vec<AnyValue>) -> AnyValue {
+pub(crate) fn list(values: Vec<AnyValue>) -> AnyValue {
     AnyValue { value: Some(Value::ArrayValue(ArrayValue { values })) }
 }
 
-fn map(values: Vec<KeyValue>) -> AnyValue {
+pub(crate) fn map(values: Vec<KeyValue>) -> AnyValue {
     AnyValue { value: Some(Value::KvlistValue(KeyValueList { values })) }
 }
 
-fn text(key: &str, value: impl Into<String>) -> KeyValue {
+pub(crate) fn text(key: &str, value: impl Into<String>) -> KeyValue {
     plain(value).named(key)
 }
 
-fn int(key: &str, value: u64) -> KeyValue {
+pub(crate) fn int(key: &str, value: u64) -> KeyValue {
     AnyValue { value: Some(Value::IntValue(i64::try_from(value).unwrap_or(i64::MAX))) }.named(key)
 }
 
@@ -427,11 +340,11 @@ impl SplitMix64 {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 
-    fn one_of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
+    pub(crate) fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.next() as usize % choices.len()]
     }
 

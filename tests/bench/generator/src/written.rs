@@ -16,6 +16,8 @@ pub enum Form {
     Shuffled,
     /// The attributes of every message between its other fields.
     SpreadAttributes,
+    /// Resources after their spans and scopes after theirs, all else in ascending order.
+    SharedLast,
     /// A field that OTLP does not know after each field of every message but attributes and their values.
     UnknownFields,
     /// Lengths of messages in four bytes, as the otel-arrow engine writes them:
@@ -31,20 +33,26 @@ struct Schema {
     attributes: u32,
     /// Whether it is an attribute, or in one.
     is_in_attribute: bool,
+    /// Whether the field [`SHARED`] is what its other fields have in common.
+    begins_with_shared: bool,
 }
 
 const fn schema(attributes: u32, messages: &'static [(u32, &'static Schema)]) -> Schema {
-    Schema { messages, attributes, is_in_attribute: false }
+    Schema { messages, attributes, is_in_attribute: false, begins_with_shared: false }
 }
 
 const fn in_attribute(messages: &'static [(u32, &'static Schema)]) -> Schema {
-    Schema { messages, attributes: 0, is_in_attribute: true }
+    Schema { is_in_attribute: true, ..schema(0, messages) }
+}
+
+const fn shared_first(messages: &'static [(u32, &'static Schema)]) -> Schema {
+    Schema { begins_with_shared: true, ..schema(0, messages) }
 }
 
 static REQUEST: Schema = schema(0, &[(1, &RESOURCE_SPANS)]);
-static RESOURCE_SPANS: Schema = schema(0, &[(1, &RESOURCE), (2, &SCOPE_SPANS)]);
+static RESOURCE_SPANS: Schema = shared_first(&[(1, &RESOURCE), (2, &SCOPE_SPANS)]);
 static RESOURCE: Schema = schema(1, &[(1, &KEY_VALUE), (3, &ENTITY_REF)]);
-static SCOPE_SPANS: Schema = schema(0, &[(1, &SCOPE), (2, &SPAN)]);
+static SCOPE_SPANS: Schema = shared_first(&[(1, &SCOPE), (2, &SPAN)]);
 static SCOPE: Schema = schema(3, &[(3, &KEY_VALUE)]);
 static SPAN: Schema = schema(9, &[(9, &KEY_VALUE), (11, &EVENT), (13, &LINK), (15, &STATUS)]);
 static EVENT: Schema = schema(3, &[(3, &KEY_VALUE)]);
@@ -56,6 +64,8 @@ static ANY_VALUE: Schema = in_attribute(&[(5, &ARRAY), (6, &KEY_VALUE_LIST)]);
 static ARRAY: Schema = in_attribute(&[(1, &ANY_VALUE)]);
 static KEY_VALUE_LIST: Schema = in_attribute(&[(1, &KEY_VALUE)]);
 
+/// A resource, or a scope.
+const SHARED: u32 = 1;
 /// No message of OTLP has it.
 const UNKNOWN_FIELD: u32 = 500;
 const PADDED_LENGTH_BYTES: usize = 4;
@@ -115,8 +125,11 @@ impl Writer {
                 fields = picked(fields, &order);
             }
             Form::SpreadAttributes if schema.attributes != 0 => fields = spread(fields, schema.attributes),
+            Form::SharedLast if schema.begins_with_shared => {
+                fields.sort_by_key(|(field, _)| *field == SHARED)
+            }
             Form::UnknownFields if !schema.is_in_attribute => fields = with_unknown(fields),
-            Form::SpreadAttributes | Form::UnknownFields | Form::PaddedLengths => {}
+            Form::SpreadAttributes | Form::SharedLast | Form::UnknownFields | Form::PaddedLengths => {}
         }
         fields
     }
@@ -189,6 +202,7 @@ mod tests {
             Form::InOrder(Order::Descending),
             Form::Shuffled,
             Form::SpreadAttributes,
+            Form::SharedLast,
             Form::UnknownFields,
             Form::PaddedLengths,
         ];

@@ -26,28 +26,40 @@ const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 100 << 20 };
 type Work = fn() -> Result<()>;
 
 /// All of them. What is named "X, descending" does the work of X on requests in descending order of fields.
-pub const ALL: [(&str, Work); 26] = [
+pub const ALL: [(&str, Work); 38] = [
     ("gunzip, realistic", || unzipped(REALISTIC)),
     ("judge, nested", || judged(NESTED, ASCENDING)),
     ("judge, nested, descending", || judged(NESTED, DESCENDING)),
     ("judge, realistic", || judged(REALISTIC, ASCENDING)),
+    ("judge, realistic, a resource a span", || judged(RESOURCES, ASCENDING)),
+    ("judge, realistic, a resource a span, descending", || judged(RESOURCES, DESCENDING)),
+    ("judge, realistic, a scope a span", || judged(SCOPES, ASCENDING)),
+    ("judge, realistic, a scope without a name a span", || judged(UNNAMED_SCOPES, ASCENDING)),
     ("judge, realistic, attributes spread", || judged(REALISTIC, Form::SpreadAttributes)),
     ("judge, realistic, descending", || judged(REALISTIC, DESCENDING)),
     ("judge, realistic, fields shuffled", || judged(REALISTIC, Form::Shuffled)),
     ("judge, realistic, long texts", || judged(LONG_TEXTS, ASCENDING)),
+    ("judge, realistic, long texts, descending", || judged(LONG_TEXTS, DESCENDING)),
     ("judge, realistic, padded lengths", || judged(REALISTIC, Form::PaddedLengths)),
+    ("judge, realistic, resources and scopes last", || judged(REALISTIC, Form::SharedLast)),
     ("judge, realistic, unknown fields", || judged(REALISTIC, Form::UnknownFields)),
     ("judge, tiny", || judged(TINY, ASCENDING)),
     ("judge, tiny, descending", || judged(TINY, DESCENDING)),
     ("read into columns, nested", || read(NESTED, ASCENDING)),
     ("read into columns, nested, descending", || read(NESTED, DESCENDING)),
     ("read into columns, realistic", || read(REALISTIC, ASCENDING)),
+    ("read into columns, realistic, a resource a span", || read(RESOURCES, ASCENDING)),
+    ("read into columns, realistic, a resource a span, descending", || read(RESOURCES, DESCENDING)),
+    ("read into columns, realistic, a scope a span", || read(SCOPES, ASCENDING)),
+    ("read into columns, realistic, a scope without a name a span", || read(UNNAMED_SCOPES, ASCENDING)),
     ("read into columns, realistic, attributes shuffled", || read(SHUFFLED, ASCENDING)),
     ("read into columns, realistic, descending", || read(REALISTIC, DESCENDING)),
     ("read into columns, realistic, fields shuffled", || read(REALISTIC, Form::Shuffled)),
     ("read into columns, realistic, long texts", || read(LONG_TEXTS, ASCENDING)),
+    ("read into columns, realistic, long texts, descending", || read(LONG_TEXTS, DESCENDING)),
     ("read into columns, realistic, mixed", || read(MIXED, ASCENDING)),
     ("read into columns, realistic, padded lengths", || read(REALISTIC, Form::PaddedLengths)),
+    ("read into columns, realistic, resources and scopes last", || read(REALISTIC, Form::SharedLast)),
     ("read into columns, tiny", || read(TINY, ASCENDING)),
     ("read into columns, tiny, descending", || read(TINY, DESCENDING)),
     ("sort and write a block, realistic", || written(REALISTIC)),
@@ -67,6 +79,9 @@ type Shape = fn(&mut Generator, usize) -> ExportTraceServiceRequest;
 const REALISTIC: Shape = Generator::request;
 const LONG_TEXTS: Shape = Generator::long_texts_request;
 const MIXED: Shape = Generator::mixed_request;
+const RESOURCES: Shape = Generator::resources_request;
+const SCOPES: Shape = Generator::scopes_request;
+const UNNAMED_SCOPES: Shape = Generator::unnamed_scopes_request;
 const SHUFFLED: Shape = Generator::shuffled_request;
 const TINY: Shape = Generator::tiny_request;
 const NESTED: Shape = Generator::nested_request;
