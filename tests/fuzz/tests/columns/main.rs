@@ -29,12 +29,13 @@ proptest! {
     }
 
     #[test]
-    fn agree_on_requests_in_every_form(request in requests::export_request()) {
-        for form in FORMS {
-            let body = written(&request.encode_to_vec(), form).unwrap();
-            wire::check(&body);
-            check(&body);
-        }
+    fn agree_on_requests_in_every_form(
+        request in requests::export_request(),
+        form in prop::sample::select(&FORMS[..]),
+    ) {
+        let body = written(&request.encode_to_vec(), form).unwrap();
+        wire::check(&body);
+        check(&body);
     }
 
     #[test]
