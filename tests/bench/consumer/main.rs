@@ -27,6 +27,7 @@ use spillway_bench::ledgers::Ledgers;
 use spillway_bench::machine::Machine;
 use spillway_bench::rig::Rig;
 use spillway_bench::workload::{self, Shape};
+use spillway_generator::order::Order;
 
 use crate::report::{Figures, Report};
 
@@ -53,6 +54,10 @@ struct Cli {
     /// Only one shape of spans
     #[arg(long, value_enum)]
     shape: Option<Shape>,
+    /// The order of the fields in all objects; without it they are ascending, and realistic spans go through the stages by the wire in
+    /// descending order as well
+    #[arg(long, value_enum)]
+    order: Option<Order>,
     /// Only the stages: no bucket, and nothing is merged
     #[arg(long)]
     stages: bool,
@@ -86,6 +91,7 @@ async fn scale(cli: &Cli) -> Result<()> {
         rounds: if short { 1 } else { cli.rounds.max(1) },
         spans: if short { 200 } else { cli.spans.max(1) },
         shape: cli.shape.unwrap_or(Shape::Realistic),
+        order: cli.order.unwrap_or_default(),
         table_rows: if short { vec![1_000] } else { cli.table_rows.clone() },
     };
     let report = scaling::measure(&plan, Machine::now()?).await?;
@@ -108,17 +114,25 @@ async fn compare(cli: &Cli) -> Result<()> {
     let mut rig = Rig::start(!cli.stages).await?;
     let turns = if cli.stages { 0 } else { Shape::wanted(cli.shape).count() * rounds * DECODERS.len() };
     let mut ledgers = Ledgers::make_in_memory(turns).await?;
-    let mut figures = Figures::default();
+    let (order, mut figures) = (cli.order.unwrap_or_default(), Figures::default());
     for shape in Shape::wanted(cli.shape) {
-        let objects = workload::make(shape, spans)?;
+        let objects = workload::make(shape, order, spans)?;
+        let in_other_order = match workload::other_order(shape, cli.order) {
+            Some(other) => Some((other, workload::make(shape, other, spans)?)),
+            None => None,
+        };
         if let Some(bucket) = &rig.bucket {
             eprintln!("bench-consumer: {shape}: {} objects into the bucket", objects.len());
             workload::put(&objects, bucket).await?;
         }
         for round in 1..=rounds {
             eprintln!("bench-consumer: {shape}: round {round} of {rounds}");
+            if let Some((other, objects)) = &in_other_order {
+                let mut turn = figures.turn(shape, *other, Decoder::Wire, spans);
+                stages::measure(&mut turn, Decoder::Wire, objects, cli.batch_spans, &mut rig).await?;
+            }
             for decoder in DECODERS {
-                let mut turn = figures.turn(shape, decoder, spans);
+                let mut turn = figures.turn(shape, order, decoder, spans);
                 stages::measure(&mut turn, decoder, &objects, cli.batch_spans, &mut rig).await?;
                 if rig.bucket.is_some() {
                     whole::measure(&mut turn, decoder, &objects, cli.batch_spans, &mut ledgers, &mut rig)
@@ -127,6 +141,7 @@ async fn compare(cli: &Cli) -> Result<()> {
             }
         }
     }
-    let report = Report { short: cli.short, rounds, spans, batch_spans: cli.batch_spans, machine, figures };
+    let batch_spans = cli.batch_spans;
+    let report = Report { short: cli.short, rounds, spans, batch_spans, order, machine, figures };
     finish(cli, "target/bench-consumer.json", &report)
 }

@@ -26,6 +26,7 @@ use spillway_bench::machine::Machine;
 use spillway_bench::rig::Rig;
 use spillway_bench::workload::{self, Shape};
 use spillway_generator::objects::Object;
+use spillway_generator::order::Order;
 use spillway_generator::payloads::gzipped;
 
 use crate::peer::{Contender, Peer};
@@ -51,6 +52,10 @@ struct Cli {
     /// Only one shape of spans
     #[arg(long, value_enum)]
     shape: Option<Shape>,
+    /// The order of the fields in all requests; without it they are ascending, and realistic spans go into the table that keeps nothing
+    /// in descending order as well
+    #[arg(long, value_enum)]
+    order: Option<Order>,
     /// rotel, its path or URL
     #[arg(long, value_name = "PATH|URL", env = "ROTEL")]
     rotel: Option<String>,
@@ -80,7 +85,14 @@ struct Cli {
 impl Cli {
     fn plan(&self) -> Plan {
         let (rounds, spans) = if self.short { (1, 2_000) } else { (self.rounds.max(1), self.spans.max(1)) };
-        Plan { short: self.short, rounds, spans, connections: self.connections.max(1), gzip: self.gzip }
+        Plan {
+            short: self.short,
+            rounds,
+            spans,
+            connections: self.connections.max(1),
+            gzip: self.gzip,
+            order: self.order.unwrap_or_default(),
+        }
     }
 
     fn named(&self, peer: Peer) -> Option<&str> {
@@ -94,8 +106,8 @@ impl Cli {
     }
 }
 
-/// In a round: one into nothing, one into its own table, one into the peers'.
-const SPILLWAYS_TURNS: usize = 3;
+/// In a round: one into nothing in each order, one into its own table, one into the peers'.
+const SPILLWAYS_TURNS: usize = 4;
 
 fn main() -> ExitCode {
     run_to_end("bench-peers", run(&Cli::parse()))
@@ -127,20 +139,27 @@ async fn run(cli: &Cli) -> Result<()> {
     let turns = Shape::wanted(cli.shape).count() * plan.rounds * SPILLWAYS_TURNS;
     let mut ledgers = Ledgers::make(rig.ledger_urls(turns)).await?;
     for shape in Shape::wanted(cli.shape) {
-        let objects = workload::make(shape, plan.spans)?;
-        let load = Load { bodies: bodies(&objects, plan.gzip)?, objects };
-        eprintln!("bench-peers: {shape}: {} objects into the bucket", load.objects.len());
-        workload::put(&load.objects, rig.bucket.as_ref().context("no bucket")?).await?;
+        let mut loads = vec![load(shape, plan.order, &plan, &rig).await?];
+        if let Some(other) = workload::other_order(shape, cli.order) {
+            loads.push(load(shape, other, &plan, &rig).await?);
+        }
         for round in 1..=plan.rounds {
             for kind in Kind::ALL {
                 for contender in contenders.iter().filter(|contender| contender.takes_part(kind)) {
-                    eprintln!("bench-peers: {shape}, round {round} of {}, {kind}: {contender}", plan.rounds);
-                    let turn = turn::take(contender, kind, &load, &plan, &mut ledgers, &mut rig).await;
-                    let turn = turn.with_context(|| contender.to_string())?;
-                    if turn.rows.as_ref().is_some_and(|rows| !rows.are_the_same()) {
-                        others.push(contender.to_string());
+                    // What is stored is compared, of one load.
+                    let loads = loads.iter().take(if kind == Kind::Null { loads.len() } else { 1 });
+                    for load in loads {
+                        eprintln!(
+                            "bench-peers: {shape}, {}, round {round} of {}, {kind}: {contender}",
+                            load.order, plan.rounds
+                        );
+                        let turn = turn::take(contender, kind, load, &plan, &mut ledgers, &mut rig).await;
+                        let turn = turn.with_context(|| contender.to_string())?;
+                        if turn.rows.as_ref().is_some_and(|rows| !rows.are_the_same()) {
+                            others.push(contender.to_string());
+                        }
+                        report.add(shape, kind, contender, load.order, turn);
                     }
-                    report.add(shape, kind, contender, turn);
                 }
                 turn::clear(&contenders, kind, &rig).await?;
             }
@@ -152,6 +171,14 @@ async fn run(cli: &Cli) -> Result<()> {
     eprintln!("bench-peers: the figures are also in {}", cli.json.display());
     ensure!(others.is_empty(), "other rows than Spillway's have been stored by {}", others.join(", "));
     Ok(())
+}
+
+/// Objects in this order of fields, which lie in the bucket.
+async fn load(shape: Shape, order: Order, plan: &Plan, rig: &Rig) -> Result<Load> {
+    let objects = workload::make(shape, order, plan.spans)?;
+    eprintln!("bench-peers: {shape}, {order}: {} objects into the bucket", objects.len());
+    workload::put(&objects, rig.bucket.as_ref().context("no bucket")?).await?;
+    Ok(Load { order, bodies: bodies(&objects, plan.gzip)?, objects })
 }
 
 /// What exporters would have sent for the objects.

@@ -6,6 +6,7 @@ use serde::Serialize;
 use spillway_bench::figures::spread;
 use spillway_bench::machine::Machine;
 use spillway_bench::workload::Shape;
+use spillway_generator::order::Order;
 
 use crate::peer::Contender;
 use crate::rows::Rows;
@@ -20,6 +21,8 @@ pub struct Plan {
     pub spans: usize,
     pub connections: usize,
     pub gzip: bool,
+    /// That of all requests but those that are sent in the other order as well.
+    pub order: Order,
 }
 
 /// All that was measured, and where. [`fmt::Display`] makes tables of it, in Markdown.
@@ -37,6 +40,7 @@ struct Figure {
     shape: Shape,
     kind: Kind,
     contender: String,
+    order: Order,
     rounds: Vec<Used>,
 }
 
@@ -53,21 +57,25 @@ impl Report {
     }
 
     /// Adds what a turn took.
-    pub fn add(&mut self, shape: Shape, kind: Kind, contender: &Contender, used: Used) {
+    pub fn add(&mut self, shape: Shape, kind: Kind, contender: &Contender, order: Order, used: Used) {
         let contender = contender.to_string();
-        let known = self
-            .figures
-            .iter_mut()
-            .find(|figure| figure.shape == shape && figure.kind == kind && figure.contender == contender);
+        let known = self.figures.iter_mut().find(|figure| {
+            let figure = (figure.shape, figure.kind, figure.order, figure.contender.as_str());
+            figure == (shape, kind, order, contender.as_str())
+        });
         match known {
             Some(figure) => figure.rounds.push(used),
-            None => self.figures.push(Figure { shape, kind, contender, rounds: vec![used] }),
+            None => self.figures.push(Figure { shape, kind, contender, order, rounds: vec![used] }),
         }
     }
 
+    fn of(&self, shape: Shape, kind: Kind, order: Order) -> impl Iterator<Item = &Figure> {
+        let figures = self.figures.iter();
+        figures.filter(move |figure| (figure.shape, figure.kind, figure.order) == (shape, kind, order))
+    }
+
     fn table(&self, f: &mut fmt::Formatter<'_>, shape: Shape, kind: Kind) -> fmt::Result {
-        let mut figures =
-            self.figures.iter().filter(|figure| figure.shape == shape && figure.kind == kind).peekable();
+        let mut figures = self.of(shape, kind, self.plan.order).peekable();
         let Some(&first) = figures.peek() else { return Ok(()) };
         writeln!(
             f,
@@ -84,6 +92,30 @@ impl Report {
                 write!(f, " {} | {} |", spread(&theirs, 2), spread(&times, 2))?;
             }
             writeln!(f, " {} |", rows_of(figure))?;
+        }
+        Ok(())
+    }
+
+    /// Where there are turns in both orders.
+    fn orders_table(&self, f: &mut fmt::Formatter<'_>, shape: Shape, kind: Kind) -> fmt::Result {
+        let mut descending = self.of(shape, kind, Order::Descending).peekable();
+        if self.plan.order == Order::Descending || descending.peek().is_none() {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "\n| client's CPU s a million {shape} spans, {kind} | fields in ascending order | in descending order | times |"
+        )?;
+        writeln!(f, "| --- | ---: | ---: | ---: |")?;
+        for figure in descending {
+            let mut ascending = self.of(shape, kind, Order::Ascending);
+            let Some(ascending) = ascending.find(|other| other.contender == figure.contender) else {
+                continue;
+            };
+            let [ascending, descending] = [ascending, figure].map(|figure| figure.all(|used| used.client));
+            let times: Vec<_> = descending.iter().zip(&ascending).map(|(this, that)| this / that).collect();
+            let [ascending, descending, times] = [&ascending, &descending, &times].map(|all| spread(all, 2));
+            writeln!(f, "| {} | {ascending} | {descending} | {times} |", figure.contender)?;
         }
         Ok(())
     }
@@ -111,12 +143,13 @@ fn rows_of(figure: &Figure) -> String {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Plan { short, rounds, spans, connections, gzip } = self.plan;
+        let Plan { short, rounds, spans, connections, gzip, order } = self.plan;
         writeln!(f, "ClickHouse {}, {}", self.clickhouse, self.machine)?;
         let compressed = if gzip { "compressed" } else { "not compressed" };
         writeln!(
             f,
-            "medians of {rounds} rounds of {spans} spans (lowest to highest); to peers over {connections} connections, {compressed}"
+            "medians of {rounds} rounds of {spans} spans (lowest to highest); to peers over {connections} connections, {compressed}, \
+             fields in {order} order"
         )?;
         if short {
             writeln!(f, "this was a short run: the figures say nothing")?;
@@ -124,6 +157,7 @@ impl fmt::Display for Report {
         for shape in Shape::ALL {
             for kind in Kind::ALL {
                 self.table(f, shape, kind)?;
+                self.orders_table(f, shape, kind)?;
             }
         }
         Ok(())

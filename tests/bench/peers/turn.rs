@@ -11,6 +11,7 @@ use spillway_bench::rig::Rig;
 use spillway_bench::send::{Target, send_all};
 use spillway_bench::{cpu, workload};
 use spillway_generator::objects::Object;
+use spillway_generator::order::Order;
 
 use crate::peer::{self, Contender, Running};
 use crate::report::Plan;
@@ -26,6 +27,8 @@ const AFTERWARDS: Duration = Duration::from_millis(300);
 
 /// What is brought.
 pub struct Load {
+    /// The order of their fields.
+    pub order: Order,
     /// Those that lie in the bucket.
     pub objects: Vec<Object>,
     /// The requests that they are of.

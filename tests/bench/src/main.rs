@@ -4,6 +4,8 @@
 //! round every payload is sent to every Worker, and what the kernel then says that the process has used is divided by
 //! the requests. The load comes from this process, which is not counted.
 
+mod compare;
+mod contestants;
 mod load;
 mod measure;
 mod report;
@@ -19,8 +21,10 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use local_stack::command::run_to_end;
 use spillway_bench::machine::Machine;
+use spillway_generator::order::Order;
 use tempfile::TempDir;
 
+use crate::compare::Compared;
 use crate::measure::Plan;
 use crate::report::Report;
 
@@ -45,9 +49,13 @@ struct Cli {
     /// Only the payloads whose name contains this; may be given several times
     #[arg(long, value_name = "NAME")]
     payload: Vec<String>,
-    /// Another checkout, in which the edge was built: it has turns too, so that a change is compared in one run
+    /// Another checkout, in which the edge was built: it has turns too, with the bindings and stubs of this checkout, so that a
+    /// change is compared in one run. The digest's cost is then measured whatever --only says
     #[arg(long, value_name = "FOLDER")]
     beside: Option<PathBuf>,
+    /// The order of the fields in all payloads; without it they are ascending, and 135 spans are compared in both orders
+    #[arg(long, value_enum)]
+    order: Option<Order>,
     /// Where the figures go, all of them
     #[arg(long, value_name = "FILE", default_value = "target/bench-edge.json")]
     json: PathBuf,
@@ -63,6 +71,7 @@ impl Cli {
             only: self.only.clone(),
             payloads: self.payload.clone(),
             beside: self.beside.clone(),
+            order: self.order,
         }
     }
 }
@@ -75,9 +84,9 @@ async fn run(cli: &Cli) -> Result<()> {
     let plan = cli.plan();
     let folder = TempDir::with_prefix("spillway-bench-")?;
     let machine = Machine::now()?;
-    let workers = measure::workers(&plan, folder.path()).await?;
+    let compared = Compared::of(&measure::workers(&plan, folder.path()).await?, &plan);
     let calls = if plan.only.is_empty() { measure::calls(&plan, folder.path()).await? } else { Vec::new() };
-    let report = Report::new(&plan, cli.short, machine, workers, calls)?;
+    let report = Report::new(&plan, cli.short, machine, compared, calls)?;
     fs::write(&cli.json, serde_json::to_vec_pretty(&report)?)
         .with_context(|| format!("cannot write {}", cli.json.display()))?;
     write!(stdout(), "{report}")?;

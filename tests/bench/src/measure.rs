@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 use local_stack::http::client;
-use local_stack::tools::checkout;
 use reqwest::Client;
 use serde::Serialize;
-use spillway_bench::figures::{extremes, median};
-use spillway_generator::payloads::{self, Payload};
+use spillway_generator::order::Order;
+use spillway_generator::payloads::Payload;
 
+use crate::compare::Spread;
+use crate::contestants::{self, Contestant};
 use crate::load::{self, Request, Sent};
 use crate::workerd::Workerd;
 
@@ -34,85 +35,61 @@ pub struct Plan {
     pub payloads: Vec<String>,
     /// Another checkout, whose edge has turns too.
     pub beside: Option<PathBuf>,
+    /// The order of all payloads' fields.
+    pub order: Option<Order>,
 }
 
-/// A Worker that is compared: the constant in `workerd.capnp`, and what the tables call it.
-#[derive(Clone, Copy)]
-struct Contestant {
-    config: &'static str,
-    name: &'static str,
+impl Plan {
+    /// Whether this Worker is chosen.
+    pub fn has_worker(&self, name: &str) -> bool {
+        is_chosen(name, &self.only)
+    }
+
+    /// Whether this payload is chosen.
+    pub fn has_payload(&self, name: &str) -> bool {
+        is_chosen(name, &self.payloads)
+    }
 }
 
-/// The floor of an edge that stores.
-pub const STORES: &str = "JavaScript, streams the body into R2";
-
-/// The first one is what the others are compared with; and so is [`STORES`].
-const CONTESTANTS: [Contestant; 9] = [
-    Contestant { config: "readBodyJs", name: "JavaScript, reads the body" },
-    Contestant { config: "readBodyRust", name: "Rust, reads the body" },
-    Contestant { config: "checkBodyRust", name: "Rust, reads and checks the body" },
-    Contestant { config: "digestBodyRust", name: "Rust, reads the body and computes the object's id" },
-    Contestant { config: "decodeBodyRust", name: "Rust, reads the body and decodes it by prost" },
-    Contestant { config: "storeBodyJs", name: STORES },
-    Contestant { config: "sameCallsJs", name: "JavaScript, the edge's calls without its checks" },
-    Contestant { config: "edge", name: "edge-ingest" },
-    Contestant { config: "edgeWithQuota", name: "edge-ingest, a key with a quota" },
-];
-
-/// The edge of another checkout.
-const BESIDE: Contestant = Contestant { config: "edge", name: "edge-ingest, of the other checkout" };
+fn is_chosen(name: &str, parts: &[String]) -> bool {
+    parts.is_empty() || parts.iter().any(|part| name.contains(part))
+}
 
 /// A Worker calls another, in the way that the path names; the first does not.
 const CALLS: [(&str, &str); 3] =
     [("/none", "no call"), ("/binding", "service binding"), ("/http", "HTTP over loopback")];
 
-/// A median over the rounds, and how far they lie apart.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Spread {
-    /// In the middle.
-    pub median: f64,
-    /// The least.
-    pub min: f64,
-    /// The most.
-    pub max: f64,
-}
-
-impl Spread {
-    /// Of at least one number.
-    pub fn of(numbers: impl IntoIterator<Item = f64>) -> Self {
-        let numbers: Vec<_> = numbers.into_iter().collect();
-        let (min, max) = extremes(&numbers);
-        Self { median: median(&numbers), min, max }
-    }
-}
-
 /// One turn's figures.
 #[derive(Debug, Clone, Copy)]
-struct Turn {
-    cpu_us: f64,
-    per_second: f64,
+pub struct Turn {
+    pub cpu_us: f64,
+    pub per_second: f64,
     latency_us: f64,
 }
 
-/// What one Worker did with one payload.
-#[derive(Serialize)]
-pub struct WorkerResult {
-    /// The Worker.
-    pub worker: &'static str,
-    /// The payload.
-    pub payload: &'static str,
-    /// Spans in a request.
-    pub spans: usize,
-    /// The size of a request's body.
-    pub body_bytes: usize,
-    /// CPU of the whole process for a request, in microseconds.
-    pub cpu_us: Spread,
-    /// The same, divided by that of the first Worker in the same round.
-    pub ratio: Spread,
-    /// The same, divided by that of the Worker which streams the body into R2; none where that one has no turns.
-    pub ratio_to_storing: Option<Spread>,
-    /// Requests answered in a second.
-    pub requests_per_second: Spread,
+/// The turns of all Workers.
+pub struct Turns {
+    pub payloads: Vec<Payload>,
+    contestants: Vec<Contestant>,
+    /// By payload and by Worker, one a round; none where a Worker does not get the payload.
+    turns: Vec<Vec<Vec<Turn>>>,
+}
+
+impl Turns {
+    /// The Workers that got a payload, and their turns with it.
+    pub fn of_payload(&self, payload: &Payload) -> Vec<(&'static str, &[Turn])> {
+        let at = self.payloads.iter().position(|known| known.name == payload.name);
+        let turns = at.map_or(&[][..], |at| &self.turns[at]);
+        let all = self.contestants.iter().zip(turns);
+        all.filter(|(_, turns)| !turns.is_empty())
+            .map(|(contestant, turns)| (contestant.name, turns.as_slice()))
+            .collect()
+    }
+
+    /// The turns of a Worker with a payload, if it got that.
+    pub fn of(&self, worker: &str, payload: &Payload) -> Option<&[Turn]> {
+        self.of_payload(payload).into_iter().find(|(name, _)| *name == worker).map(|(_, turns)| turns)
+    }
 }
 
 /// What a call from Worker to Worker costs.
@@ -133,28 +110,30 @@ pub struct CallResult {
 }
 
 /// Sends the payloads to the Workers, as planned.
-pub async fn workers(plan: &Plan, folder: &Path) -> Result<Vec<WorkerResult>> {
-    let mut payloads = payloads::all()?;
-    payloads.retain(|payload| is_chosen(payload.name, &plan.payloads));
-    let this = checkout();
-    let own = CONTESTANTS.iter().map(|contestant| (contestant, this));
-    let other = plan.beside.iter().map(|other| (&BESIDE, other.as_path()));
-    let chosen: Vec<_> =
-        own.chain(other).filter(|(contestant, _)| is_chosen(contestant.name, &plan.only)).collect();
-    let mut targets = Vec::new();
-    for (contestant, checkout) in &chosen {
-        let files = folder.join(contestant.name);
-        fs::create_dir_all(&files)?;
-        targets.push(Target::start(contestant.config, checkout, &files).await?);
+pub async fn workers(plan: &Plan, folder: &Path) -> Result<Turns> {
+    let mut payloads = contestants::payloads(plan)?;
+    let own = contestants::ALL.iter().map(|contestant| (*contestant, None));
+    let other = plan.beside.iter().map(|other| (contestants::BESIDE, Some(other.as_path())));
+    let (mut contestants, mut targets) = (Vec::new(), Vec::new());
+    for (contestant, other) in own.chain(other) {
+        if payloads.iter().any(|payload| contestant.gets(payload, plan)) {
+            let files = folder.join(contestant.name);
+            fs::create_dir_all(&files)?;
+            targets.push(Target::start(contestant.config, other, &files).await?);
+            contestants.push(contestant);
+        }
     }
-    let storing = chosen.iter().position(|(contestant, _)| contestant.name == STORES);
-    let mut turns = vec![vec![Vec::new(); chosen.len()]; payloads.len()];
+    payloads.retain(|payload| contestants.iter().any(|contestant| contestant.gets(payload, plan)));
+    let mut turns = vec![vec![Vec::new(); contestants.len()]; payloads.len()];
     for round in 0..=plan.rounds {
         announce(round, plan.rounds, "payloads");
         for (payload, turns) in payloads.iter().zip(&mut turns) {
-            for n in 0..chosen.len() {
+            for n in 0..contestants.len() {
                 // Another one begins in each round.
-                let n = (n + round) % chosen.len();
+                let n = (n + round) % contestants.len();
+                if !contestants[n].gets(payload, plan) {
+                    continue;
+                }
                 let request = export(&targets[n], payload);
                 match round {
                     0 => targets[n].warm_up(&request, plan).await?,
@@ -166,34 +145,12 @@ pub async fn workers(plan: &Plan, folder: &Path) -> Result<Vec<WorkerResult>> {
     for target in &targets {
         target.workerd.logged_no_error()?;
     }
-    let mut results = Vec::new();
-    for (payload, turns) in payloads.iter().zip(&turns) {
-        for ((contestant, _), own) in chosen.iter().zip(turns) {
-            let ratio = |to: usize| {
-                Spread::of(own.iter().zip(&turns[to]).map(|(own, other)| own.cpu_us / other.cpu_us))
-            };
-            results.push(WorkerResult {
-                worker: contestant.name,
-                payload: payload.name,
-                spans: payload.spans,
-                body_bytes: payload.bytes(),
-                cpu_us: Spread::of(own.iter().map(|turn| turn.cpu_us)),
-                ratio: ratio(0),
-                ratio_to_storing: storing.map(ratio),
-                requests_per_second: Spread::of(own.iter().map(|turn| turn.per_second)),
-            });
-        }
-    }
-    Ok(results)
-}
-
-fn is_chosen(name: &str, parts: &[String]) -> bool {
-    parts.is_empty() || parts.iter().any(|part| name.contains(part))
+    Ok(Turns { payloads, contestants, turns })
 }
 
 /// Measures calls from Worker to Worker: one at a time, and as many as the plan says.
 pub async fn calls(plan: &Plan, folder: &Path) -> Result<Vec<CallResult>> {
-    let target = Target::start("calls", checkout(), folder).await?;
+    let target = Target::start("calls", None, folder).await?;
     let mut results = Vec::new();
     for concurrency in [1, plan.concurrency] {
         let mut turns = vec![Vec::new(); CALLS.len()];
@@ -245,8 +202,8 @@ struct Target {
 }
 
 impl Target {
-    async fn start(config: &'static str, checkout: &Path, folder: &Path) -> Result<Self> {
-        Ok(Self { workerd: Workerd::start(config, checkout, folder).await?, client: client() })
+    async fn start(config: &'static str, other: Option<&Path>, folder: &Path) -> Result<Self> {
+        Ok(Self { workerd: Workerd::start(config, other, folder).await?, client: client() })
     }
 
     async fn warm_up(&self, request: &Request, plan: &Plan) -> Result<()> {
@@ -270,16 +227,5 @@ impl Turn {
             per_second: requests / sent.took.as_secs_f64(),
             latency_us: sent.latencies[sent.requests() / 2].as_secs_f64() * 1e6,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_lies_in_the_middle() {
-        assert_eq!(Spread::of([3.0, 1.0, 2.0]), Spread { median: 2.0, min: 1.0, max: 3.0 });
-        assert_eq!(Spread::of([4.0, 1.0, 2.0, 3.0]).median, 2.5);
     }
 }

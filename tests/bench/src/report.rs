@@ -11,7 +11,9 @@ use local_stack::tools::edge_build;
 use serde::Serialize;
 use spillway_bench::machine::Machine;
 
-use crate::measure::{CallResult, Plan, STORES, Spread, WorkerResult};
+use crate::compare::{Compared, OrderResult, Spread, WorkerResult};
+use crate::contestants::{DIGESTS, READS, STORES};
+use crate::measure::{CallResult, Plan};
 use crate::workerd;
 
 /// All that was measured, and where. [`fmt::Display`] makes tables of it, in Markdown.
@@ -24,7 +26,8 @@ pub struct Report {
     machine: Machine,
     workerd: String,
     edge_wasm: Size,
-    workers: Vec<WorkerResult>,
+    #[serde(flatten)]
+    compared: Compared,
     calls: Vec<CallResult>,
 }
 
@@ -40,7 +43,7 @@ impl Report {
         plan: &Plan,
         short: bool,
         machine: Machine,
-        workers: Vec<WorkerResult>,
+        compared: Compared,
         calls: Vec<CallResult>,
     ) -> Result<Self> {
         Ok(Self {
@@ -51,7 +54,7 @@ impl Report {
             machine,
             workerd: workerd::version()?,
             edge_wasm: wasm_size()?,
-            workers,
+            compared,
             calls,
         })
     }
@@ -74,24 +77,75 @@ impl fmt::Display for Report {
             writeln!(f, "this was a short run: the figures say nothing")?;
         }
         self.workers_table(f)?;
+        self.orders_table(f)?;
+        self.digest_table(f)?;
+        self.beside_table(f)?;
         self.calls_table(f)
     }
 }
 
 impl Report {
     fn workers_table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let first = self.workers.first().map_or("", |result| result.worker);
+        let workers = &self.compared.workers;
+        let Some(WorkerResult { worker: first, order, .. }) = workers.first() else { return Ok(()) };
         writeln!(
             f,
-            "\n| request | Worker | µs CPU a request | times \"{first}\" | times \"{STORES}\" | requests/s |"
+            "\n| request, fields in {order} order | Worker | µs CPU a request | times \"{first}\" | times \"{STORES}\" \
+             | requests/s |"
         )?;
         writeln!(f, "| --- | --- | ---: | ---: | ---: | ---: |")?;
-        for result in &self.workers {
+        for result in workers {
             let request = format!("{} ({:.1} KB)", result.payload, result.body_bytes as f64 / 1e3);
             let (cpu, ratio) = (spread(result.cpu_us, 0), spread(result.ratio, 2));
             let to_storing = result.ratio_to_storing.map_or_else(String::new, |ratio| spread(ratio, 2));
             let per_second = spread(result.requests_per_second, 0);
             writeln!(f, "| {request} | {} | {cpu} | {ratio} | {to_storing} | {per_second} |", result.worker)?;
+        }
+        Ok(())
+    }
+
+    fn orders_table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.compared.orders.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "\n| request | Worker | µs CPU, fields in ascending order | in descending order | times |"
+        )?;
+        writeln!(f, "| --- | --- | ---: | ---: | ---: |")?;
+        for OrderResult { worker, payload, ascending_us, descending_us, ratio } in &self.compared.orders {
+            let [ascending, descending] = [*ascending_us, *descending_us].map(|figure| spread(figure, 0));
+            let ratio = spread(*ratio, 2);
+            writeln!(f, "| {payload} | {worker} | {ascending} | {descending} | {ratio} |")?;
+        }
+        Ok(())
+    }
+
+    fn digest_table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(digest) = &self.compared.digest else { return Ok(()) };
+        let request = format!("{} ({:.1} KB)", digest.payload, digest.body_bytes as f64 / 1e3);
+        let [reads, digests, a_megabyte] =
+            [digest.reads_us, digest.digests_us, digest.us_a_megabyte].map(|figure| spread(figure, 0));
+        writeln!(f, "\n| request | µs CPU, \"{READS}\" | \"{DIGESTS}\" | µs a MB for the id |")?;
+        writeln!(f, "| --- | ---: | ---: | ---: |")?;
+        writeln!(f, "| {request} | {reads} | {digests} | {a_megabyte} |")
+    }
+
+    fn beside_table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.compared.beside.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "\n| request | µs CPU, this edge | the other checkout's | times | of that µs for the id | times, without it |"
+        )?;
+        writeln!(f, "| --- | ---: | ---: | ---: | ---: | ---: |")?;
+        for result in &self.compared.beside {
+            let [this, other] = [result.this_us, result.other_us].map(|figure| spread(figure, 0));
+            let digest = result.digest_us.map_or_else(String::new, |digest| format!("{digest:.0}"));
+            let without = result.ratio_without_digest.map_or_else(String::new, |ratio| spread(ratio, 2));
+            let (payload, ratio) = (result.payload, spread(result.ratio, 2));
+            writeln!(f, "| {payload} | {this} | {other} | {ratio} | {digest} | {without} |")?;
         }
         Ok(())
     }

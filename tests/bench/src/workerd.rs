@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use local_stack::ports::free_port;
 use local_stack::process::Process;
-use local_stack::tools::exported;
+use local_stack::tools::{checkout, exported};
 use spillway_bench::cpu;
 use tokio::net::TcpStream;
 
@@ -24,15 +25,20 @@ pub struct Workerd {
 }
 
 impl Workerd {
-    /// Starts the configuration that is the constant `config` of a checkout's `workerd.capnp`, with its files in `folder`.
-    pub async fn start(config: &'static str, checkout: &Path, folder: &Path) -> Result<Self> {
+    /// Starts the configuration that is the constant `config` of `workerd.capnp`, with its files in `folder`; with the edge that was
+    /// built in the checkout `other`, where one is named.
+    pub async fn start(config: &'static str, other: Option<&Path>, folder: &Path) -> Result<Self> {
         let (main, origin) = (address()?, address()?);
         let usage = folder.join(config);
         fs::create_dir_all(&usage)?;
+        let bench = match other {
+            Some(other) => with_edge_of(other, folder)?,
+            None => checkout().join(BENCH),
+        };
         // workerd does not look whether its owner still lives; with this, the kernel does.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]).arg(exported("SPILLWAY_WORKERD")?).arg("serve");
-        command.arg(checkout.join("tests/bench/workerd.capnp")).arg(config);
+        command.arg(bench.join("workerd.capnp")).arg(config);
         command.arg("--socket-addr").arg(format!("main={main}"));
         if config == "calls" {
             command.arg("--socket-addr").arg(format!("origin={origin}"));
@@ -63,6 +69,26 @@ impl Workerd {
 
 fn address() -> Result<SocketAddr> {
     Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?)))
+}
+
+/// Where `workerd.capnp` lies in a checkout, and what it reads.
+const BENCH: &str = "tests/bench";
+
+/// Makes a checkout in `folder` that is this one but for the edge, which is that of `other`, and returns its [`BENCH`]. So both edges
+/// get the same bindings and stubs; an edge looks only for those that it knows.
+fn with_edge_of(other: &Path, folder: &Path) -> Result<PathBuf> {
+    let edge = other.join("edge-ingest/build");
+    let script = edge.join("index.js");
+    ensure!(script.is_file(), "{} is not there: build the edge of that checkout first", script.display());
+    let (this, mixed) = (checkout(), folder.join("checkout"));
+    for folder in [BENCH, "edge-ingest"] {
+        fs::create_dir_all(mixed.join(folder))?;
+    }
+    symlink(edge.canonicalize()?, mixed.join("edge-ingest/build"))?;
+    for part in ["workerd.capnp", "workers", "read-body"] {
+        symlink(this.join(BENCH).join(part), mixed.join(BENCH).join(part))?;
+    }
+    Ok(mixed.join(BENCH))
 }
 
 /// The version that `workerd --version` prints.

@@ -13,6 +13,7 @@ use spillway_proto::otlp::ExportTraceServiceRequest;
 use ulid::Ulid;
 
 use spillway_generator::objects::{Object, object};
+use spillway_generator::order::{Order, in_order};
 use spillway_generator::payloads::Generator;
 
 const SEED: u64 = 6;
@@ -62,23 +63,33 @@ impl fmt::Display for Shape {
 }
 
 /// Objects of 100 to 500 spans, so many spans together.
-pub fn make(shape: Shape, spans: usize) -> Result<Vec<Object>> {
-    make_of(shape, spans, |generator| 100 + generator.below(401) as usize)
+pub fn make(shape: Shape, order: Order, spans: usize) -> Result<Vec<Object>> {
+    make_of(shape, order, spans, |generator| 100 + generator.below(401) as usize)
 }
 
 /// Objects of `each` spans, so many spans together.
-pub fn make_equal(shape: Shape, spans: usize, each: usize) -> Result<Vec<Object>> {
-    make_of(shape, spans, |_| each)
+pub fn make_equal(shape: Shape, order: Order, spans: usize, each: usize) -> Result<Vec<Object>> {
+    make_of(shape, order, spans, |_| each)
 }
 
-fn make_of(shape: Shape, spans: usize, each: impl Fn(&mut Generator) -> usize) -> Result<Vec<Object>> {
+/// The order whose objects are measured beside those of the usual order: of realistic spans, where no order is named.
+pub fn other_order(shape: Shape, named: Option<Order>) -> Option<Order> {
+    (shape == Shape::Realistic && named.is_none()).then_some(Order::Descending)
+}
+
+fn make_of(
+    shape: Shape,
+    order: Order,
+    spans: usize,
+    each: impl Fn(&mut Generator) -> usize,
+) -> Result<Vec<Object>> {
     let (mut generator, mut objects, mut left) = (Generator::new(SEED), Vec::new(), spans);
     while left > 0 {
         let spans = each(&mut generator).clamp(1, left);
         left -= spans;
         let request = shape.request(&mut generator, spans);
         let tenant = format!("tenant-{}", generator.below(TENANTS)).parse()?;
-        let (payload, id) = (request.encode_to_vec().into(), Ulid::generate());
+        let (payload, id) = (in_order(request.encode_to_vec(), order)?.into(), Ulid::generate());
         let received_at = UnixMillis(id.timestamp_ms());
         objects.push(object(tenant, payload, u32::try_from(spans)?, received_at, id.random())?);
     }

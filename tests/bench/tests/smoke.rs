@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Result, ensure};
+use local_stack::tools::checkout;
 use serde_json::Value;
 use spillway_bench::variants::ALL;
 use tempfile::TempDir;
@@ -16,7 +17,27 @@ fn a_short_run_fills_every_cell() -> Result<()> {
     ensure!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     let figures: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
     let rows = |name: &str| figures[name].as_array().map_or(0, Vec::len);
-    assert_eq!((rows("workers"), rows("calls")), (5 * 8, 2 * 3));
+    // All but one Worker get all payloads; the digest is computed of one. The order of fields matters to three.
+    assert_eq!((rows("workers"), rows("orders"), rows("calls")), (5 * 8 + 1, 3, 2 * 3));
+    assert!(figures["digest"]["us_a_megabyte"]["median"].is_number(), "{}", figures["digest"]);
+    Ok(())
+}
+
+#[test]
+fn the_edge_of_another_checkout_is_compared_in_one_order() -> Result<()> {
+    let folder = TempDir::new()?;
+    let file = folder.path().join("figures.json");
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_bench-edge"));
+    bench.args(["--short", "--order", "descending", "--only", "edge-ingest", "--beside"]).arg(checkout());
+    let run = bench.arg("--json").arg(&file).output()?;
+    ensure!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let figures: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
+    let rows = |name: &str| figures[name].as_array().map_or(&[][..], Vec::as_slice);
+    assert_eq!((rows("beside").len(), rows("orders").len()), (5, 0));
+    assert!(rows("workers").iter().all(|row| row["order"] == "descending"));
+    for row in rows("beside") {
+        assert!(row["ratio_without_digest"]["median"].is_number(), "{row}");
+    }
     Ok(())
 }
 
@@ -81,6 +102,8 @@ fn a_short_run_takes_spans_through_both_ways() -> Result<()> {
     });
     // Of each shape: gunzip, decoding, the insert, the whole consumer, and ClickHouse twice.
     assert_eq!(of_both.count(), 2 * 6);
+    // Of realistic spans in descending order: the stages by the wire.
+    assert_eq!(rows.iter().filter(|row| row["order"] == "descending").count(), 8);
     Ok(())
 }
 
@@ -118,8 +141,8 @@ fn a_short_run_without_peers_compares_spillway_with_itself() -> Result<()> {
     }
     let figures: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
     let figures = figures["figures"].as_array().cloned().unwrap_or_default();
-    // Of each shape: into nothing, into its own table, into the peers' table.
-    assert_eq!(figures.len(), 2 * 3);
+    // Of each shape: into nothing, into its own table, into the peers' table. Of realistic spans in descending order: into nothing.
+    assert_eq!(figures.len(), 2 * 3 + 1);
     for figure in figures.iter().filter(|figure| figure["kind"] == "merge_tree") {
         let rows = &figure["rounds"][0]["rows"];
         assert_eq!((&rows["rows"], rows["different"].as_array().map(Vec::len)), (&2_000.into(), Some(0)));

@@ -74,7 +74,8 @@ impl Writer {
             let mut goes_on = has_room;
             delimited(out, 1, |out| {
                 bytes(out, 1, &key);
-                if has_room && !values.is_empty() {
+                // An absent value counts as much as an empty one.
+                if has_room {
                     delimited(out, 2, |out| goes_on = self.value(&values, out));
                 }
             });

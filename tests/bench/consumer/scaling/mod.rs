@@ -14,6 +14,7 @@ use spillway_bench::rig::Rig;
 use spillway_bench::server_rows::{self, COLUMNS, OWN_COLUMNS};
 use spillway_bench::workload::{self, Shape};
 use spillway_generator::objects::Object;
+use spillway_generator::order::Order;
 
 pub use self::report::Report;
 
@@ -33,6 +34,7 @@ pub struct Plan {
     pub rounds: usize,
     pub spans: usize,
     pub shape: Shape,
+    pub order: Order,
     /// The sizes of tables.
     pub table_rows: Vec<u64>,
 }
@@ -86,7 +88,7 @@ pub async fn measure(plan: &Plan, machine: Machine) -> Result<Report> {
         urls.push(postgres.create_database(&format!("ledger-{number}")).await?);
     }
     let mut in_postgres = Ledgers::make(urls).await?;
-    let objects = put(workload::make(plan.shape, plan.spans)?, &rig).await?;
+    let objects = put(workload::make(plan.shape, plan.order, plan.spans)?, &rig).await?;
     eprintln!("bench-consumer: warming up");
     into_new_table(&one_at_a_time(1), &objects, &in_files.next(&objects).await?, &mut rig).await?;
     for round in 1..=plan.rounds {
@@ -111,7 +113,8 @@ pub async fn measure(plan: &Plan, machine: Machine) -> Result<Report> {
         for each in OBJECT_SPANS.into_iter().filter(|each| *each <= plan.spans) {
             say(format!("{each} spans an object"));
             let spans = plan.spans.min(each * MOST_OBJECTS);
-            let objects = put(workload::make_equal(plan.shape, spans, each)?, &rig).await?;
+            let objects = workload::make_equal(plan.shape, plan.order, spans, each)?;
+            let objects = put(objects, &rig).await?;
             let ledger = in_files.next(&objects).await?;
             let used = into_new_table(&Consumers::default(), &objects, &ledger, &mut rig).await?;
             report.add(Aspect::ObjectSpans, each.to_string(), used);

@@ -42,9 +42,10 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Plan { short, rounds, spans, shape, .. } = &self.plan;
+        let Plan { short, rounds, spans, shape, order, .. } = &self.plan;
         writeln!(f, "ClickHouse {}, {}", self.clickhouse, self.machine)?;
         writeln!(f, "medians of {rounds} rounds of at most {spans} {shape} spans (lowest to highest)")?;
+        writeln!(f, "fields in {order} order")?;
         if *short {
             writeln!(f, "this was a short run: the figures say nothing")?;
         }

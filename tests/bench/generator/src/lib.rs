@@ -3,3 +3,5 @@
 pub mod objects;
 pub mod order;
 pub mod payloads;
+mod shapes;
+pub mod written;

@@ -19,6 +19,8 @@ use spillway_proto::otlp::resource::v1::Resource;
 use spillway_proto::otlp::trace::v1::span::Event;
 use spillway_proto::otlp::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 
+use crate::order::{Order, in_order};
+
 const SEED: u64 = 20_261_121;
 /// Different bodies of one size.
 const BODIES: usize = 8;
@@ -32,19 +34,27 @@ pub struct Payload {
     pub spans: usize,
     /// Whether they are compressed.
     pub gzip: bool,
+    /// The order of their fields.
+    pub order: Order,
     /// The bodies.
     pub bodies: Vec<Bytes>,
+    /// The mean size of a body before compression, in bytes.
+    pub plain_bytes: usize,
 }
 
 impl Payload {
     /// The mean size of a body, in bytes.
     pub fn bytes(&self) -> usize {
-        self.bodies.iter().map(Bytes::len).sum::<usize>() / self.bodies.len()
+        mean_bytes(&self.bodies)
     }
 }
 
-/// All kinds that are measured.
-pub fn all() -> Result<Vec<Payload>> {
+fn mean_bytes(bodies: &[Bytes]) -> usize {
+    bodies.iter().map(Bytes::len).sum::<usize>() / bodies.len()
+}
+
+/// All kinds that are measured, with their fields in this order.
+pub fn all(order: Order) -> Result<Vec<Payload>> {
     let kinds = [
         ("1 span", 1, false),
         ("100 spans", 100, false),
@@ -52,20 +62,27 @@ pub fn all() -> Result<Vec<Payload>> {
         ("100 spans, gzip", 100, true),
         ("1,000 spans", 1_000, false),
     ];
-    kinds
-        .into_iter()
-        .map(|(name, spans, gzip)| Ok(Payload { name, spans, gzip, bodies: bodies(spans, gzip)? }))
-        .collect()
+    kinds.into_iter().map(|(name, spans, gzip)| payload(name, spans, gzip, order)).collect()
 }
 
-fn bodies(spans: usize, gzip: bool) -> Result<Vec<Bytes>> {
+/// The 135 spans of [`all`] in descending order, to be compared with those in ascending order.
+pub fn descending() -> Result<Payload> {
+    payload("135 spans, descending", 135, false, Order::Descending)
+}
+
+fn payload(name: &'static str, spans: usize, gzip: bool, order: Order) -> Result<Payload> {
+    let plain = bodies(spans, order)?;
+    let plain_bytes = mean_bytes(&plain);
+    let bodies = match gzip {
+        true => plain.iter().map(|body| Ok(gzipped(body)?.into())).collect::<Result<_>>()?,
+        false => plain,
+    };
+    Ok(Payload { name, spans, gzip, order, bodies, plain_bytes })
+}
+
+fn bodies(spans: usize, order: Order) -> Result<Vec<Bytes>> {
     let mut generator = Generator::new(SEED);
-    (0..BODIES)
-        .map(|_| {
-            let body = generator.request(spans).encode_to_vec();
-            Ok(Bytes::from(if gzip { gzipped(&body)? } else { body }))
-        })
-        .collect()
+    (0..BODIES).map(|_| Ok(in_order(generator.request(spans).encode_to_vec(), order)?.into())).collect()
 }
 
 /// `bytes` as an exporter compresses them.
@@ -93,7 +110,7 @@ const AGENTS: [&str; 3] =
 
 /// Makes requests.
 pub struct Generator {
-    chance: SplitMix64,
+    pub(crate) chance: SplitMix64,
     now: u64,
 }
 
@@ -107,7 +124,7 @@ impl Generator {
 
     /// One whose spans lie in the ten seconds before `now`, in nanoseconds since the Unix epoch.
     pub fn at(seed: u64, now: u64) -> Self {
-        Self { chance: SplitMix64(seed), now }
+        Self { chance: SplitMix64::new(seed), now }
     }
 
     /// A number below `end`.
@@ -153,50 +170,6 @@ impl Generator {
             .map(|n| self.resource_spans(SPANS_PER_RESOURCE.min(spans - n * SPANS_PER_RESOURCE)))
             .collect();
         ExportTraceServiceRequest { resource_spans }
-    }
-
-    /// So many realistic spans, the attributes of each in an order of its own.
-    pub fn shuffled_request(&mut self, spans: usize) -> ExportTraceServiceRequest {
-        let mut request = self.request(spans);
-        let of_resources = request.resource_spans.iter_mut();
-        let of_scopes = of_resources.flat_map(|of_resource| &mut of_resource.scope_spans);
-        for span in of_scopes.flat_map(|of_scope| &mut of_scope.spans) {
-            for place in (1..span.attributes.len()).rev() {
-                span.attributes.swap(place, self.chance.below(place as u64 + 1) as usize);
-            }
-        }
-        request
-    }
-
-    /// So many realistic spans, with lists and maps in each.
-    pub fn nested_request(&mut self, spans: usize) -> ExportTraceServiceRequest {
-        let mut request = self.request(spans);
-        let of_resources = request.resource_spans.iter_mut();
-        let of_scopes = of_resources.flat_map(|of_resource| &mut of_resource.scope_spans);
-        for span in of_scopes.flat_map(|of_scope| &mut of_scope.spans) {
-            span.attributes.extend(self.nested_attributes());
-        }
-        request
-    }
-
-    /// <https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/>
-    fn nested_attributes(&mut self) -> [KeyValue; 4] {
-        let order = self.chance.below(10_000_000);
-        let message = |role, content: String| {
-            let part = map(vec![text("type", "text"), text("content", content)]);
-            map(vec![text("role", role), list(vec![part]).named("parts")])
-        };
-        let messages = vec![
-            message("system", "You answer customers' questions about <orders>, briefly.".to_owned()),
-            message("user", format!("Where is my order \"{order}\"?\nI have waited for a week.")),
-        ];
-        [
-            list(messages).named("gen_ai.input.messages"),
-            list(vec![plain("stop")]).named("gen_ai.response.finish_reasons"),
-            list(vec![plain("text/html"), plain("application/json")]).named("http.request.header.accept"),
-            map(vec![int("order", order), int("customer", self.chance.below(1_000_000))])
-                .named("gen_ai.tool.call.arguments"),
-        ]
     }
 
     fn resource_spans(&mut self, spans: usize) -> ResourceSpans {
@@ -316,7 +289,7 @@ impl Generator {
     }
 }
 
-trait Named {
+pub(crate) trait Named {
     fn named(self, key: &str) -> KeyValue;
 }
 
@@ -326,30 +299,40 @@ impl Named for AnyValue {
     }
 }
 
-fn plain(text: impl Into<String>) -> AnyValue {
+pub(crate) fn plain(text: impl Into<String>) -> AnyValue {
     AnyValue { value: Some(Value::StringValue(text.into())) }
 }
 
-fn list(values: Vec<AnyValue>) -> AnyValue {
+pub(crate) fn list(values: Vec<AnyValue>) -> AnyValue {
     AnyValue { value: Some(Value::ArrayValue(ArrayValue { values })) }
 }
 
-fn map(values: Vec<KeyValue>) -> AnyValue {
+pub(crate) fn map(values: Vec<KeyValue>) -> AnyValue {
     AnyValue { value: Some(Value::KvlistValue(KeyValueList { values })) }
 }
 
-fn text(key: &str, value: impl Into<String>) -> KeyValue {
+pub(crate) fn text(key: &str, value: impl Into<String>) -> KeyValue {
     plain(value).named(key)
 }
 
-fn int(key: &str, value: u64) -> KeyValue {
+pub(crate) fn int(key: &str, value: u64) -> KeyValue {
     AnyValue { value: Some(Value::IntValue(i64::try_from(value).unwrap_or(i64::MAX))) }.named(key)
 }
 
 /// A small generator whose numbers will never change with a library's version.
-struct SplitMix64(u64);
+pub(crate) struct SplitMix64(u64);
 
 impl SplitMix64 {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn shuffle<T>(&mut self, values: &mut [T]) {
+        for place in (1..values.len()).rev() {
+            values.swap(place, self.below(place as u64 + 1) as usize);
+        }
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -357,11 +340,11 @@ impl SplitMix64 {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 
-    fn one_of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
+    pub(crate) fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.next() as usize % choices.len()]
     }
 
@@ -383,8 +366,10 @@ mod tests {
 
     #[test]
     fn every_span_is_valid_and_of_a_realistic_size() {
-        for payload in all().unwrap() {
-            let plain = bodies(payload.spans, false).unwrap();
+        let payloads =
+            [Order::Ascending, Order::Descending].into_iter().flat_map(|order| all(order).unwrap());
+        for payload in payloads {
+            let plain = bodies(payload.spans, payload.order).unwrap();
             for body in &plain {
                 let now = UnixMillis(
                     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64,
@@ -409,7 +394,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_sizes() {
-        let sizes = || bodies(100, false).unwrap().iter().map(Bytes::len).collect::<Vec<_>>();
+        let sizes = || bodies(100, Order::Ascending).unwrap().iter().map(Bytes::len).collect::<Vec<_>>();
         assert_eq!(sizes(), sizes());
     }
 }

@@ -8,9 +8,9 @@ use prost::Message;
 use spillway_decode::columns::{SpanColumns, Unzip};
 use spillway_decode::native::{Compressor, Gone};
 use spillway_generator::objects::{Object, object};
-use spillway_generator::order::Order::{self, Ascending, Descending};
-use spillway_generator::order::in_order;
+use spillway_generator::order::Order;
 use spillway_generator::payloads::Generator;
+use spillway_generator::written::{self as forms, Form};
 use spillway_proto::UnixMillis;
 use spillway_proto::otlp::{
     Criteria, DecompressLimits, ExportTraceServiceRequest, RepairedRuns, RulesVersion, SpanLimits, judge,
@@ -25,23 +25,46 @@ const LIMITS: DecompressLimits = DecompressLimits { max_bytes: 100 << 20 };
 
 type Work = fn() -> Result<()>;
 
-/// All of them.
-pub const ALL: [(&str, Work); 15] = [
-    ("judge, realistic", || judged(REALISTIC, Ascending)),
-    ("judge, realistic, descending", || judged(REALISTIC, Descending)),
-    ("judge, tiny", || judged(TINY, Ascending)),
-    ("judge, tiny, descending", || judged(TINY, Descending)),
-    ("read into columns, nested", || read(NESTED, Ascending)),
-    ("read into columns, nested, descending", || read(NESTED, Descending)),
-    ("read into columns, realistic", || read(REALISTIC, Ascending)),
-    ("read into columns, realistic, descending", || read(REALISTIC, Descending)),
-    ("read into columns, realistic, shuffled", || read(SHUFFLED, Ascending)),
-    ("read into columns, tiny", || read(TINY, Ascending)),
-    ("read into columns, tiny, descending", || read(TINY, Descending)),
+/// All of them. What is named "X, descending" does the work of X on requests in descending order of fields.
+pub const ALL: [(&str, Work); 38] = [
+    ("gunzip, realistic", || unzipped(REALISTIC)),
+    ("judge, nested", || judged(NESTED, ASCENDING)),
+    ("judge, nested, descending", || judged(NESTED, DESCENDING)),
+    ("judge, realistic", || judged(REALISTIC, ASCENDING)),
+    ("judge, realistic, a resource a span", || judged(RESOURCES, ASCENDING)),
+    ("judge, realistic, a resource a span, descending", || judged(RESOURCES, DESCENDING)),
+    ("judge, realistic, a scope a span", || judged(SCOPES, ASCENDING)),
+    ("judge, realistic, a scope without a name a span", || judged(UNNAMED_SCOPES, ASCENDING)),
+    ("judge, realistic, attributes spread", || judged(REALISTIC, Form::SpreadAttributes)),
+    ("judge, realistic, descending", || judged(REALISTIC, DESCENDING)),
+    ("judge, realistic, fields shuffled", || judged(REALISTIC, Form::Shuffled)),
+    ("judge, realistic, long texts", || judged(LONG_TEXTS, ASCENDING)),
+    ("judge, realistic, long texts, descending", || judged(LONG_TEXTS, DESCENDING)),
+    ("judge, realistic, padded lengths", || judged(REALISTIC, Form::PaddedLengths)),
+    ("judge, realistic, resources and scopes last", || judged(REALISTIC, Form::SharedLast)),
+    ("judge, realistic, unknown fields", || judged(REALISTIC, Form::UnknownFields)),
+    ("judge, tiny", || judged(TINY, ASCENDING)),
+    ("judge, tiny, descending", || judged(TINY, DESCENDING)),
+    ("read into columns, nested", || read(NESTED, ASCENDING)),
+    ("read into columns, nested, descending", || read(NESTED, DESCENDING)),
+    ("read into columns, realistic", || read(REALISTIC, ASCENDING)),
+    ("read into columns, realistic, a resource a span", || read(RESOURCES, ASCENDING)),
+    ("read into columns, realistic, a resource a span, descending", || read(RESOURCES, DESCENDING)),
+    ("read into columns, realistic, a scope a span", || read(SCOPES, ASCENDING)),
+    ("read into columns, realistic, a scope without a name a span", || read(UNNAMED_SCOPES, ASCENDING)),
+    ("read into columns, realistic, attributes shuffled", || read(SHUFFLED, ASCENDING)),
+    ("read into columns, realistic, descending", || read(REALISTIC, DESCENDING)),
+    ("read into columns, realistic, fields shuffled", || read(REALISTIC, Form::Shuffled)),
+    ("read into columns, realistic, long texts", || read(LONG_TEXTS, ASCENDING)),
+    ("read into columns, realistic, long texts, descending", || read(LONG_TEXTS, DESCENDING)),
+    ("read into columns, realistic, mixed", || read(MIXED, ASCENDING)),
+    ("read into columns, realistic, padded lengths", || read(REALISTIC, Form::PaddedLengths)),
+    ("read into columns, realistic, resources and scopes last", || read(REALISTIC, Form::SharedLast)),
+    ("read into columns, tiny", || read(TINY, ASCENDING)),
+    ("read into columns, tiny, descending", || read(TINY, DESCENDING)),
     ("sort and write a block, realistic", || written(REALISTIC)),
     ("sort and write a block, tiny", || written(TINY)),
     ("the same and LZ4, realistic", || compressed(REALISTIC)),
-    ("gunzip, realistic", || unzipped(REALISTIC)),
 ];
 
 /// What is counted: the rest is not.
@@ -54,23 +77,31 @@ fn measured_by_callgrind<T>(work: impl FnOnce() -> T) -> T {
 type Shape = fn(&mut Generator, usize) -> ExportTraceServiceRequest;
 
 const REALISTIC: Shape = Generator::request;
+const LONG_TEXTS: Shape = Generator::long_texts_request;
+const MIXED: Shape = Generator::mixed_request;
+const RESOURCES: Shape = Generator::resources_request;
+const SCOPES: Shape = Generator::scopes_request;
+const UNNAMED_SCOPES: Shape = Generator::unnamed_scopes_request;
 const SHUFFLED: Shape = Generator::shuffled_request;
 const TINY: Shape = Generator::tiny_request;
 const NESTED: Shape = Generator::nested_request;
 
-fn objects(shape: Shape, order: Order) -> Result<Vec<Object>> {
+const ASCENDING: Form = Form::InOrder(Order::Ascending);
+const DESCENDING: Form = Form::InOrder(Order::Descending);
+
+fn objects(shape: Shape, form: Form) -> Result<Vec<Object>> {
     let mut generator = Generator::at(SEED, NOW.as_nanos());
     (0..SPANS / SPANS_A_REQUEST)
         .map(|number| {
             let tenant = format!("tenant-{}", number % 3).parse()?;
-            let payload = in_order(&shape(&mut generator, SPANS_A_REQUEST).encode_to_vec(), order)?;
+            let payload = forms::written(&shape(&mut generator, SPANS_A_REQUEST).encode_to_vec(), form)?;
             object(tenant, payload.into(), SPANS_A_REQUEST as u32, NOW, number as u128)
         })
         .collect()
 }
 
-fn judged(shape: Shape, order: Order) -> Result<()> {
-    let objects = objects(shape, order)?;
+fn judged(shape: Shape, form: Form) -> Result<()> {
+    let objects = objects(shape, form)?;
     let criteria =
         Criteria { rules: RulesVersion::default(), limits: SpanLimits::default(), received_at: NOW };
     measured_by_callgrind(|| {
@@ -89,8 +120,8 @@ fn columns_of(objects: &[Object]) -> Result<SpanColumns> {
     Ok(columns)
 }
 
-fn read(shape: Shape, order: Order) -> Result<()> {
-    let objects = objects(shape, order)?;
+fn read(shape: Shape, form: Form) -> Result<()> {
+    let objects = objects(shape, form)?;
     measured_by_callgrind(|| columns_of(&objects).map(drop))
 }
 
@@ -110,13 +141,13 @@ fn compressed(shape: Shape) -> Result<()> {
 }
 
 fn taken(shape: Shape, take: &mut dyn FnMut(&[u8]) -> Result<(), Gone>) -> Result<()> {
-    let columns = columns_of(&objects(shape, Ascending)?)?;
+    let columns = columns_of(&objects(shape, ASCENDING)?)?;
     let spans: Vec<u32> = (0..columns.len() as u32).collect();
     Ok(measured_by_callgrind(|| columns.write(&spans, take))?)
 }
 
 fn unzipped(shape: Shape) -> Result<()> {
-    let objects = objects(shape, Ascending)?;
+    let objects = objects(shape, ASCENDING)?;
     let records = objects.iter().map(|object| spillway_proto::record::records_of(object.stored.clone()));
     let records = records.collect::<Result<Vec<_>, _>>()?.concat();
     let mut unzip = Unzip::default();

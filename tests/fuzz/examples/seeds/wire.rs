@@ -3,6 +3,8 @@
 use prost::Message;
 use prost::encoding::bytes::encode as field;
 use spillway_fuzz::wire::NOW;
+use spillway_generator::order::Order;
+use spillway_generator::written::{Form, written};
 use spillway_proto::otlp::common::v1::any_value::Value;
 use spillway_proto::otlp::common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList};
 use spillway_proto::otlp::resource::v1::Resource;
@@ -26,13 +28,24 @@ pub fn seeds() -> Seeds {
         body[place] = 0xff;
         body
     };
+    let in_form = |form| written(&whole, form).expect("prost has written it");
+    let specification = of_json(SPECIFICATION);
     let array = |value| Value::ArrayValue(ArrayValue { values: vec![value] });
     let map = |value| Value::KvlistValue(KeyValueList { values: vec![pair("k", value)] });
     vec![
         ("empty", vec![]),
-        ("specification", of_json(SPECIFICATION)),
+        ("specification", specification.clone()),
+        (
+            "specification-descending",
+            written(&specification, Form::InOrder(Order::Descending)).expect("prost has written it"),
+        ),
         ("flare", of_json(FLARE)),
         ("every-field", whole.clone()),
+        ("every-field-descending", in_form(Form::InOrder(Order::Descending))),
+        ("every-field-shuffled", in_form(Form::Shuffled)),
+        ("every-field-attributes-spread", in_form(Form::SpreadAttributes)),
+        ("every-field-shared-last", in_form(Form::SharedLast)),
+        ("every-field-padded-lengths", in_form(Form::PaddedLengths)),
         ("cut", whole[..whole.len() - 1].to_vec()),
         ("two-glued", [whole.as_slice(), whole.as_slice()].concat()),
         ("text-not-utf8", bad_text),

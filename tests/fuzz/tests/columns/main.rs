@@ -6,6 +6,19 @@ mod tangle;
 use proptest::prelude::*;
 use prost::Message;
 use spillway_fuzz::columns::{bytes_taken, check, check_plain};
+use spillway_fuzz::wire;
+use spillway_generator::order::Order;
+use spillway_generator::written::{Form, written};
+
+/// As exporters write requests, other than `prost` does.
+const FORMS: [Form; 6] = [
+    Form::InOrder(Order::Descending),
+    Form::Shuffled,
+    Form::SpreadAttributes,
+    Form::SharedLast,
+    Form::UnknownFields,
+    Form::PaddedLengths,
+];
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
@@ -13,6 +26,16 @@ proptest! {
     #[test]
     fn agree_on_requests(request in requests::export_request()) {
         check(&request.encode_to_vec());
+    }
+
+    #[test]
+    fn agree_on_requests_in_every_form(
+        request in requests::export_request(),
+        form in prop::sample::select(&FORMS[..]),
+    ) {
+        let body = written(&request.encode_to_vec(), form).unwrap();
+        wire::check(&body);
+        check(&body);
     }
 
     #[test]

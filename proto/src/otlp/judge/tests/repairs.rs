@@ -168,6 +168,23 @@ fn what_is_longer_than_it_may_be_is_cut() {
     ");
 }
 
+/// Each counts 8 bytes, as a number does: two of them and their keys are all that 20 bytes hold.
+#[test]
+fn values_that_are_absent_or_empty_count_before_a_cut() {
+    let limits = SpanLimits { max_value_bytes: 20, ..SpanLimits::default() };
+    let empty = Some(AnyValue { value: None });
+    for value in [None, empty] {
+        let without_value = ["ka", "kb", "kc"].map(|key| KeyValue {
+            key: key.to_owned(),
+            value: value.clone(),
+            key_strindex: 0,
+        });
+        let map = AnyValueKind::KvlistValue(KeyValueList { values: without_value.into() });
+        let span = Span { attributes: vec![pair("m", map)], ..valid() };
+        assert_eq!(notes(span, limits), ["Span m={ka:None,kb:None}", "span `` (0, 0, 0) value_cut"]);
+    }
+}
+
 #[test]
 fn what_is_more_than_there_may_be_is_left_out_and_counted() {
     let limits = SpanLimits { max_attributes: 1, max_events: 2, max_links: 1, ..SpanLimits::default() };
