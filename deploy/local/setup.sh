@@ -27,6 +27,10 @@ tools=$here/tools
 . "$here/setup/npm-tools.sh"
 . "$here/setup/cargo-tools.sh"
 . "$here/setup/wasm-target.sh"
+. "$here/setup/interop-python.sh"
+. "$here/setup/interop-javascript.sh"
+. "$here/setup/interop-java.sh"
+. "$here/setup/interop-go.sh"
 . "$here/setup/interop-tools.sh"
 . "$here/setup/postgres.sh"
 . "$here/setup/valgrind.sh"
@@ -62,9 +66,7 @@ write_env_file() {
         export_line WASM_BINDGEN_BIN "$wasm_bindgen"
         export_line SPILLWAY_WORKER_BUILD "$worker_build"
         export_line SPILLWAY_WASM_KIND "$wasm_kind"
-        [[ -z $interop_python ]] || export_line SPILLWAY_INTEROP_PYTHON "$interop_python"
-        [[ -z $interop_node_modules ]] || export_line SPILLWAY_INTEROP_NODE_MODULES "$interop_node_modules"
-        [[ -z $telemetrygen ]] || export_line SPILLWAY_INTEROP_TELEMETRYGEN "$telemetrygen"
+        export_exporters
         [[ -z $postgres_bin ]] || export_line SPILLWAY_POSTGRES_BIN "$postgres_bin"
         export_line SPILLWAY_CARGO_DENY "${cargo_deny-}"
         export_line SPILLWAY_CARGO_MACHETE "${cargo_machete-}"
@@ -104,12 +106,8 @@ case $extras in
         set_up_postgres
         set_up_exporters
         ;;
-    --with-all-exporters)
-        set_up_exporters
-        set_up_telemetrygen
-        ;;
+    --with-all-exporters) set_up_all_exporters ;;
 esac
-find_exporters
 find_postgres
 write_env_file
 say "everything is in place in $cache"

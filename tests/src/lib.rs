@@ -21,3 +21,4 @@ pub mod rebuild;
 pub mod replay;
 pub mod rows;
 pub mod stack;
+pub mod verifier;

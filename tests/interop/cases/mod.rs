@@ -1,0 +1,267 @@
+//! What the edge answers, what is lost on the way, and what each exporter must make of it.
+
+mod resends;
+mod spans;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use local_stack::edge::Edge;
+use spillway_tests::bucket::Bucket;
+use spillway_tests::export::Export;
+use spillway_tests::http2_front::Http2Front;
+use spillway_tests::proxy::{Proxy, Try};
+use spillway_tests::stack::{Setup, TestStack};
+use spillway_tests::verifier::{Stored, Verifier};
+use tokio::sync::OnceCell;
+use ulid::Ulid;
+
+use crate::clients::{Client, Destination, Kind, ONE_BATCH, Order, Report};
+
+pub use resends::Loss;
+
+/// The bytes that a batch may have on this stack, and an attribute that is too large for it.
+const MAX_BODY_BYTES: &str = "1000000";
+const TOO_LARGE: usize = 6 << 20;
+/// The same for `telemetrygen`, which takes it as arguments of its command line, once for each of its two spans.
+const TOO_LARGE_IN_ARGUMENTS: usize = 600_000;
+/// A span that begins that far in the future is not valid.
+const AHEAD_DAYS: u32 = 10;
+/// Whose key the clients send, where nothing else is said.
+const TENANT: &str = "shop";
+const PROJECT: &str = "checkout";
+
+/// A stack, and a proxy in front of its edge.
+pub struct Bench {
+    stack: TestStack,
+    proxy: Proxy,
+    /// An edge that cannot reach R2.
+    faulty: OnceCell<Edge>,
+}
+
+/// What came of a client's spans.
+pub struct Observed {
+    /// What has passed the proxy.
+    pub tries: Vec<Try>,
+    /// What the client says.
+    pub report: Report,
+    /// What the verifier has found in the table.
+    pub stored: Stored,
+    /// The objects that were put into R2.
+    objects: usize,
+    /// The name of the service, by which to find its rows.
+    service: String,
+}
+
+/// How a client is to send.
+#[derive(Clone, Copy)]
+struct Sending<'a> {
+    tenant: &'a str,
+    order: Order,
+    gzip: bool,
+    timeout: Option<Duration>,
+}
+
+const PLAIN: Sending<'static> = Sending { tenant: TENANT, order: ONE_BATCH, gzip: false, timeout: None };
+
+impl Bench {
+    /// Starts both.
+    pub async fn start() -> Result<Self> {
+        let edge_vars = vec![("MAX_BODY_BYTES", MAX_BODY_BYTES)];
+        let stack = TestStack::start_with(Setup { edge_vars, ..Setup::default() }).await?;
+        let proxy = Proxy::start(&stack.edge.url).await?;
+        Ok(Self { stack, proxy, faulty: OnceCell::new() })
+    }
+
+    /// Ends both.
+    pub async fn stop(self) -> Result<()> {
+        drop(self.faulty);
+        self.stack.stop_now().await
+    }
+
+    /// Every span arrives as it was made, in one try.
+    pub async fn success(&self, client: Client, gzip: bool) -> Result<Observed> {
+        let observed = self.send(client, &Sending { gzip, ..PLAIN }).await?;
+        ensure!(observed.statuses().iter().all(|status| *status == 200), "{:?}", observed.statuses());
+        for each in &observed.tries {
+            ensure!(each.content_type() == client.content_type(), "Content-Type {}", each.content_type());
+            let expected = if gzip { "gzip" } else { "" };
+            ensure!(each.content_encoding() == expected, "Content-Encoding {}", each.content_encoding());
+        }
+        ensure!(observed.report.none_failed(), "{:?}", observed.report);
+        observed.check_all_stored(client.spans())?;
+        if client.kind() == Kind::FiveSpans || client == Client::Telemetrygen {
+            ensure!(observed.tries.len() == 1, "{} tries", observed.tries.len());
+            let rows = self.stack.rows(&of_service(&observed.service)).await?;
+            match client {
+                Client::Telemetrygen => spans::check_telemetrygen(&rows)?,
+                _ => spans::check_five_spans(&rows)?,
+            }
+        }
+        Ok(observed)
+    }
+
+    /// Over the rate, it comes back. Batches that follow each other meet the limit: the second one, or, on a machine so
+    /// busy that it takes a second to come, the third.
+    pub async fn over_the_rate(&self, client: Client) -> Result<Observed> {
+        let order = Order { batches: 3, ..ONE_BATCH };
+        let observed = self.send(client, &Sending { tenant: "slow", order, ..PLAIN }).await?;
+        let statuses = observed.statuses();
+        ensure!(statuses.iter().all(|status| [200, 429].contains(status)), "{statuses:?}");
+        if client.tries_again() {
+            ensure!(statuses.contains(&429), "{statuses:?}");
+            ensure!(observed.report.none_failed(), "{:?}", observed.report);
+            observed.check_all_stored(3 * client.spans())?;
+        }
+        Ok(observed)
+    }
+
+    /// Over the quota, it drops the batch at once.
+    pub async fn over_the_quota(&self, client: Client) -> Result<Observed> {
+        let used_up = Export::new(10).send(&self.stack, "small").await?;
+        ensure!(used_up.status() == 200, "{}", used_up.status());
+        let observed = self.send(client, &Sending { tenant: "small", ..PLAIN }).await?;
+        observed.check_dropped(403)?;
+        Ok(observed)
+    }
+
+    /// Too large, it drops the batch at once. `None` where the client cannot make one.
+    pub async fn too_large(&self, client: Client) -> Result<Option<Observed>> {
+        if !client.can_pad() {
+            return Ok(None);
+        }
+        let padding = if client == Client::Telemetrygen { TOO_LARGE_IN_ARGUMENTS } else { TOO_LARGE };
+        let observed = self.send(client, &Sending { order: Order { padding, ..ONE_BATCH }, ..PLAIN }).await?;
+        observed.check_dropped(413)?;
+        Ok(Some(observed))
+    }
+
+    /// Over gRPC, it drops the batch at once, and shows its user which variable to set.
+    pub async fn over_grpc(&self, client: Client) -> Result<Report> {
+        let front = Http2Front::start(&self.stack.edge.url).await?;
+        let objects = self.objects().await?;
+        let (endpoint, key) = (front.url.as_str(), self.stack.key("acme")?);
+        let to = Destination { endpoint, key, service: "interop", gzip: false, grpc: true, timeout: None };
+        let report = client.send(&ONE_BATCH, &to).await?;
+        ensure!(report.none_exported(), "{report:?}");
+        ensure!(report.log.contains("set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"), "{report:?}");
+        ensure!(self.objects().await? == objects, "an object was stored");
+        Ok(report)
+    }
+
+    /// While the edge cannot reach R2, it tries again for as long as the answers let it, and says in the end that it failed.
+    pub async fn edge_is_down(&self, client: Client) -> Result<Observed> {
+        self.proxy.forward_to(&self.faulty().await?.url);
+        let observed = self.send(client, &PLAIN).await;
+        self.proxy.forward_to(&self.stack.edge.url);
+        let observed = observed?;
+        observed.check_dropped(503)?;
+        if client.tries_again() {
+            ensure!(observed.tries.len() > 1, "one try");
+        }
+        let seconds = observed.seconds();
+        ensure!(seconds > client.patience_with_faults(), "it gave up after {seconds} s");
+        Ok(observed)
+    }
+
+    /// When the edge can reach R2 again, the batch arrives. `None` where the client does not try again.
+    pub async fn edge_recovers(&self, client: Client) -> Result<Option<Observed>> {
+        if !client.tries_again() {
+            return Ok(None);
+        }
+        self.proxy.forward_to(&self.faulty().await?.url);
+        let recovers = async {
+            let tried = self.proxy.await_tries(1).await;
+            self.proxy.forward_to(&self.stack.edge.url);
+            tried
+        };
+        let (observed, recovered) = tokio::join!(self.send(client, &PLAIN), recovers);
+        recovered?;
+        let observed = observed?;
+        let statuses = observed.statuses();
+        ensure!(statuses[0] == 503 && statuses[1..].iter().all(|status| *status == 200), "{statuses:?}");
+        ensure!(observed.report.none_failed(), "{:?}", observed.report);
+        observed.check_all_stored(client.spans())?;
+        Ok(Some(observed))
+    }
+
+    /// A span that is not valid costs that span only, and no second try. `None` where the client cannot make one.
+    pub async fn partial_success(&self, client: Client) -> Result<Option<Observed>> {
+        if !client.can_be_ahead() {
+            return Ok(None);
+        }
+        let order = Order { ahead_days: AHEAD_DAYS, ..ONE_BATCH };
+        let observed = self.send(client, &Sending { order, ..PLAIN }).await?;
+        ensure!(observed.statuses() == [200], "{:?}", observed.statuses());
+        ensure!(observed.report.none_failed(), "{:?}", observed.report);
+        ensure!(observed.stored.rejected == 1, "{:?}", observed.stored);
+        ensure!(observed.stored.rows >= client.spans() - 1, "{:?}", observed.stored);
+        if matches!(client, Client::NodeJson | Client::NodeProtobuf) {
+            ensure!(observed.report.log.contains("Received Partial Success"), "{:?}", observed.report);
+        }
+        Ok(Some(observed))
+    }
+
+    /// Lets a client send by way of the proxy, and holds the table to what it has sent.
+    async fn send(&self, client: Client, sending: &Sending<'_>) -> Result<Observed> {
+        let service = Ulid::generate().to_string();
+        let objects = self.objects().await?;
+        let key = self.stack.key(sending.tenant)?;
+        let Sending { tenant, order, gzip, timeout } = sending;
+        let endpoint = self.proxy.url.as_str();
+        let to = Destination { endpoint, key, service: &service, gzip: *gzip, grpc: false, timeout: *timeout };
+        let report = client.send(order, &to).await?;
+        self.proxy.await_quiet().await?;
+        let tries = self.proxy.take_tries();
+        ensure!(!tries.is_empty(), "it has sent nothing: {report:?}");
+        let objects = self.objects().await? - objects;
+        let project = if *tenant == TENANT { PROJECT } else { "" };
+        let verifier = Verifier { stack: &self.stack, tenant, project };
+        let stored = verifier.check(&tries).await.with_context(|| described(&tries, &report))?;
+        Ok(Observed { tries, report, stored, objects, service })
+    }
+
+    async fn faulty(&self) -> Result<&Edge> {
+        self.faulty.get_or_try_init(|| self.stack.edge_without(&["OBJECTS"])).await
+    }
+
+    async fn objects(&self) -> Result<usize> {
+        Ok(Bucket::of(&self.stack).keys().await?.len())
+    }
+}
+
+fn described(tries: &[Try], report: &Report) -> String {
+    let tries: Vec<_> = tries.iter().map(|each| (each.fate, each.edge_status, each.body.len())).collect();
+    format!("tries {tries:?}, {report:?}")
+}
+
+impl Observed {
+    /// What each try was answered; without those whose answer was lost.
+    pub fn statuses(&self) -> Vec<u16> {
+        self.tries.iter().filter_map(Try::status).collect()
+    }
+
+    /// How long the client was busy with its last batch.
+    pub fn seconds(&self) -> f64 {
+        self.report.batches.last().map_or(0.0, |batch| batch.seconds)
+    }
+
+    fn check_all_stored(&self, spans: usize) -> Result<()> {
+        let Stored { rows, rejected, repeated, .. } = self.stored;
+        ensure!(rows >= spans && rejected == 0 && repeated == 0, "{:?} of {spans} spans", self.stored);
+        Ok(())
+    }
+
+    /// Every try was answered with `status`, and nothing was stored.
+    fn check_dropped(&self, status: u16) -> Result<()> {
+        let statuses = self.statuses();
+        ensure!(statuses.iter().all(|each| *each == status), "{statuses:?}");
+        ensure!(self.report.none_exported(), "{:?}", self.report);
+        ensure!(self.objects == 0, "{} objects were stored", self.objects);
+        Ok(())
+    }
+}
+
+fn of_service(service: &str) -> String {
+    format!("ServiceName = '{service}'")
+}

@@ -1,0 +1,254 @@
+//! What is known of each exporter.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use local_stack::tools::exported;
+
+/// An exporter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Client {
+    /// PyPI's `opentelemetry-exporter-otlp-proto-http`, the newest.
+    Python,
+    /// The same of February 2025: 1.30.
+    Python130,
+    /// PyPI's `logfire`, with an exporter of its own around Python's.
+    Logfire,
+    /// npm's `@opentelemetry/exporter-trace-otlp-http`: JSON.
+    NodeJson,
+    /// npm's `@opentelemetry/exporter-trace-otlp-proto`.
+    NodeProtobuf,
+    /// The transformer of npm's JSON exporter; 2,001 spans in one request, printed for people to read.
+    PrettyJson,
+    /// The program of [`Client::NodeProtobuf`], run by Bun.
+    Bun,
+    /// Deno's own exporter, which is part of the runtime (`OTEL_DENO`).
+    Deno,
+    /// npm's `@vercel/otel`, with exporters of its own.
+    Vercel,
+    /// npm's `@microlabs/otel-cf-workers`, in a Worker in workerd.
+    Worker,
+    /// npm's `@opentelemetry/sdk-trace-web` in a page in Chromium, which sends by `fetch`.
+    Page,
+    /// The same, by `navigator.sendBeacon`.
+    Beacon,
+    /// The crate `opentelemetry-otlp`.
+    Rust,
+    /// The crate `fastrace-opentelemetry`: 2,001 spans in one request.
+    Fastrace,
+    /// Java's SDK over the JDK's `HttpClient` (`opentelemetry-exporter-sender-jdk`).
+    JavaJdk,
+    /// Java's SDK over OkHttp.
+    JavaOkHttp,
+    /// The Java agent.
+    JavaAgent,
+    /// Go's `otlptracehttp`.
+    Go,
+    /// The Collector's `telemetrygen`, over Go's `otlptracehttp`.
+    Telemetrygen,
+    /// A Collector of today: `otlpreceiver`, `batchprocessor`, `otlphttpexporter`.
+    Collector,
+    /// A Collector of July 2025, which writes the fields of a message in the opposite order.
+    OldCollector,
+}
+
+/// How a client's program is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It makes the five spans of `export.py`, in all languages alike.
+    FiveSpans,
+    /// It makes spans of its own.
+    Own,
+}
+
+/// What the variables of `setup.sh` are called.
+const PREFIX: &str = "SPILLWAY_INTEROP_";
+
+impl Client {
+    /// All of them, in the order of the table.
+    pub const ALL: [Self; 21] = [
+        Self::Python,
+        Self::Python130,
+        Self::Logfire,
+        Self::NodeJson,
+        Self::NodeProtobuf,
+        Self::PrettyJson,
+        Self::Bun,
+        Self::Deno,
+        Self::Vercel,
+        Self::Worker,
+        Self::Page,
+        Self::Beacon,
+        Self::Rust,
+        Self::Fastrace,
+        Self::JavaJdk,
+        Self::JavaOkHttp,
+        Self::JavaAgent,
+        Self::Go,
+        Self::Telemetrygen,
+        Self::Collector,
+        Self::OldCollector,
+    ];
+
+    /// Its name in the table, with the version that is pinned.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Python => "Python 1.45.2",
+            Self::Python130 => "Python 1.30.0",
+            Self::Logfire => "logfire 5.4.0 (Python)",
+            Self::NodeJson => "Node 0.301.0, JSON",
+            Self::NodeProtobuf => "Node 0.301.0, protobuf",
+            Self::PrettyJson => "pretty-printed JSON, 2,001 spans",
+            Self::Bun => "Bun 1.4.5 (Node's exporter)",
+            Self::Deno => "Deno 2.9.6 (its own exporter)",
+            Self::Vercel => "`@vercel/otel` 2.1.3",
+            Self::Worker => "`otel-cf-workers` 1.0.0-rc.52",
+            Self::Page => "page in Chromium, `fetch`",
+            Self::Beacon => "page in Chromium, `sendBeacon`",
+            Self::Rust => "Rust 0.33.1",
+            Self::Fastrace => "`fastrace-opentelemetry`, 2,001 spans",
+            Self::JavaJdk => "Java SDK, `HttpClient`",
+            Self::JavaOkHttp => "Java SDK, OkHttp",
+            Self::JavaAgent => "Java agent",
+            Self::Go => "Go 1.47.0",
+            Self::Telemetrygen => "`telemetrygen` 0.161.0 (Go)",
+            Self::Collector => "Collector 0.165.0",
+            Self::OldCollector => "Collector 0.130.0",
+        }
+    }
+
+    /// The variable of `setup.sh` that names what this client needs; none where cargo builds it.
+    fn variable(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Python => "PYTHON",
+            Self::Python130 => "PYTHON_1_30",
+            Self::Logfire => "LOGFIRE",
+            Self::NodeJson | Self::NodeProtobuf | Self::PrettyJson => "NODE_MODULES",
+            Self::Bun => "BUN",
+            Self::Deno => "DENO",
+            Self::Vercel => "VERCEL",
+            Self::Worker => "WORKER",
+            Self::Page | Self::Beacon => "CHROMIUM",
+            Self::Rust | Self::Fastrace => return None,
+            Self::JavaJdk | Self::JavaOkHttp | Self::JavaAgent => "JAVA",
+            Self::Go => "GO",
+            Self::Telemetrygen => "TELEMETRYGEN",
+            Self::Collector => "COLLECTOR",
+            Self::OldCollector => "OLD_COLLECTOR",
+        })
+    }
+
+    /// What its variable names.
+    pub(super) fn tool(self) -> anyhow::Result<PathBuf> {
+        exported(&format!("{PREFIX}{}", self.variable().unwrap_or_default()))
+    }
+
+    /// Why it cannot be run on this machine; none where it can.
+    pub fn why_left_out(self) -> Option<String> {
+        let variable = self.variable()?;
+        if self.tool().is_ok() {
+            return None;
+        }
+        let reason = std::env::var(format!("{PREFIX}{variable}_LEFT_OUT")).unwrap_or_default();
+        Some(if reason.is_empty() { format!("{PREFIX}{variable} is not set") } else { reason })
+    }
+
+    /// What its program makes.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Python
+            | Self::Python130
+            | Self::NodeJson
+            | Self::NodeProtobuf
+            | Self::Bun
+            | Self::Vercel
+            | Self::Rust
+            | Self::JavaJdk
+            | Self::JavaOkHttp
+            | Self::Go => Kind::FiveSpans,
+            _ => Kind::Own,
+        }
+    }
+
+    /// The spans of one batch, at least: some make further ones of their own accord.
+    pub fn spans(self) -> usize {
+        match self {
+            Self::Telemetrygen => 2,
+            Self::Fastrace | Self::PrettyJson => 2_001,
+            Self::Worker => 1,
+            _ => 5,
+        }
+    }
+
+    /// The `Content-Type` of its requests.
+    pub fn content_type(self) -> &'static str {
+        if self.protocol() == "http/json" { "application/json" } else { "application/x-protobuf" }
+    }
+
+    /// The value of `OTEL_EXPORTER_OTLP_PROTOCOL`.
+    pub(super) fn protocol(self) -> &'static str {
+        match self {
+            Self::NodeJson | Self::PrettyJson | Self::Worker | Self::Page | Self::Beacon => "http/json",
+            _ => "http/protobuf",
+        }
+    }
+
+    /// Whether it compresses when it is asked to.
+    pub fn can_gzip(self) -> bool {
+        !matches!(
+            self,
+            Self::PrettyJson | Self::Deno | Self::Vercel | Self::Worker | Self::Page | Self::Beacon
+        )
+    }
+
+    /// Whether the order's padding and days reach its spans.
+    pub fn can_pad(self) -> bool {
+        !matches!(self, Self::PrettyJson | Self::Fastrace | Self::Worker)
+    }
+
+    /// See [`Client::can_pad`].
+    pub fn can_be_ahead(self) -> bool {
+        self.kind() == Kind::FiveSpans || matches!(self, Self::Collector | Self::OldCollector)
+    }
+
+    /// Whether it tries again after 429 and 503.
+    pub fn tries_again(self) -> bool {
+        !matches!(
+            self,
+            Self::PrettyJson | Self::Deno | Self::Vercel | Self::Worker | Self::Beacon
+        )
+    }
+
+    /// Whether it sends what failed together with what is new, as one request: to Spillway that is another request.
+    pub fn mixes(self) -> bool {
+        false
+    }
+
+    /// How long it goes on at least where every try is answered 503, in seconds. Python's and Node's would give up after 4 to 5 s
+    /// were they told to wait for 1 s: then it is the number of tries that ends it.
+    pub fn patience_with_faults(self) -> f64 {
+        match self {
+            Self::Python | Self::NodeJson | Self::NodeProtobuf | Self::Bun | Self::Page => 7.0,
+            Self::Rust => 4.0,
+            Self::Telemetrygen | Self::Go => 20.0,
+            _ => 0.0,
+        }
+    }
+
+    /// The value of `OTEL_EXPORTER_OTLP_TIMEOUT`: Python counts seconds, all others milliseconds.
+    pub(super) fn timeout_text(self, timeout: Duration) -> String {
+        match self {
+            Self::Python | Self::Python130 | Self::Logfire => timeout.as_secs().to_string(),
+            _ => timeout.as_millis().to_string(),
+        }
+    }
+
+    /// What its log says only if a batch failed, for those that print nothing of their batches.
+    pub(super) fn sign_of_failure(self) -> Option<&'static str> {
+        match self {
+            Self::Telemetrygen => Some("traces export: "),
+            Self::JavaAgent => Some("Failed to export spans"),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Every client in every case, and the table of what was seen.
+
+use std::fmt::Display;
+use std::time::Instant;
+
+use anyhow::{Result, bail, ensure};
+use futures_util::{StreamExt, stream};
+
+use crate::cases::{Bench, Loss, Observed};
+use crate::clients::Client;
+
+/// How many clients run at a time, each with a stack of its own: most of the time they wait.
+const AT_A_TIME: usize = 2;
+
+const CASES: [&str; 12] = [
+    "plain",
+    "gzip",
+    "answer lost",
+    "answered 503 on the way, stored",
+    "answer after the timeout (2 s)",
+    "503 before the edge",
+    "over the rate",
+    "over the quota",
+    "too large",
+    "R2 out of reach",
+    "R2 is back",
+    "one span invalid",
+];
+
+/// What a client has shown.
+struct Outcome {
+    client: Client,
+    cells: Vec<String>,
+    failures: Vec<String>,
+}
+
+/// Runs all of the clients, and prints the table. A client that fails does not keep the others from being run.
+pub async fn run(clients: Vec<Client>) -> Result<()> {
+    let start = Instant::now();
+    let total = clients.len();
+    let runs = stream::iter(clients).map(|client| async move {
+        match client.why_left_out() {
+            Some(reason) => {
+                eprintln!("interop: {} is left out: {reason}", client.name());
+                Outcome { client, cells: vec![format!("left out: {reason}")], failures: Vec::new() }
+            }
+            None => every_case(client).await,
+        }
+    });
+    let outcomes: Vec<_> = runs.buffered(AT_A_TIME).collect().await;
+    print_table(&outcomes);
+    let left_out = outcomes.iter().filter(|outcome| outcome.client.why_left_out().is_some()).count();
+    eprintln!(
+        "interop: {} of {total} clients in {:.0} s, {left_out} left out",
+        total - left_out,
+        start.elapsed().as_secs_f64()
+    );
+    let failures: Vec<_> = outcomes.into_iter().flat_map(|outcome| outcome.failures).collect();
+    ensure!(failures.is_empty(), "{}", failures.join("\n"));
+    Ok(())
+}
+
+fn print_table(outcomes: &[Outcome]) {
+    eprintln!("\n| client | {} |", CASES.join(" | "));
+    eprintln!("|{}", " --- |".repeat(CASES.len() + 1));
+    for Outcome { client, cells, .. } in outcomes {
+        eprintln!("| {} | {} |", client.name(), cells.join(" | "));
+    }
+    eprintln!();
+}
+
+async fn every_case(client: Client) -> Outcome {
+    let mut outcome = Outcome { client, cells: Vec::new(), failures: Vec::new() };
+    let bench = match Bench::start().await {
+        Ok(bench) => bench,
+        Err(error) => {
+            outcome.failures.push(format!("{}: no stack: {error:#}", client.name()));
+            return outcome;
+        }
+    };
+    for (number, case) in CASES.into_iter().enumerate() {
+        let start = Instant::now();
+        let cell = match observe(&bench, client, number).await {
+            Ok(Some(observed)) => {
+                print_log(client, case, &observed);
+                cell(&observed)
+            }
+            Ok(None) => "-".to_owned(),
+            Err(error) => {
+                outcome.failures.push(format!("{}, {case}: {error:#}", client.name()));
+                format!("FAILED: {}", shortened(&error))
+            }
+        };
+        eprintln!("interop: {}, {case}: {cell} ({:.0} s)", client.name(), start.elapsed().as_secs_f64());
+        outcome.cells.push(cell);
+    }
+    if let Err(error) = bench.stop().await {
+        outcome.failures.push(format!("{}: the stack did not end well: {error:#}", client.name()));
+    }
+    outcome
+}
+
+async fn observe(bench: &Bench, client: Client, case: usize) -> Result<Option<Observed>> {
+    let gzip = client.can_gzip();
+    Ok(match case {
+        0 => Some(bench.success(client, false).await?),
+        1 if !gzip => None,
+        1 => Some(bench.success(client, true).await?),
+        2 => Some(bench.lossy(client, Loss::Closed, gzip).await?),
+        3 => Some(bench.lossy(client, Loss::Replaced, gzip).await?),
+        4 => Some(bench.lossy(client, Loss::Late, gzip).await?),
+        5 => Some(bench.lossy(client, Loss::Refused, gzip).await?),
+        6 => Some(bench.over_the_rate(client).await?),
+        7 => Some(bench.over_the_quota(client).await?),
+        8 => bench.too_large(client).await?,
+        9 => Some(bench.edge_is_down(client).await?),
+        10 => bench.edge_recovers(client).await?,
+        11 => bench.partial_success(client).await?,
+        other => bail!("there is no case {other}"),
+    })
+}
+
+fn print_log(client: Client, case: &str, observed: &Observed) {
+    for line in observed.report.log.lines().filter(|line| !line.trim().is_empty()) {
+        let line: String = line.chars().take(400).collect();
+        eprintln!("interop: {}, {case}, logs: {line}", client.name());
+    }
+}
+
+/// The answers as the client saw them (`lost` where there was none), how often each, and how it ended. Tries that repeat the
+/// message in other bytes, and spans that several stored requests hold, are told.
+fn cell(observed: &Observed) -> String {
+    let mut answers: Vec<(String, usize)> = Vec::new();
+    for each in &observed.tries {
+        let answer = each.status().map_or("lost".to_owned(), |status| status.to_string());
+        match answers.last_mut() {
+            Some((last, times)) if *last == answer => *times += 1,
+            _ => answers.push((answer, 1)),
+        }
+    }
+    let answers: Vec<_> = answers
+        .into_iter()
+        .map(|(answer, times)| if times == 1 { answer } else { format!("{times} × {answer}") })
+        .collect();
+    let failed = if observed.report.none_failed() { "" } else { ", failed" };
+    let after = format!(" after {:.0} s", observed.seconds());
+    let after = if observed.tries.len() == 1 && failed.is_empty() { "" } else { &after };
+    let mut cell = format!("{}{failed}{after}", answers.join(", "));
+    let stored = observed.stored;
+    for (count, text) in [(stored.repacked_tries, "repacked"), (stored.repeated, "spans in two requests")] {
+        if count > 0 {
+            cell = format!("{cell}; {count} {text}");
+        }
+    }
+    cell
+}
+
+fn shortened(error: &impl Display) -> String {
+    let text = error.to_string().replace('\n', " ");
+    text.chars().take(60).collect()
+}
