@@ -121,6 +121,9 @@ async fn observe(bench: &Bench, client: Client, case: usize) -> Result<Option<Ob
 }
 
 fn print_log(client: Client, case: &str, observed: &Observed) {
+    if !observed.others.is_empty() {
+        eprintln!("interop: {}, {case}, sends to {} as well", client.name(), observed.others.join(" and "));
+    }
     for line in observed.report.log.lines().filter(|line| !line.trim().is_empty()) {
         let line: String = line.chars().take(400).collect();
         eprintln!("interop: {}, {case}, logs: {line}", client.name());

@@ -19,6 +19,9 @@ use crate::stack::ARRIVAL;
 /// The largest request that the proxy reads by itself, and the largest answer: far above the edge's own limits.
 const MAX_BYTES: usize = 256 << 20;
 
+/// The paths of OTLP's other signals, which agents send without being asked to.
+const OTHER_SIGNALS: [&str; 2] = ["/v1/metrics", "/v1/logs"];
+
 /// What happens to one try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
@@ -34,7 +37,7 @@ pub enum Fate {
     Refused(u16),
 }
 
-/// One try of an exporter: a POST.
+/// One try of an exporter: a POST of traces.
 #[derive(Debug, Clone)]
 pub struct Try {
     /// When the proxy had its head.
@@ -99,6 +102,8 @@ struct Log {
     fates: VecDeque<Fate>,
     /// Tries of an earlier log are not to be noted in this one.
     epoch: u64,
+    /// The paths of what was posted besides traces.
+    others: Vec<String>,
 }
 
 /// Where a try stands in the log.
@@ -127,12 +132,13 @@ impl Proxy {
         locked(&self.shared.log).fates = fates.iter().copied().collect();
     }
 
-    /// The tries since this was last called. What was planned and did not come is forgotten.
-    pub fn take_tries(&self) -> Vec<Try> {
+    /// The tries since this was last called, and the paths of what was posted besides traces. What was planned and did not come
+    /// is forgotten.
+    pub fn take_tries(&self) -> (Vec<Try>, Vec<String>) {
         let mut log = locked(&self.shared.log);
-        let tries = std::mem::take(&mut log.tries);
-        *log = Log { epoch: log.epoch + 1, ..Log::default() };
-        tries
+        let epoch = log.epoch + 1;
+        let Log { tries, others, .. } = std::mem::replace(&mut *log, Log { epoch, ..Log::default() });
+        (tries, others)
     }
 
     /// How many tries there were, and how many of them the edge has answered or will not see.
@@ -202,6 +208,11 @@ async fn handle(
     request: Request,
 ) -> Response {
     if request.method() != Method::POST {
+        return shared.upstream.forward(request).await;
+    }
+    let path = request.uri().path();
+    if OTHER_SIGNALS.iter().any(|signal| path.ends_with(signal)) {
+        locked(&shared.log).others.push(path.to_owned());
         return shared.upstream.forward(request).await;
     }
     let answer = tokio::spawn(try_of(shared, socket, request)).await;

@@ -43,6 +43,8 @@ pub struct Bench {
 pub struct Observed {
     /// What has passed the proxy.
     pub tries: Vec<Try>,
+    /// Where it has sent what is no trace.
+    pub others: Vec<String>,
     /// What the client says.
     pub report: Report,
     /// What the verifier has found in the table.
@@ -212,13 +214,15 @@ impl Bench {
         let to = Destination { endpoint, key, service: &service, gzip: *gzip, grpc: false, timeout: *timeout };
         let report = client.send(order, &to).await?;
         self.proxy.await_quiet().await?;
-        let tries = self.proxy.take_tries();
+        let (tries, mut others) = self.proxy.take_tries();
+        others.sort();
+        others.dedup();
         ensure!(!tries.is_empty(), "it has sent nothing: {report:?}");
         let objects = self.objects().await? - objects;
         let project = if *tenant == TENANT { PROJECT } else { "" };
         let verifier = Verifier { stack: &self.stack, tenant, project };
         let stored = verifier.check(&tries).await.with_context(|| described(&tries, &report))?;
-        Ok(Observed { tries, report, stored, objects, service })
+        Ok(Observed { tries, others, report, stored, objects, service })
     }
 
     async fn faulty(&self) -> Result<&Edge> {

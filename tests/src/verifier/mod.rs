@@ -161,7 +161,7 @@ fn compare(expected: Vec<Row>, rows: Vec<Value>) -> Result<usize> {
     let mut repeated = 0;
     for (id, expected) in of_span {
         let rows = found.remove(&id).unwrap_or_default();
-        let (times, name) = (rows.len(), &expected[0].columns["SpanName"]);
+        let (times, name) = (rows.len(), expected[0].columns["SpanName"].clone());
         ensure!(
             times == expected.len(),
             "span {name} {id:?} is there {times} times instead of {}",

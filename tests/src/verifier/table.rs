@@ -25,7 +25,8 @@ pub(super) async fn rows(stack: &TestStack, traces: &[String]) -> Result<Vec<Val
     let query = client
         .query_raw(&query)
         .with_setting("output_format_json_quote_64bit_integers", "1")
-        .with_setting("output_format_json_map_as_array_of_tuples", "1");
+        .with_setting("output_format_json_map_as_array_of_tuples", "1")
+        .with_setting("output_format_json_named_tuples_as_objects", "0");
     let text = query.fetch_bytes("JSONEachRow")?.collect().await?;
     let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     Ok(lines.map(serde_json::from_slice).collect::<Result<_, _>>()?)
