@@ -12,6 +12,13 @@ use crate::clients::Client;
 /// How many clients run at a time, each with a stack of its own: most of the time they wait.
 const AT_A_TIME: usize = 2;
 
+/// The cases of the first part of the table.
+const HALF: usize = 6;
+
+/// What is printed of a client's log in a case.
+const LOG_LINES: usize = 8;
+const LOG_COLUMNS: usize = 400;
+
 const CASES: [&str; 12] = [
     "plain",
     "gzip",
@@ -60,11 +67,15 @@ pub async fn run(clients: Vec<Client>) -> Result<()> {
     Ok(())
 }
 
+/// In two parts, each of which fits a page: what is lost on the way, and what the edge answers.
 fn print_table(outcomes: &[Outcome]) {
-    eprintln!("\n| client | {} |", CASES.join(" | "));
-    eprintln!("|{}", " --- |".repeat(CASES.len() + 1));
-    for Outcome { client, cells, .. } in outcomes {
-        eprintln!("| {} | {} |", client.name(), cells.join(" | "));
+    for columns in [0..HALF, HALF..CASES.len()] {
+        eprintln!("\n| client | {} |", CASES[columns.clone()].join(" | "));
+        eprintln!("|{}", " --- |".repeat(columns.len() + 1));
+        for Outcome { client, cells, .. } in outcomes {
+            let cells = cells.get(columns.clone()).map_or_else(|| cells.join(" | "), |cells| cells.join(" | "));
+            eprintln!("| {} | {cells} |", client.name());
+        }
     }
     eprintln!();
 }
@@ -124,8 +135,10 @@ fn print_log(client: Client, case: &str, observed: &Observed) {
     if !observed.others.is_empty() {
         eprintln!("interop: {}, {case}, sends to {} as well", client.name(), observed.others.join(" and "));
     }
-    for line in observed.report.log.lines().filter(|line| !line.trim().is_empty()) {
-        let line: String = line.chars().take(400).collect();
+    // Of a trace of calls, the lines that are indented tell nothing of ours.
+    let lines = observed.report.log.lines().filter(|line| !line.is_empty() && !line.starts_with([' ', '\t']));
+    for line in lines.take(LOG_LINES) {
+        let line: String = line.chars().take(LOG_COLUMNS).collect();
         eprintln!("interop: {}, {case}, logs: {line}", client.name());
     }
 }
@@ -140,6 +153,9 @@ fn cell(observed: &Observed) -> String {
             Some((last, times)) if *last == answer => *times += 1,
             _ => answers.push((answer, 1)),
         }
+    }
+    if answers.is_empty() {
+        answers.push(("nothing is sent".to_owned(), 1));
     }
     let answers: Vec<_> = answers
         .into_iter()

@@ -21,10 +21,10 @@ use crate::clients::{Client, Destination, Kind, ONE_BATCH, Order, Report};
 pub use resends::Loss;
 
 /// The bytes that a batch may have on this stack, and an attribute that is too large for it.
-const MAX_BODY_BYTES: &str = "1000000";
+const MAX_BODY_BYTES: &str = "2500000";
 const TOO_LARGE: usize = 6 << 20;
 /// The same for `telemetrygen`, which takes it as arguments of its command line, once for each of its two spans.
-const TOO_LARGE_IN_ARGUMENTS: usize = 600_000;
+const TOO_LARGE_IN_ARGUMENTS: usize = 1_500_000;
 /// A span that begins that far in the future is not valid.
 const AHEAD_DAYS: u32 = 10;
 /// Whose key the clients send, where nothing else is said.
@@ -123,7 +123,7 @@ impl Bench {
         let used_up = Export::new(10).send(&self.stack, "small").await?;
         ensure!(used_up.status() == 200, "{}", used_up.status());
         let observed = self.send(client, &Sending { tenant: "small", ..PLAIN }).await?;
-        observed.check_dropped(403)?;
+        observed.check_dropped(client, 403)?;
         Ok(observed)
     }
 
@@ -134,7 +134,7 @@ impl Bench {
         }
         let padding = if client == Client::Telemetrygen { TOO_LARGE_IN_ARGUMENTS } else { TOO_LARGE };
         let observed = self.send(client, &Sending { order: Order { padding, ..ONE_BATCH }, ..PLAIN }).await?;
-        observed.check_dropped(413)?;
+        observed.check_dropped(client, 413)?;
         Ok(Some(observed))
     }
 
@@ -157,7 +157,7 @@ impl Bench {
         let observed = self.send(client, &PLAIN).await;
         self.proxy.forward_to(&self.stack.edge.url);
         let observed = observed?;
-        observed.check_dropped(503)?;
+        observed.check_dropped(client, 503)?;
         if client.tries_again() {
             ensure!(observed.tries.len() > 1, "one try");
         }
@@ -194,8 +194,13 @@ impl Bench {
         }
         let order = Order { ahead_days: AHEAD_DAYS, ..ONE_BATCH };
         let observed = self.send(client, &Sending { order, ..PLAIN }).await?;
-        ensure!(observed.statuses() == [200], "{:?}", observed.statuses());
-        ensure!(observed.report.none_failed(), "{:?}", observed.report);
+        ensure!(observed.statuses().iter().all(|status| *status == 200), "{:?}", observed.statuses());
+        ensure!(client.splits() || observed.tries.len() == 1, "{} tries", observed.tries.len());
+        match client {
+            // It takes a partial success for an error, and does not try again.
+            Client::Go => ensure!(observed.report.log.contains("partial success"), "{:?}", observed.report),
+            _ => ensure!(observed.report.none_failed(), "{:?}", observed.report),
+        }
         ensure!(observed.stored.rejected == 1, "{:?}", observed.stored);
         ensure!(observed.stored.rows >= client.spans() - 1, "{:?}", observed.stored);
         if matches!(client, Client::NodeJson | Client::NodeProtobuf) {
@@ -217,7 +222,8 @@ impl Bench {
         let (tries, mut others) = self.proxy.take_tries();
         others.sort();
         others.dedup();
-        ensure!(!tries.is_empty(), "it has sent nothing: {report:?}");
+        // A browser sends no beacon that is larger than 64 KiB, and says so.
+        ensure!(!tries.is_empty() || !report.none_failed(), "it has sent nothing: {report:?}");
         let objects = self.objects().await? - objects;
         let project = if *tenant == TENANT { PROJECT } else { "" };
         let verifier = Verifier { stack: &self.stack, tenant, project };
@@ -256,11 +262,16 @@ impl Observed {
         Ok(())
     }
 
-    /// Every try was answered with `status`, and nothing was stored.
-    fn check_dropped(&self, status: u16) -> Result<()> {
+    /// Every try was answered with `status`, and nothing was stored. Some send a batch in two requests, of which one may be taken:
+    /// the verifier has seen to it that nothing of the other is stored.
+    fn check_dropped(&self, client: Client, status: u16) -> Result<()> {
         let statuses = self.statuses();
+        if client.splits() {
+            ensure!(statuses.contains(&status), "{statuses:?}");
+            return Ok(());
+        }
         ensure!(statuses.iter().all(|each| *each == status), "{statuses:?}");
-        ensure!(self.report.none_exported(), "{:?}", self.report);
+        ensure!(self.report.none_exported() || client.is_blind(), "{:?}", self.report);
         ensure!(self.objects == 0, "{} objects were stored", self.objects);
         Ok(())
     }

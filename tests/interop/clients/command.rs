@@ -35,7 +35,9 @@ impl Client {
             Self::Deno => {
                 let mut command = Command::new(self.tool()?);
                 command.args(["run", "--allow-all", "--no-prompt", "--no-lock", "--quiet"]);
-                command.arg(programs.join("deno/export.mjs")).arg(&order_json).env("OTEL_DENO", "true");
+                command.arg(programs.join("deno/export.mjs")).arg(&order_json);
+                // Its exporter cannot be told to flush: batches are parted by time.
+                command.env("OTEL_DENO", "true").env("OTEL_BSP_SCHEDULE_DELAY", "100");
                 command
             }
             Self::Vercel => run(node()?, "vercel/export.mjs", &[]),

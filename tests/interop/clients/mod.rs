@@ -114,7 +114,9 @@ impl Client {
             return Ok(Report { batches: vec![Batch { exported, seconds: took.as_secs_f64() }], log });
         }
         let line = said.lines().last().with_context(|| format!("{self:?} printed nothing:\n{log}"))?;
-        let batches = serde_json::from_str(line).with_context(|| format!("{self:?} printed {line}"))?;
+        let batches: Vec<_> =
+            serde_json::from_str(line).with_context(|| format!("{self:?} printed {line}"))?;
+        ensure!(!batches.is_empty(), "{self:?} has exported nothing:\n{log}");
         Ok(Report { batches, log })
     }
 }

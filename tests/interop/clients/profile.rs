@@ -161,7 +161,9 @@ impl Client {
             | Self::NodeJson
             | Self::NodeProtobuf
             | Self::Bun
-            | Self::Vercel
+            | Self::Deno
+            | Self::Page
+            | Self::Beacon
             | Self::Rust
             | Self::JavaJdk
             | Self::JavaOkHttp
@@ -203,12 +205,23 @@ impl Client {
 
     /// Whether the order's padding and days reach its spans.
     pub fn can_pad(self) -> bool {
-        !matches!(self, Self::PrettyJson | Self::Fastrace | Self::Worker)
+        !matches!(self, Self::PrettyJson | Self::Fastrace)
     }
 
     /// See [`Client::can_pad`].
     pub fn can_be_ahead(self) -> bool {
-        self.kind() == Kind::FiveSpans || matches!(self, Self::Collector | Self::OldCollector)
+        self.kind() == Kind::FiveSpans
+            || matches!(self, Self::Vercel | Self::JavaAgent | Self::Collector | Self::OldCollector)
+    }
+
+    /// Whether it may send a batch in more than one request.
+    pub fn splits(self) -> bool {
+        matches!(self, Self::Vercel | Self::Logfire)
+    }
+
+    /// Whether it takes every answer for success: `@vercel/otel` does not look at the status, and a beacon has no answer.
+    pub fn is_blind(self) -> bool {
+        matches!(self, Self::Vercel | Self::Beacon)
     }
 
     /// Whether it tries again after 429 and 503.
@@ -247,7 +260,7 @@ impl Client {
     pub(super) fn sign_of_failure(self) -> Option<&'static str> {
         match self {
             Self::Telemetrygen => Some("traces export: "),
-            Self::JavaAgent => Some("Failed to export spans"),
+            Self::JavaAgent => Some("Failed to export "),
             _ => None,
         }
     }

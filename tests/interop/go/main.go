@@ -2,7 +2,7 @@
 //
 //	interop-go ORDER
 //
-// ORDER is that of ../clients.rs. Endpoint, key, compression and service name come from the variables of OpenTelemetry.
+// ORDER is that of ../clients/mod.rs. Endpoint, key, compression and service name come from the variables of OpenTelemetry.
 package main
 
 import (

@@ -12,4 +12,4 @@ case $1 in
         export OTEL_BSP_SCHEDULE_DELAY=100
         ;;
 esac
-exec "$folder/java" "$option" -Xmx512m -XX:TieredStopAtLevel=1 -cp "$folder/classes:$folder/lib/*" Export "$@"
+exec "$folder/java" "$option" '-Djava.util.logging.SimpleFormatter.format=%4$s: %5$s%6$s%n' -Xmx512m -XX:TieredStopAtLevel=1 -cp "$folder/classes:$folder/lib/*" Export "$@"

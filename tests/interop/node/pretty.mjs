@@ -29,7 +29,7 @@ for (let batch = 0; batch < order.batches; batch += 1) {
   const exported = await fetch(`${process.env.OTEL_EXPORTER_OTLP_ENDPOINT}/v1/traces`, {
     method: "POST",
     headers: { "content-type": "application/json; charset=utf-8", [name]: key },
-    body: JSON.stringify(json, null, 4),
+    body: JSON.stringify(json, null, 2),
   }).then(
     async (answer) => {
       console.error(answer.status, await answer.text());

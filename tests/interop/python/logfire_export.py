@@ -21,10 +21,13 @@ exporters_export = OTLPSpanExporter.export
 def export(self, spans):
     """Remembers what becomes of a batch: logfire makes its exporter by itself."""
     start = time.monotonic()
-    result = exporters_export(self, spans)
-    exported = result is SpanExportResult.SUCCESS
-    batches.append({"exported": exported, "seconds": round(time.monotonic() - start, 3)})
-    return result
+    exported = False
+    try:
+        result = exporters_export(self, spans)
+        exported = result is SpanExportResult.SUCCESS
+        return result
+    finally:
+        batches.append({"exported": exported, "seconds": round(time.monotonic() - start, 3)})
 
 
 def make_spans(order):
