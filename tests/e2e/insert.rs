@@ -286,10 +286,14 @@ async fn both_ways_store_the_same_rows() -> Result<()> {
 /// `rebuild-table` does that, beside consumers that have written to the one and go on with the other.
 #[tokio::test]
 async fn a_table_that_was_exchanged_for_one_of_another_layout_is_written_as_it_is_then() -> Result<()> {
-    let first = include_str!("../../origin-consumer/migrations/0001_otel_traces.sql");
+    let steps = [
+        include_str!("../../origin-consumer/migrations/0001_otel_traces.sql"),
+        include_str!("../../origin-consumer/migrations/0002_what_otlp_has.sql"),
+    ];
     for decoder in DECODERS {
         let bench = Bench::start(decoder).await?;
-        for statement in first.split(";\n").map(str::trim).filter(|statement| !statement.is_empty()) {
+        let statements = steps.iter().flat_map(|step| step.split(";\n"));
+        for statement in statements.map(str::trim).filter(|statement| !statement.is_empty()) {
             bench.execute(&statement.replace("otel_traces", "live")).await?;
         }
         let config = ClickHouseConfig { table: "live".to_owned(), ..bench.config.clone() };

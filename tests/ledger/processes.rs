@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use futures_util::future::{join_all, try_join_all};
 use local_stack::postgres::Postgres;
-use origin_consumer::queue::{Enqueued, Queue, QueueError};
-
-use spillway_proto::UnixMillis;
+use origin_consumer::queue::{Enqueued, Queue, QueueConfig, QueueError};
+use secrecy::ExposeSecret;
+use spillway_proto::notification::Notification;
+use spillway_proto::{ObjectKey, UnixMillis};
+use spillway_tests::first_version::{LEDGER, objects};
 
 use crate::objects::{LIMITS, NOW, at, body, object};
 use crate::stores::{Kind, Ledger, on_both_stores};
@@ -22,22 +24,14 @@ on_both_stores!(
     a_store_that_was_in_use_just_now_is_relied_on,
     a_store_of_another_version_is_refused,
     a_store_of_before_the_versions_is_refused,
+    a_store_of_the_version_before_is_brought_to_this_one_by_the_first_process,
 );
 
 async fn processes_that_start_at_once_make_one_store(kind: Kind) -> Result<()> {
     let made = Ledger::open(kind).await?;
     made.take(&object("made")).await?;
     for round in 0..5 {
-        let mut config = made.config.clone();
-        config.url = match kind {
-            Kind::Sqlite => format!("{}-{round}", url(&made)).into(),
-            Kind::Postgres => {
-                let name = format!("{}_{round}", database(&made));
-                let client = Postgres::connect(&url(&made)).await?;
-                client.batch_execute(&format!("CREATE DATABASE \"{name}\"")).await?;
-                url(&made).replace(&database(&made), &name).into()
-            }
-        };
+        let config = empty(kind, &made, round).await?;
         let queues = try_join_all((0..6).map(|_| Queue::open(&config))).await?;
         let enqueued = join_all(queues.iter().map(|queue| queue.enqueue(object("a"), NOW))).await;
         let mut new = 0;
@@ -49,8 +43,21 @@ async fn processes_that_start_at_once_make_one_store(kind: Kind) -> Result<()> {
     Ok(())
 }
 
+/// An empty store beside another one.
+async fn empty(kind: Kind, beside: &Ledger, number: u32) -> Result<QueueConfig> {
+    let url = match kind {
+        Kind::Sqlite => format!("{}-{number}", url(beside)),
+        Kind::Postgres => {
+            let name = format!("{}_{number}", database(beside));
+            let client = Postgres::connect(&url(beside)).await?;
+            client.batch_execute(&format!("CREATE DATABASE \"{name}\"")).await?;
+            url(beside).replace(&database(beside), &name)
+        }
+    };
+    Ok(QueueConfig { url: url.into(), ..beside.config.clone() })
+}
+
 fn url(ledger: &Ledger) -> String {
-    use secrecy::ExposeSecret;
     ledger.config.url.expose_secret().to_owned()
 }
 
@@ -176,6 +183,54 @@ async fn a_store_of_before_the_versions_is_refused(kind: Kind) -> Result<()> {
     let ledger = Ledger::open(kind).await?;
     execute(kind, &url(&ledger), "DROP TABLE marks").await?;
     assert!(matches!(ledger.another().await, Err(QueueError::Version { found: 1 })));
+    Ok(())
+}
+
+async fn a_store_of_the_version_before_is_brought_to_this_one_by_the_first_process(kind: Kind) -> Result<()> {
+    let fresh = Ledger::open(kind).await?;
+    let config = empty(kind, &fresh, 0).await?;
+    let place = config.url.expose_secret().to_owned();
+    execute(kind, &place, LEDGER).await?;
+    let of_the_corpus = objects()?;
+    let (stored, resend) =
+        (&of_the_corpus[0], of_the_corpus.iter().find(|object| object.state == "duplicate"));
+    let resend = resend.context("a resend")?;
+    let queues = try_join_all((0..4).map(|_| Queue::open(&config))).await?;
+    for (number, queue) in queues.iter().enumerate() {
+        let keys = [stored.key.clone(), resend.key.clone()];
+        let states = queue.standings(&keys).await?;
+        let state = |key: &ObjectKey| states.get(key).map(|standing| standing.state.clone());
+        assert_eq!(state(&stored.key).as_deref(), Some("stored"), "process {number}");
+        assert_eq!(state(&resend.key).as_deref(), Some("duplicate"), "process {number}");
+    }
+    assert_eq!(queues[0].enqueue(stored.notification.clone(), NOW).await?, Enqueued::Known);
+    // The same request, named by an edge of this version: nothing tells whether the first one holds all of it.
+    let again = Notification {
+        object_key: ObjectKey::new(
+            stored.key.received_at(),
+            7,
+            object("the id of this version").object_key.object_id(),
+            5,
+        ),
+        previous_id: Some(stored.key.object_id()),
+        rejected_spans: Some(0),
+        ..stored.notification.clone()
+    };
+    assert_eq!(queues[0].enqueue(again.clone(), NOW).await?, Enqueued::Resend);
+    let batch = queues[1].claim(LIMITS, NOW).await?.batch().context("a batch")?;
+    assert_eq!(batch.objects[0].notification, again);
+    assert_eq!(batch.objects[0].predecessors, std::slice::from_ref(&stored.key));
+    if kind == Kind::Sqlite {
+        let schema = |url: &str| -> Result<Vec<String>> {
+            let file = rusqlite::Connection::open(url.trim_start_matches("sqlite:"))?;
+            let mut statement =
+                file.prepare("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name")?;
+            let schema = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            Ok(schema)
+        };
+        assert_eq!(schema(&place)?, schema(&url(&fresh))?);
+        assert_eq!(schema(&format!("{place}.version-3"))?.len(), 20);
+    }
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! The stack's R2 bucket, by its S3 interface.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -67,6 +68,13 @@ impl Bucket {
     /// Replaces an object.
     pub async fn put(&self, key: &str, bytes: Vec<u8>) -> Result<()> {
         self.0.put_object().bucket(BUCKET).key(key).body(bytes.into()).send().await?;
+        Ok(())
+    }
+
+    /// Puts an object, with what is kept beside it.
+    pub async fn put_with(&self, key: &str, bytes: Vec<u8>, metadata: HashMap<String, String>) -> Result<()> {
+        let put = self.0.put_object().bucket(BUCKET).key(key).body(bytes.into());
+        put.set_metadata(Some(metadata)).send().await?;
         Ok(())
     }
 

@@ -7,6 +7,7 @@ pub mod command;
 pub mod document;
 pub mod export;
 pub mod faults;
+pub mod first_version;
 mod forward;
 pub mod http2_front;
 pub mod lone_edge;

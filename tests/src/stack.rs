@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use local_stack::edge::NotificationQueue;
 use local_stack::engine::Source;
 use local_stack::keys::Key;
 use local_stack::stack::{OPERATOR, Stack, StackOptions};
+use rusqlite::{Connection, OptionalExtension};
 use serde_json::{Value, json};
+use spillway_proto::object_key::ROOT;
 use tempfile::TempDir;
 use ulid::Ulid;
 
+use crate::bucket::Bucket;
 use crate::command::{CommandOutput, origin_consumer};
 
 /// The time that a span may take to ClickHouse in a test, on a machine that is busy with others.
@@ -97,6 +100,30 @@ impl TestStack {
     /// Waits until the trace has `spans` spans.
     pub async fn await_trace(&self, trace_id: &str, spans: u64) -> Result<()> {
         self.await_count(&trace_count(trace_id), spans, ARRIVAL).await
+    }
+
+    /// Waits until the ledger knows of each object of the bucket, and all of them have ended: those that waited for others too.
+    pub async fn await_settled(&self) -> Result<()> {
+        let (bucket, deadline) = (Bucket::of(&self.stack), Instant::now() + ARRIVAL);
+        loop {
+            let objects =
+                bucket.keys().await?.into_iter().filter(|key| key.starts_with(ROOT)).collect::<Vec<_>>();
+            let ledger = Connection::open(self.folder().join("queue.sqlite"))?;
+            let mut state = ledger.prepare("SELECT state FROM objects WHERE object_key = ?1")?;
+            let mut unsettled = Vec::new();
+            for key in &objects {
+                let state = state.query_row([key], |row| row.get::<_, String>(0)).optional()?;
+                let state = state.unwrap_or_else(|| "unknown".to_owned());
+                if matches!(state.as_str(), "unknown" | "pending" | "batched" | "held") {
+                    unsettled.push(format!("{key} is {state}"));
+                }
+            }
+            if unsettled.is_empty() {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "after {ARRIVAL:?}, {unsettled:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// The spans of the trace that are stored now.

@@ -169,13 +169,13 @@ impl Consumer {
         insert::store(&table, &rows, before).await?;
         let insert_seconds = began.elapsed().as_secs_f64();
         let inserted_at = now();
-        let (unusual, repaired) = (rows.unusual(), rows.repaired());
+        let (stored, unusual, repaired) = (rows.count() as u64, rows.unusual(), rows.repaired());
         self.reuse.give(rows);
         failpoints::pass("consume::inserted");
         // g
         self.queue.ack_rows(batch, unusual, inserted_at).await?;
         failpoints::pass("consume::acknowledged");
-        self.metrics.stored(batch.spans(), insert_seconds);
+        self.metrics.stored(stored, insert_seconds);
         self.metrics.repaired(&repaired);
         self.report(
             batch,

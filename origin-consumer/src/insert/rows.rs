@@ -88,8 +88,13 @@ impl BatchRows {
         }
     }
 
+    /// How many rows there are.
+    pub(crate) fn count(&self) -> usize {
+        self.objects.iter().map(|(_, rows)| rows.len()).sum()
+    }
+
     pub(super) fn all(&self) -> Vec<u32> {
-        let mut all = Vec::with_capacity(self.objects.iter().map(|(_, rows)| rows.len()).sum());
+        let mut all = Vec::with_capacity(self.count());
         all.extend(self.objects.iter().flat_map(|(_, rows)| rows.clone()));
         all
     }

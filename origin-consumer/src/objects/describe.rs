@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use spillway_proto::notification::Notification;
-use spillway_proto::otlp::{DecompressLimits, decompress};
+use spillway_proto::otlp::{DecompressLimits, RulesVersion, decompress};
 use spillway_proto::record::records_of;
 use spillway_proto::trace_context::TraceContext;
 use spillway_proto::{ObjectId, ObjectKey, Sha256Digest, TenantId};
@@ -80,7 +80,9 @@ pub fn from_content(key: &ObjectKey, object: Bytes, max_bytes: usize) -> Result<
         bytes,
         payload_bytes: payload_bytes as u64,
         sha256,
-        previous_id: None,
+        // As it is of protobuf; the id of JSON was that of its text, which is not kept. Spillway 0.1 wrote none.
+        previous_id: (first.rules != RulesVersion::V1)
+            .then(|| ObjectId::of_first_version(&first.tenant, &Sha256Digest::of(&first.payload))),
         rejected_spans: None,
         trace_context: first.trace_context,
     };

@@ -144,8 +144,8 @@ impl Session for InPostgres<'_> {
         Ok(row.try_get(0)?)
     }
 
-    fn make_tables(&mut self, schema: &str) -> Result<(), QueueError> {
-        Ok(self.transaction.batch_execute(schema)?)
+    fn execute_all(&mut self, sql: &str) -> Result<(), QueueError> {
+        Ok(self.transaction.batch_execute(sql)?)
     }
 
     fn skip_locked(&self) -> &'static str {

@@ -284,7 +284,10 @@ pub(super) fn leave_to(
     session.execute(sql, values![key.as_str()])?;
     let sql = "UPDATE objects SET resend_of = $1 WHERE object_key = $2 OR resend_of = $2";
     session.execute(sql, values![root.as_str(), key.as_str()])?;
-    let sql = "UPDATE objects SET resend_of = NULL, resend_no = NULL WHERE object_key = $1";
+    // The table has it, whatever the ledger said of it.
+    let sql = "UPDATE objects SET resend_of = NULL, resend_no = NULL,
+                   look_first = CASE WHEN state = 'duplicate' THEN 1 ELSE look_first END,
+                   state = CASE WHEN state = 'duplicate' THEN 'pending' ELSE state END WHERE object_key = $1";
     session.execute(sql, values![root.as_str()])?;
     let sql = "UPDATE requests SET object_key = $1, received_at_ms = $2 WHERE object_key = $3";
     session.execute(sql, values![root.as_str(), holder.received_at().0, key.as_str()])?;

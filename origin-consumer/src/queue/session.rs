@@ -124,7 +124,7 @@ pub(super) trait Session {
     fn has_table(&mut self, table: &str) -> Result<bool, QueueError>;
 
     /// Runs the statements of a schema. Of several processes that begin at once, one at a time comes here.
-    fn make_tables(&mut self, schema: &str) -> Result<(), QueueError>;
+    fn execute_all(&mut self, sql: &str) -> Result<(), QueueError>;
 
     /// The one row of an answer, if there is one.
     fn query_one(&mut self, sql: &str, values: &[Value]) -> Result<Option<Row>, QueueError> {

@@ -1,6 +1,7 @@
 //! SQLite: a file of one machine, which several processes may share.
 
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -35,6 +36,35 @@ impl Sqlite {
         connection.pragma_update(None, "query_only", true)?;
         Ok(Self { connection, behavior: TransactionBehavior::Deferred })
     }
+}
+
+/// Copies a ledger whose schema has this version to `FILE.version-N` beside it. Leaves a copy alone that is there, and a
+/// ledger of any other version.
+pub(super) fn back_up(path: &Path, version: u64) -> Result<(), QueueError> {
+    let copy = beside(path, &format!(".version-{version}"));
+    if !path.exists() || copy.exists() {
+        return Ok(());
+    }
+    let ledger = open(path)?;
+    let has_marks = InSqlite(&ledger).has_table("marks")?;
+    let sql = "SELECT 1 FROM marks WHERE mark = 'schema_version' AND value = ?1";
+    if !has_marks || !ledger.prepare(sql)?.exists([Value::from(version)])? {
+        return Ok(());
+    }
+    let draft = beside(path, &format!(".version-{version}.{}", std::process::id()));
+    let failed =
+        |error: std::io::Error| QueueError::Store(format!("cannot keep a copy of the ledger: {error}"));
+    ledger.execute("VACUUM INTO ?1", [draft.to_string_lossy()])?;
+    File::open(&draft).and_then(|draft| draft.sync_all()).map_err(failed)?;
+    std::fs::rename(&draft, &copy).map_err(failed)?;
+    tracing::info!(copy = %copy.display(), "the ledger was copied before its schema is changed");
+    Ok(())
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 fn open(path: &Path) -> Result<rusqlite::Connection, QueueError> {
@@ -81,8 +111,8 @@ impl Session for InSqlite<'_> {
         Ok(self.0.prepare_cached(sql)?.exists([table])?)
     }
 
-    fn make_tables(&mut self, schema: &str) -> Result<(), QueueError> {
-        Ok(self.0.execute_batch(schema)?)
+    fn execute_all(&mut self, sql: &str) -> Result<(), QueueError> {
+        Ok(self.0.execute_batch(sql)?)
     }
 
     /// There is one writer at a time.

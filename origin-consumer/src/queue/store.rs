@@ -11,13 +11,18 @@ use super::config::{Place, QueueConfig};
 use super::executor::{Connection, Executor};
 use super::postgres::Postgres;
 use super::session::{Session, values};
-use super::sqlite::Sqlite;
+use super::sqlite::{Sqlite, back_up};
 use super::{Queue, QueueError};
 use crate::time::after;
 
-const SCHEMA: &str = include_str!("schema.sql");
+const OBJECTS: &str = include_str!("schema/objects.sql");
+const OTHERS: &str = include_str!("schema/others.sql");
 /// The version of the schema; every change of it is a new one.
-pub(super) const SCHEMA_VERSION: u64 = 3;
+pub(super) const SCHEMA_VERSION: u64 = 4;
+/// The version before. A ledger of it is brought to this one, in one transaction.
+const PREVIOUS_VERSION: u64 = 3;
+const FROM_PREVIOUS: [&str; 3] =
+    [include_str!("schema/from_3_begin.sql"), OBJECTS, include_str!("schema/from_3_end.sql")];
 const VERSION: &str = "schema_version";
 const WHOLE_SINCE: &str = "whole_since_ms";
 const MADE_AT: &str = "made_at_ms";
@@ -51,7 +56,10 @@ pub(super) struct Store {
 impl Store {
     pub(super) async fn open(config: &QueueConfig, now: UnixMillis) -> Result<Self, QueueError> {
         let (writer, reader) = match config.place()? {
-            Place::File(path) => sqlite(&path)?,
+            Place::File(path) => {
+                back_up(&path, PREVIOUS_VERSION)?;
+                sqlite(&path)?
+            }
             Place::Memory => {
                 let only = Executor::start("queue", [Box::new(Sqlite::writer(Path::new(":memory:"))?) as _])?;
                 (only.clone(), only)
@@ -113,9 +121,19 @@ fn postgres(url: &str, connections: usize) -> Result<(Executor, Executor), Queue
 fn make_tables(session: &mut dyn Session, now: UnixMillis) -> Result<(u64, u64), QueueError> {
     let whole = after(now, CLOCKS_APART);
     if session.has_table("marks")? {
-        let found = mark(session, VERSION)?.unwrap_or_default();
-        if found != SCHEMA_VERSION {
-            return Err(QueueError::Version { found });
+        match mark(session, VERSION)?.unwrap_or_default() {
+            SCHEMA_VERSION => {}
+            PREVIOUS_VERSION => {
+                tracing::info!(
+                    from = PREVIOUS_VERSION,
+                    to = SCHEMA_VERSION,
+                    "bringing the ledger's schema up to date"
+                );
+                FROM_PREVIOUS.iter().try_for_each(|sql| session.execute_all(sql))?;
+                set_mark(session, VERSION, SCHEMA_VERSION)?;
+                tracing::info!("the ledger's schema is up to date");
+            }
+            found => return Err(QueueError::Version { found }),
         }
         let in_use_at = mark(session, IN_USE_AT)?.unwrap_or_default();
         set_mark(session, IN_USE_AT, now.0)?;
@@ -135,7 +153,8 @@ fn make_tables(session: &mut dyn Session, now: UnixMillis) -> Result<(u64, u64),
     if session.has_table("objects")? {
         return Err(QueueError::Version { found: 1 });
     }
-    session.make_tables(SCHEMA)?;
+    session.execute_all(OBJECTS)?;
+    session.execute_all(OTHERS)?;
     set_mark(session, VERSION, SCHEMA_VERSION)?;
     set_mark(session, MADE_AT, now.0)?;
     set_mark(session, IN_USE_AT, now.0)?;

@@ -116,7 +116,8 @@ async fn a_resend_is_stored_in_another_table_once_whichever_replay_comes_to_it()
     replay(&stack, &format!("--object {} --table other", resends[0])).await?.ended(0)?;
     assert_once(&stack, "other", 7).await?;
     let said = replay(&stack, "--from 1h --table other").await?.ended(0)?;
-    assert!(said.contains("1 resends"), "{said}");
+    // One by what the ledger of the replay says, and one by what the table has.
+    assert!(said.contains("2 resends"), "{said}");
     assert_once(&stack, "other", 8).await?;
     stack.stop_now().await
 }
