@@ -11,6 +11,8 @@ mod json;
 mod request;
 mod row;
 mod table;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use std::collections::HashMap;
@@ -175,7 +177,11 @@ fn compare(expected: Vec<Row>, rows: Vec<Value>) -> Result<usize> {
             let found = rows.swap_remove(place);
             row.check(&found).with_context(|| format!("span {name} {id:?}"))?;
             let object = object_of_request.entry(row.request).or_insert_with(|| found["ObjectKey"].clone());
-            ensure!(*object == found["ObjectKey"], "a request's rows are of {object} and {}", found["ObjectKey"]);
+            ensure!(
+                *object == found["ObjectKey"],
+                "a request's rows are of {object} and {}",
+                found["ObjectKey"]
+            );
         }
     }
     ensure!(found.is_empty(), "rows of spans that no accepted request holds: {:?}", found.keys());

@@ -118,9 +118,7 @@ pub(super) fn rows_of(
 /// By ids and times; a span that breaks another limit is repaired, and is not for this verifier.
 fn is_valid(span: &Span, received: SystemTime) -> bool {
     let is_id = |id: &[u8], bytes| id.len() == bytes && id.iter().any(|byte| *byte != 0);
-    let nanos = |time: SystemTime| {
-        time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos()
-    };
+    let nanos = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
     let (start, end) = (span.start_time_unix_nano, span.end_time_unix_nano);
     let latest = u128::from(start.max(end));
     is_id(&span.trace_id, 16)
@@ -143,7 +141,8 @@ fn columns(
     check_limits(span, &resource, &scope)?;
     let service = resource.attributes.iter().find(|pair| pair.key == "service.name");
     let status = span.status.clone().unwrap_or_default();
-    let ends_before_start = span.end_time_unix_nano != 0 && span.end_time_unix_nano < span.start_time_unix_nano;
+    let ends_before_start =
+        span.end_time_unix_nano != 0 && span.end_time_unix_nano < span.start_time_unix_nano;
     let duration = span.end_time_unix_nano.saturating_sub(span.start_time_unix_nano);
     let mut columns = json!({
         "Timestamp": nanos_text(span.start_time_unix_nano)?,
@@ -220,7 +219,8 @@ fn check_limits(span: &Span, resource: &Resource, scope: &InstrumentationScope) 
     for name in names.chain(span.events.iter().map(|event| &event.name)) {
         ensure!(name.len() <= MAX_NAME_BYTES, "a name of {} bytes is over the limit", name.len());
     }
-    let ids_are_right = |trace: &[u8], span: &[u8]| matches!(trace.len(), 0 | 16) && matches!(span.len(), 0 | 8);
+    let ids_are_right =
+        |trace: &[u8], span: &[u8]| matches!(trace.len(), 0 | 16) && matches!(span.len(), 0 | 8);
     ensure!(span.links.iter().all(|link| ids_are_right(&link.trace_id, &link.span_id)), "an invalid link");
     Ok(())
 }
@@ -228,7 +228,11 @@ fn check_limits(span: &Span, resource: &Resource, scope: &InstrumentationScope) 
 fn check_attribute(pair: &KeyValue) -> Result<()> {
     // JSON takes more bytes than what it counts by, so this is on the safe side.
     let bytes = value::text(pair.value.as_ref()).len();
-    ensure!(pair.key.len() <= MAX_NAME_BYTES && bytes <= MAX_VALUE_BYTES, "attribute {} is over a limit", pair.key);
+    ensure!(
+        pair.key.len() <= MAX_NAME_BYTES && bytes <= MAX_VALUE_BYTES,
+        "attribute {} is over a limit",
+        pair.key
+    );
     Ok(())
 }
 

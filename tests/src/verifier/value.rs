@@ -37,7 +37,8 @@ fn json(kind: &Kind) -> String {
             format!("[{}]", values.join(","))
         }
         Kind::KvlistValue(map) => {
-            let mut pairs: Vec<_> = map.values.iter().map(|pair| (&pair.key, of(pair.value.as_ref()))).collect();
+            let mut pairs: Vec<_> =
+                map.values.iter().map(|pair| (&pair.key, of(pair.value.as_ref()))).collect();
             pairs.sort_by_key(|(key, _)| *key);
             let pairs: Vec<_> =
                 pairs.into_iter().map(|(key, value)| format!("{}:{value}", json_text(key))).collect();
@@ -105,7 +106,11 @@ mod tests {
             values: vec![pair("b", Kind::DoubleValue(f64::NAN)), pair("a", Kind::BytesValue(vec![0, 1, 2]))],
         });
         let list = Kind::ArrayValue(opentelemetry_proto::tonic::common::v1::ArrayValue {
-            values: vec![value(map), value(Kind::StringValue("<\u{2028}\"".to_owned())), AnyValue { value: None }],
+            values: vec![
+                value(map),
+                value(Kind::StringValue("<\u{2028}\"".to_owned())),
+                AnyValue { value: None },
+            ],
         });
         assert_eq!(text(Some(&value(list))), r#"[{"a":"AAEC","b":"NaN"},"<\u2028\"",null]"#);
     }
