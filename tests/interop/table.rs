@@ -1,13 +1,16 @@
-//! Every client in every case, and the table of what was seen.
+//! Every client in every case, and the table of what was seen: docs/INTEROP.md.
 
 use std::fmt::Display;
 use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
 use futures_util::{StreamExt, stream};
+use spillway_tests::document::Document;
 
 use crate::cases::{Bench, Loss, Observed};
 use crate::clients::Client;
+
+const DOCUMENT: Document = Document { path: "docs/INTEROP.md", command: "make interop" };
 
 /// How many clients run at a time, each with a stack of its own: most of the time they wait.
 const AT_A_TIME: usize = 2;
@@ -19,7 +22,7 @@ const HALF: usize = 6;
 const LOG_LINES: usize = 8;
 const LOG_COLUMNS: usize = 400;
 
-const CASES: [&str; 12] = [
+const CASES: [&str; 13] = [
     "plain",
     "gzip",
     "answer lost",
@@ -30,6 +33,7 @@ const CASES: [&str; 12] = [
     "over the quota",
     "too large",
     "R2 out of reach",
+    "the same with `Retry-After: 1`",
     "R2 is back",
     "one span invalid",
 ];
@@ -41,7 +45,7 @@ struct Outcome {
     failures: Vec<String>,
 }
 
-/// Runs all of the clients, and prints the table. A client that fails does not keep the others from being run.
+/// Runs all of the clients, and prints the table; where they are all that there are, it goes into the document. A client that fails does not keep the others from being run.
 pub async fn run(clients: Vec<Client>) -> Result<()> {
     let start = Instant::now();
     let total = clients.len();
@@ -55,29 +59,35 @@ pub async fn run(clients: Vec<Client>) -> Result<()> {
         }
     });
     let outcomes: Vec<_> = runs.buffered(AT_A_TIME).collect().await;
-    print_table(&outcomes);
     let left_out = outcomes.iter().filter(|outcome| outcome.client.why_left_out().is_some()).count();
-    eprintln!(
-        "interop: {} of {total} clients in {:.0} s, {left_out} left out",
-        total - left_out,
-        start.elapsed().as_secs_f64()
-    );
+    let seconds = start.elapsed().as_secs_f64();
+    let summary = format!(" {} of {total} clients in {seconds:.0} s, {left_out} left out.", total - left_out);
+    let table = table(&outcomes);
+    eprintln!("\n{table}\ninterop:{summary}");
+    if total == Client::ALL.len() {
+        DOCUMENT.write(&summary, &table)?;
+    }
     let failures: Vec<_> = outcomes.into_iter().flat_map(|outcome| outcome.failures).collect();
     ensure!(failures.is_empty(), "{}", failures.join("\n"));
     Ok(())
 }
 
 /// In two parts, each of which fits a page: what is lost on the way, and what the edge answers.
-fn print_table(outcomes: &[Outcome]) {
+fn table(outcomes: &[Outcome]) -> String {
+    let mut table = String::new();
     for columns in [0..HALF, HALF..CASES.len()] {
-        eprintln!("\n| client | {} |", CASES[columns.clone()].join(" | "));
-        eprintln!("|{}", " --- |".repeat(columns.len() + 1));
+        if !table.is_empty() {
+            table += "\n";
+        }
+        table += &format!("| client | {} |\n", CASES[columns.clone()].join(" | "));
+        table += &format!("|{}\n", " --- |".repeat(columns.len() + 1));
         for Outcome { client, cells, .. } in outcomes {
-            let cells = cells.get(columns.clone()).map_or_else(|| cells.join(" | "), |cells| cells.join(" | "));
-            eprintln!("| {} | {cells} |", client.name());
+            let cells = cells.get(columns.clone()).unwrap_or(cells);
+            let cells: Vec<_> = cells.iter().map(|cell| cell.replace(['\n', '|'], " ")).collect();
+            table += &format!("| {} | {} |\n", client.name(), cells.join(" | "));
         }
     }
-    eprintln!();
+    table
 }
 
 async fn every_case(client: Client) -> Outcome {
@@ -124,9 +134,10 @@ async fn observe(bench: &Bench, client: Client, case: usize) -> Result<Option<Ob
         6 => Some(bench.over_the_rate(client).await?),
         7 => Some(bench.over_the_quota(client).await?),
         8 => bench.too_large(client).await?,
-        9 => Some(bench.edge_is_down(client).await?),
-        10 => bench.edge_recovers(client).await?,
-        11 => bench.partial_success(client).await?,
+        9 => Some(bench.edge_asks_for_two_seconds(client).await?),
+        10 => bench.edge_asks_for_one_second(client).await?,
+        11 => bench.edge_recovers(client).await?,
+        12 => bench.partial_success(client).await?,
         other => bail!("there is no case {other}"),
     })
 }

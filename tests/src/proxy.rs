@@ -8,8 +8,8 @@ use anyhow::{Context, Result, ensure};
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::TryStreamExt;
 
@@ -104,6 +104,8 @@ struct Log {
     epoch: u64,
     /// The paths of what was posted besides traces.
     others: Vec<String>,
+    /// The `Retry-After` of answers that have one, in seconds, in place of the edge's own.
+    retry_after: Option<u64>,
 }
 
 /// Where a try stands in the log.
@@ -132,6 +134,11 @@ impl Proxy {
         locked(&self.shared.log).fates = fates.iter().copied().collect();
     }
 
+    /// Until the tries are taken, answers that have a `Retry-After` have this one, in seconds.
+    pub fn set_retry_after(&self, seconds: u64) {
+        locked(&self.shared.log).retry_after = Some(seconds);
+    }
+
     /// The tries since this was last called, and the paths of what was posted besides traces. What was planned and did not come
     /// is forgotten.
     pub fn take_tries(&self) -> (Vec<Try>, Vec<String>) {
@@ -150,7 +157,9 @@ impl Proxy {
 
     /// Waits until that many tries have been answered.
     pub async fn await_tries(&self, tries: usize) -> Result<()> {
-        self.await_progress(|_, over| over >= tries).await.with_context(|| format!("fewer than {tries} tries"))
+        self.await_progress(|_, over| over >= tries)
+            .await
+            .with_context(|| format!("fewer than {tries} tries"))
     }
 
     /// Waits until the edge has answered every try that reaches it, also those whose client has gone.
@@ -227,7 +236,11 @@ async fn try_of(shared: Arc<Shared>, socket: Socket, request: Request) -> Respon
         return with_status(status);
     }
     let response = shared.upstream.forward(request).await;
-    let (head, body) = response.into_parts();
+    let (mut head, body) = response.into_parts();
+    let retry_after = locked(&shared.log).retry_after;
+    if let (Some(value), Some(seconds)) = (head.headers.get_mut(RETRY_AFTER), retry_after) {
+        *value = HeaderValue::from(seconds);
+    }
     let body = match fate {
         Fate::Forwarded => body,
         // The answer is whole before it is lost: the edge has done its work.

@@ -16,7 +16,7 @@ use spillway_tests::verifier::{Stored, Verifier};
 use tokio::sync::OnceCell;
 use ulid::Ulid;
 
-use crate::clients::{Client, Destination, Kind, ONE_BATCH, Order, Report};
+use crate::clients::{Batch, Client, Destination, Kind, ONE_BATCH, Order, Report};
 
 pub use resends::Loss;
 
@@ -97,20 +97,20 @@ impl Bench {
             let rows = self.stack.rows(&of_service(&observed.service)).await?;
             match client {
                 Client::Telemetrygen => spans::check_telemetrygen(&rows)?,
-                _ => spans::check_five_spans(&rows)?,
+                _ => spans::check_five_spans(&rows, client.duration_error())?,
             }
         }
         Ok(observed)
     }
 
-    /// Over the rate, it comes back. Batches that follow each other meet the limit: the second one, or, on a machine so
+    /// Over the rate, it comes back, if it is one that tries again after 429. Batches that follow each other meet the limit: the second one, or, on a machine so
     /// busy that it takes a second to come, the third.
     pub async fn over_the_rate(&self, client: Client) -> Result<Observed> {
         let order = Order { batches: 3, ..ONE_BATCH };
         let observed = self.send(client, &Sending { tenant: "slow", order, ..PLAIN }).await?;
         let statuses = observed.statuses();
         ensure!(statuses.iter().all(|status| [200, 429].contains(status)), "{statuses:?}");
-        if client.tries_again() {
+        if client.tries_again_over_the_rate() {
             ensure!(statuses.contains(&429), "{statuses:?}");
             ensure!(observed.report.none_failed(), "{:?}", observed.report);
             observed.check_all_stored(3 * client.spans())?;
@@ -161,9 +161,30 @@ impl Bench {
         if client.tries_again() {
             ensure!(observed.tries.len() > 1, "one try");
         }
+        Ok(observed)
+    }
+
+    /// The same, where it goes on for as long as the edge's own `Retry-After` lets it: that is why the edge says 2.
+    pub async fn edge_asks_for_two_seconds(&self, client: Client) -> Result<Observed> {
+        let observed = self.edge_is_down(client).await?;
         let seconds = observed.seconds();
         ensure!(seconds > client.patience_with_faults(), "it gave up after {seconds} s");
         Ok(observed)
+    }
+
+    /// The same, where the edge would say 1: those whose number of tries is bounded give up sooner. `None` where the client
+    /// does not try again.
+    pub async fn edge_asks_for_one_second(&self, client: Client) -> Result<Option<Observed>> {
+        if !client.tries_again() {
+            return Ok(None);
+        }
+        self.proxy.set_retry_after(1);
+        let observed = self.edge_is_down(client).await?;
+        let seconds = observed.seconds();
+        if client.counts_tries() {
+            ensure!(seconds < client.patience_with_faults(), "it gave up after {seconds} s only");
+        }
+        Ok(Some(observed))
     }
 
     /// When the edge can reach R2 again, the batch arrives. `None` where the client does not try again.
@@ -216,7 +237,8 @@ impl Bench {
         let key = self.stack.key(sending.tenant)?;
         let Sending { tenant, order, gzip, timeout } = sending;
         let endpoint = self.proxy.url.as_str();
-        let to = Destination { endpoint, key, service: &service, gzip: *gzip, grpc: false, timeout: *timeout };
+        let to =
+            Destination { endpoint, key, service: &service, gzip: *gzip, grpc: false, timeout: *timeout };
         let report = client.send(order, &to).await?;
         self.proxy.await_quiet().await?;
         let (tries, mut others) = self.proxy.take_tries();
@@ -251,9 +273,13 @@ impl Observed {
         self.tries.iter().filter_map(Try::status).collect()
     }
 
-    /// How long the client was busy with its last batch.
+    /// How long the client was busy with its last batch; from its first try to its last where it does not say.
     pub fn seconds(&self) -> f64 {
-        self.report.batches.last().map_or(0.0, |batch| batch.seconds)
+        match (self.report.batches.last(), self.tries.as_slice()) {
+            (Some(Batch { seconds: Some(seconds), .. }), _) => *seconds,
+            (_, [first, .., last]) => (last.at - first.at).as_secs_f64(),
+            _ => 0.0,
+        }
     }
 
     fn check_all_stored(&self, spans: usize) -> Result<()> {

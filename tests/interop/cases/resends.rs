@@ -49,7 +49,7 @@ impl Bench {
         if loss != Loss::Refused {
             ensure!(stored.rows >= client.spans(), "{stored:?}");
         }
-        ensure!(stored.repeated == 0 || client.mixes(), "{stored:?}: it mixes what failed with what is new");
+        ensure!(stored.repeated == 0, "{stored:?}: it mixes what failed with what is new");
         if client.tries_again() && matches!(loss, Loss::Replaced | Loss::Refused) {
             ensure!(observed.report.none_failed(), "{:?}", observed.report);
             ensure!(observed.tries.len() > 1, "one try");

@@ -224,26 +224,43 @@ impl Client {
         matches!(self, Self::Vercel | Self::Beacon)
     }
 
-    /// Whether it tries again after 429 and 503.
+    /// Whether it sends a batch again after 503.
     pub fn tries_again(self) -> bool {
-        !matches!(
+        !matches!(self, Self::PrettyJson | Self::Deno | Self::Vercel | Self::Worker | Self::Beacon)
+    }
+
+    /// Whether it sends a batch again after 429. Python's did so after 408 and 5xx only, until 2025.
+    pub fn tries_again_over_the_rate(self) -> bool {
+        self.tries_again() && self != Self::Python130
+    }
+
+    /// By how many nanoseconds a duration may be off: Deno's exporter computes times in floating point.
+    pub fn duration_error(self) -> u64 {
+        if self == Self::Deno { 1_000 } else { 0 }
+    }
+
+    /// Whether the number of its tries is bounded, so that it gives up the sooner the shorter the edge tells it to wait.
+    pub fn counts_tries(self) -> bool {
+        matches!(
             self,
-            Self::PrettyJson | Self::Deno | Self::Vercel | Self::Worker | Self::Beacon
+            Self::Python
+                | Self::Logfire
+                | Self::NodeJson
+                | Self::NodeProtobuf
+                | Self::Bun
+                | Self::Page
+                | Self::JavaJdk
+                | Self::JavaOkHttp
         )
     }
 
-    /// Whether it sends what failed together with what is new, as one request: to Spillway that is another request.
-    pub fn mixes(self) -> bool {
-        false
-    }
-
-    /// How long it goes on at least where every try is answered 503, in seconds. Python's and Node's would give up after 4 to 5 s
-    /// were they told to wait for 1 s: then it is the number of tries that ends it.
+    /// How long it goes on at least where every try is answered 503 with `Retry-After: 2`, in seconds. With 1, those that count
+    /// their tries do not.
     pub fn patience_with_faults(self) -> f64 {
         match self {
-            Self::Python | Self::NodeJson | Self::NodeProtobuf | Self::Bun | Self::Page => 7.0,
-            Self::Rust => 4.0,
-            Self::Telemetrygen | Self::Go => 20.0,
+            _ if self.counts_tries() => 7.0,
+            Self::Rust | Self::Fastrace => 4.0,
+            Self::Python130 | Self::Telemetrygen | Self::Go => 20.0,
             _ => 0.0,
         }
     }
