@@ -18,6 +18,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -160,9 +161,6 @@ func request(order order) object {
 		pair("text", text("ü")), pair("int", object{"intValue": "-9223372036854775808"}), pair("double", object{"doubleValue": 0.1}),
 		pair("nan", object{"doubleValue": "NaN"}), pair("list", list), pair("nested", nested), pair("nothing", object{}),
 	}
-	if order.Padding > 0 {
-		attributes = append(attributes, pair("padding", text(strings.Repeat("x", order.Padding))))
-	}
 	now := time.Now()
 	traceID := fmt.Sprintf("%032x", now.UnixNano())
 	nanos := func(time time.Time) string { return strconv.FormatInt(time.UnixNano(), 10) }
@@ -188,6 +186,10 @@ func request(order order) object {
 		}
 		if n > 0 {
 			span["parentSpanId"] = fmt.Sprintf("%016x", 1)
+		} else if order.Padding > 0 {
+			// In one span only: the receiver takes 20 MiB.
+			padding := pair("padding", text(strings.Repeat("x", order.Padding)))
+			span["attributes"] = append(slices.Clone(attributes), padding)
 		}
 		spans = append(spans, span)
 	}
