@@ -97,7 +97,7 @@ impl Bench {
             let rows = self.stack.rows(&of_service(&observed.service)).await?;
             match client {
                 Client::Telemetrygen => spans::check_telemetrygen(&rows)?,
-                _ => spans::check_five_spans(&rows, client.duration_error())?,
+                _ => spans::check_five_spans(client, &rows)?,
             }
         }
         Ok(observed)

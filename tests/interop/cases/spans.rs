@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 use spillway_tests::rows::check_columns;
 
 use super::{PROJECT, TENANT};
+use crate::clients::Client;
 
-/// The five spans that the programs of all languages make alike. Their durations may be off by `duration_error` nanoseconds.
-pub(super) fn check_five_spans(rows: &[Value], duration_error: u64) -> Result<()> {
+/// The five spans that the programs of all languages make alike.
+pub(super) fn check_five_spans(client: Client, rows: &[Value]) -> Result<()> {
     let row = |name: &str| {
         let row = rows.iter().find(|row| row["SpanName"] == name);
         row.with_context(|| format!("no {name} in {rows:?}"))
@@ -15,14 +16,14 @@ pub(super) fn check_five_spans(rows: &[Value], duration_error: u64) -> Result<()
     let root = row("span 1")?;
     let expected = json!({
         "ParentSpanId": "", "SpanKind": "Server", "ScopeName": "interop", "ScopeVersion": "1.2.3",
-        "SpanAttributes": { "text": "ü", "int": "-5", "double": "0.25", "bool": "true", "list": "[\"a\",\"b\"]" },
+        "SpanAttributes": { "text": client.sent_text(), "int": "-5", "double": "0.25", "bool": "true", "list": "[\"a\",\"b\"]" },
         "StatusCode": "Unset", "StatusMessage": "",
         "Events.Name": ["happened"], "Events.Attributes": [{ "e": "1" }],
         "Links.TraceId": ["0102030405060708090a0b0c0d0e0f10"], "Links.SpanId": ["0102030405060708"],
         "Links.Attributes": [{ "l": "2" }], "TenantId": TENANT, "ProjectId": PROJECT,
     });
     check_columns(root, &expected)?;
-    check_duration(root, 2_000_000, duration_error)?;
+    check_duration(root, 2_000_000, client.duration_error())?;
     for (name, kind) in
         [("span 2", "Client"), ("span 3", "Internal"), ("span 4", "Producer"), ("span 5", "Consumer")]
     {
@@ -32,7 +33,7 @@ pub(super) fn check_five_spans(rows: &[Value], duration_error: u64) -> Result<()
             "StatusCode": code, "StatusMessage": message,
         });
         check_columns(row(name)?, &expected)?;
-        check_duration(row(name)?, 1_000_000, duration_error)?;
+        check_duration(row(name)?, 1_000_000, client.duration_error())?;
     }
     Ok(())
 }

@@ -30,7 +30,6 @@ impl Client {
             Self::Logfire => run(self.tool()?, "python/logfire_export.py", &[]),
             Self::NodeJson => run(node()?, "node/export.mjs", &["http"]),
             Self::NodeProtobuf => run(node()?, "node/export.mjs", &["proto"]),
-            Self::PrettyJson => run(node()?, "node/pretty.mjs", &[]),
             Self::Bun => run(self.tool()?, "node/export.mjs", &["proto"]),
             Self::Deno => {
                 let mut command = Command::new(self.tool()?);

@@ -18,8 +18,6 @@ pub enum Client {
     NodeJson,
     /// npm's `@opentelemetry/exporter-trace-otlp-proto`.
     NodeProtobuf,
-    /// The transformer of npm's JSON exporter; 2,001 spans in one request, printed for people to read.
-    PrettyJson,
     /// The program of [`Client::NodeProtobuf`], run by Bun.
     Bun,
     /// Deno's own exporter, which is part of the runtime (`OTEL_DENO`).
@@ -34,7 +32,7 @@ pub enum Client {
     Beacon,
     /// The crate `opentelemetry-otlp`.
     Rust,
-    /// The crate `fastrace-opentelemetry`: 2,001 spans in one request.
+    /// The crate `fastrace-opentelemetry`, by `opentelemetry-otlp` in JSON: 2,001 spans in one request, which is indented.
     Fastrace,
     /// Java's SDK over the JDK's `HttpClient` (`opentelemetry-exporter-sender-jdk`).
     JavaJdk,
@@ -66,13 +64,12 @@ const PREFIX: &str = "SPILLWAY_INTEROP_";
 
 impl Client {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 20] = [
         Self::Python,
         Self::Python130,
         Self::Logfire,
         Self::NodeJson,
         Self::NodeProtobuf,
-        Self::PrettyJson,
         Self::Bun,
         Self::Deno,
         Self::Vercel,
@@ -98,7 +95,6 @@ impl Client {
             Self::Logfire => "logfire 5.4.0 (Python)",
             Self::NodeJson => "Node 0.301.0, JSON",
             Self::NodeProtobuf => "Node 0.301.0, protobuf",
-            Self::PrettyJson => "pretty-printed JSON, 2,001 spans",
             Self::Bun => "Bun 1.4.5 (Node's exporter)",
             Self::Deno => "Deno 2.9.6 (its own exporter)",
             Self::Vercel => "`@vercel/otel` 2.1.3",
@@ -106,7 +102,7 @@ impl Client {
             Self::Page => "page in Chromium, `fetch`",
             Self::Beacon => "page in Chromium, `sendBeacon`",
             Self::Rust => "Rust 0.33.1",
-            Self::Fastrace => "`fastrace-opentelemetry`, 2,001 spans",
+            Self::Fastrace => "fastrace 0.7, indented JSON, 2,001 spans",
             Self::JavaJdk => "Java SDK, `HttpClient`",
             Self::JavaOkHttp => "Java SDK, OkHttp",
             Self::JavaAgent => "Java agent",
@@ -123,7 +119,7 @@ impl Client {
             Self::Python => "PYTHON",
             Self::Python130 => "PYTHON_1_30",
             Self::Logfire => "LOGFIRE",
-            Self::NodeJson | Self::NodeProtobuf | Self::PrettyJson => "NODE_MODULES",
+            Self::NodeJson | Self::NodeProtobuf => "NODE_MODULES",
             Self::Bun => "BUN",
             Self::Deno => "DENO",
             Self::Vercel => "VERCEL",
@@ -176,7 +172,7 @@ impl Client {
     pub fn spans(self) -> usize {
         match self {
             Self::Telemetrygen => 2,
-            Self::Fastrace | Self::PrettyJson => 2_001,
+            Self::Fastrace => 2_001,
             Self::Worker => 1,
             _ => 5,
         }
@@ -190,22 +186,19 @@ impl Client {
     /// The value of `OTEL_EXPORTER_OTLP_PROTOCOL`.
     pub(super) fn protocol(self) -> &'static str {
         match self {
-            Self::NodeJson | Self::PrettyJson | Self::Worker | Self::Page | Self::Beacon => "http/json",
+            Self::NodeJson | Self::Worker | Self::Page | Self::Beacon | Self::Fastrace => "http/json",
             _ => "http/protobuf",
         }
     }
 
     /// Whether it compresses when it is asked to.
     pub fn can_gzip(self) -> bool {
-        !matches!(
-            self,
-            Self::PrettyJson | Self::Deno | Self::Vercel | Self::Worker | Self::Page | Self::Beacon
-        )
+        !matches!(self, Self::Deno | Self::Vercel | Self::Worker | Self::Page | Self::Beacon)
     }
 
     /// Whether the order's padding and days reach its spans.
     pub fn can_pad(self) -> bool {
-        !matches!(self, Self::PrettyJson | Self::Fastrace)
+        self != Self::Fastrace
     }
 
     /// See [`Client::can_pad`].
@@ -226,7 +219,7 @@ impl Client {
 
     /// Whether it sends a batch again after 503.
     pub fn tries_again(self) -> bool {
-        !matches!(self, Self::PrettyJson | Self::Deno | Self::Vercel | Self::Worker | Self::Beacon)
+        !matches!(self, Self::Deno | Self::Vercel | Self::Worker | Self::Beacon)
     }
 
     /// Whether it sends a batch again after 429. Python's did so after 408 and 5xx only, until 2025.
@@ -252,6 +245,11 @@ impl Client {
                 | Self::JavaJdk
                 | Self::JavaOkHttp
         )
+    }
+
+    /// What it sends of the text "ü": Deno's exporter replaces what V8 keeps as Latin-1.
+    pub fn sent_text(self) -> &'static str {
+        if self == Self::Deno { "\u{fffd}" } else { "ü" }
     }
 
     /// How long it goes on at least where every try is answered 503 with `Retry-After: 2`, in seconds. With 1, those that count

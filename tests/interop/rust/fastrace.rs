@@ -1,5 +1,5 @@
-//! Exports 2,001 spans in one request with the crate `fastrace-opentelemetry`, and prints what became of each batch as one line
-//! of JSON.
+//! Exports 2,001 spans in one request with the crate `fastrace-opentelemetry`, as JSON, and prints what became of each batch as
+//! one line of JSON. `opentelemetry-otlp` indents its JSON, as for people to read.
 //!
 //! ```text
 //! interop-fastrace ORDER
@@ -58,7 +58,7 @@ fn main() -> Result<()> {
     let exporter = SpanExporter::builder()
         .with_http()
         .with_http_client(local_stack::http::blocking_client())
-        .with_protocol(Protocol::HttpBinary)
+        .with_protocol(Protocol::HttpJson)
         .build()?;
     let batches = Arc::<Mutex<Vec<Value>>>::default();
     let recorder = Recorder { exporter, batches: Arc::clone(&batches) };
