@@ -3,7 +3,7 @@
 #   make run               start Spillway here, send a trace through it, stay up until Ctrl-C
 #   make run ONCE=1        end after the trace; non-zero if it did not arrive within 60 s
 #   make test              all tests: units, the edge's decisions, and end to end over the real parts
-#   make interop           real exporters in every case, with a table of what they do; a short form is in `make test`
+#   make interop           20 real exporters in every case, lost answers included (docs/INTEROP.md); a short form is in `make test`
 #   make crash             kill parts at random, and count what is lost and doubled (docs/CRASH.md); KILLS=200 for longer
 #   make faults            each fault at each step, with a table of what comes of it (docs/FAULTS.md); FAULTS=text: those only
 #   make incident          the firewall in the middle: each fix, each way of the platform (docs/INCIDENT.md);
@@ -52,7 +52,7 @@ test: build ## run all tests
 	@$(with_tools) cargo test --workspace
 
 interop: setup_options := --with-all-exporters
-interop: build ## run the tests of real exporters in every case
+interop: build ## run real exporters in every case; writes docs/INTEROP.md
 	@$(with_tools) cargo test --workspace --test interop -- --include-ignored --nocapture
 
 # Both stores in turn, unless STORE names one. CRASH_FLAGS: further arguments, see `crash --help`.

@@ -252,14 +252,15 @@ impl Client {
         if self == Self::Deno { "\u{fffd}" } else { "ü" }
     }
 
-    /// How long it goes on at least where every try is answered 503 with `Retry-After: 2`, in seconds. With 1, those that count
-    /// their tries do not.
-    pub fn patience_with_faults(self) -> f64 {
+    /// How many seconds after its first try its last one comes at least, where every try is answered 503 with `Retry-After: 2`;
+    /// none where that is not known. With 1, those that count their tries have ended by then.
+    pub fn patience_with_faults(self) -> Option<f64> {
         match self {
-            _ if self.counts_tries() => 7.0,
-            Self::Rust | Self::Fastrace => 4.0,
-            Self::Python130 | Self::Telemetrygen | Self::Go => 20.0,
-            _ => 0.0,
+            _ if self.counts_tries() => Some(7.0),
+            Self::Rust | Self::Fastrace => Some(3.5),
+            Self::Python130 | Self::Go => Some(20.0),
+            Self::Telemetrygen => Some(10.0),
+            _ => None,
         }
     }
 
