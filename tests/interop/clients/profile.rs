@@ -207,9 +207,9 @@ impl Client {
             || matches!(self, Self::Vercel | Self::JavaAgent | Self::Collector | Self::OldCollector)
     }
 
-    /// Whether it may send a batch in more than one request.
+    /// Whether it may send a batch in more than one request. Deno's batches are parted by time.
     pub fn splits(self) -> bool {
-        matches!(self, Self::Vercel | Self::Logfire)
+        matches!(self, Self::Vercel | Self::Logfire | Self::Deno)
     }
 
     /// Whether it takes every answer for success: `@vercel/otel` does not look at the status, and a beacon has no answer.
