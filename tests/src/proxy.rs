@@ -155,6 +155,11 @@ impl Proxy {
         (log.tries.len(), ended.count())
     }
 
+    /// Whether a client has seen that status since the tries were last taken.
+    pub fn has_answered(&self, status: u16) -> bool {
+        locked(&self.shared.log).tries.iter().any(|each| each.status() == Some(status))
+    }
+
     /// Waits until that many tries have been answered.
     pub async fn await_tries(&self, tries: usize) -> Result<()> {
         self.await_progress(|_, over| over >= tries)
