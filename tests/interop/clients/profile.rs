@@ -207,9 +207,9 @@ impl Client {
             || matches!(self, Self::Vercel | Self::JavaAgent | Self::Collector | Self::OldCollector)
     }
 
-    /// Whether it may send a batch in more than one request. Deno's batches are parted by time.
+    /// Whether it may send a batch in more than one request. Those of Deno and the Java agent are parted by time.
     pub fn splits(self) -> bool {
-        matches!(self, Self::Vercel | Self::Logfire | Self::Deno)
+        matches!(self, Self::Vercel | Self::Logfire | Self::Deno | Self::JavaAgent)
     }
 
     /// Whether it takes every answer for success: `@vercel/otel` does not look at the status, and a beacon has no answer.
