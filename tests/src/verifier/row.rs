@@ -148,8 +148,7 @@ fn columns(
         "Timestamp": nanos_text(span.start_time_unix_nano)?,
         "TraceId": hex(&span.trace_id),
         "SpanId": hex(&span.span_id),
-        // Some SDKs write zeros where a span has no parent.
-        "ParentSpanId": if span.parent_span_id.iter().all(|byte| *byte == 0) { String::new() } else { hex(&span.parent_span_id) },
+        "ParentSpanId": id_or_none(&span.parent_span_id),
         "TraceState": span.trace_state,
         "SpanName": span.name,
         "SpanKind": kind(span.kind)?,
@@ -196,8 +195,8 @@ fn nested_columns(span: &Span) -> Result<Map<String, Value>> {
             "Events.DroppedAttributesCount",
             events.iter().map(|event| json!(event.dropped_attributes_count)).collect(),
         ),
-        ("Links.TraceId", of_links(|link| json!(hex(&link.trace_id)))),
-        ("Links.SpanId", of_links(|link| json!(hex(&link.span_id)))),
+        ("Links.TraceId", of_links(|link| json!(id_or_none(&link.trace_id)))),
+        ("Links.SpanId", of_links(|link| json!(id_or_none(&link.span_id)))),
         ("Links.TraceState", of_links(|link| json!(link.trace_state))),
         ("Links.Attributes", of_links(|link| value::map(&link.attributes))),
         ("Links.DroppedAttributesCount", of_links(|link| json!(link.dropped_attributes_count))),
@@ -275,6 +274,11 @@ fn entity_refs(refs: &[EntityRef]) -> String {
 fn nanos_text(unix_nano: u64) -> Result<String> {
     let nanos = i64::try_from(unix_nano).ok().context("a time lies after 2262")?;
     Ok(DateTime::from_timestamp_nanos(nanos).format("%F %T%.9f").to_string())
+}
+
+/// The id of a parent or a link. Some SDKs write zeros where there is none.
+fn id_or_none(id: &[u8]) -> String {
+    if id.iter().all(|byte| *byte == 0) { String::new() } else { hex(id) }
 }
 
 /// Hexadecimal digits, in lower case.
