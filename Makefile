@@ -36,7 +36,7 @@ test: build ## all tests: units, the edge's decisions, end to end over the real 
 ##@ Longer tests (their short forms are a part of `make test`)
 
 interop: setup_options := --with-all-exporters
-interop: build ## run real exporters in every case; prints a table of what they do
+interop: build ## run 20 real exporters in every case, lost answers included; writes docs/INTEROP.md
 	@$(with_tools) cargo test --workspace --test interop -- --include-ignored --nocapture
 
 # SEED=N and REQUESTS=N choose other generated requests.

@@ -28,8 +28,11 @@ tools=$here/tools
 . "$here/setup/npm-tools.sh"
 . "$here/setup/cargo-tools.sh"
 . "$here/setup/wasm-target.sh"
+. "$here/setup/interop-python.sh"
+. "$here/setup/interop-javascript.sh"
+. "$here/setup/interop-java.sh"
+. "$here/setup/go.sh"
 . "$here/setup/interop-tools.sh"
-. "$here/setup/collector.sh"
 . "$here/setup/postgres.sh"
 . "$here/setup/valgrind.sh"
 
@@ -64,9 +67,8 @@ write_env_file() {
         export_line WASM_BINDGEN_BIN "$wasm_bindgen"
         export_line SPILLWAY_WORKER_BUILD "$worker_build"
         export_line SPILLWAY_WASM_KIND "$wasm_kind"
-        [[ -z $interop_python ]] || export_line SPILLWAY_INTEROP_PYTHON "$interop_python"
-        [[ -z $interop_node_modules ]] || export_line SPILLWAY_INTEROP_NODE_MODULES "$interop_node_modules"
-        [[ -z $telemetrygen ]] || export_line SPILLWAY_INTEROP_TELEMETRYGEN "$telemetrygen"
+        export_exporters
+        collector_exporter=$(find_go_program clickhouse-exporter)
         [[ -z $collector_exporter ]] || export_line SPILLWAY_COLLECTOR_EXPORTER "$collector_exporter"
         [[ -z $postgres_bin ]] || export_line SPILLWAY_POSTGRES_BIN "$postgres_bin"
         export_line SPILLWAY_CARGO_DENY "${cargo_deny-}"
@@ -107,14 +109,9 @@ case $extras in
         set_up_postgres
         set_up_exporters
         ;;
-    --with-all-exporters)
-        set_up_exporters
-        set_up_telemetrygen
-        ;;
-    --with-collector) set_up_collector_exporter ;;
+    --with-all-exporters) set_up_all_exporters ;;
+    --with-collector) set_up_go_program clickhouse-exporter "the Collector's ClickHouse exporter" ;;
 esac
-find_exporters
-find_collector_exporter
 find_postgres
 write_env_file
 say "everything is in place in $cache"

@@ -1,14 +1,15 @@
-//! Real exporters against the running edge: what each of them makes of every kind of answer.
+//! Real exporters against the running edge: what each of them makes of every kind of answer, and of answers that are lost.
 //!
 //! What is not ignored is the short form, a part of `make test`; `make interop` runs all of it, and prints a table.
 
 mod cases;
 mod clients;
+mod table;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
-use cases::{Bench, Observed};
-use clients::{Client, telemetrygen};
+use cases::{Bench, Loss};
+use clients::Client;
 
 #[tokio::test]
 async fn python_and_node_deliver_and_come_back() -> Result<()> {
@@ -21,6 +22,23 @@ async fn python_and_node_deliver_and_come_back() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_is_sent_again_after_lost_answers_is_stored_once() -> Result<()> {
+    let bench = Bench::start().await?;
+    let old = bench.lossy(Client::Python130, Loss::Replaced, true).await?;
+    ensure!(old.stored.repacked_tries > 0, "Python 1.30 has sent the same bytes again: {:?}", old.stored);
+    for (client, loss, gzip) in [
+        (Client::Python130, Loss::Closed, true),
+        (Client::Python, Loss::Replaced, true),
+        (Client::Python, Loss::Closed, true),
+        (Client::NodeJson, Loss::Replaced, false),
+    ] {
+        let observed = bench.lossy(client, loss, gzip).await?;
+        ensure!(observed.stored.requests == 1, "{client:?}, {loss:?}: {:?}", observed.stored);
+    }
+    bench.stop().await
+}
+
+#[tokio::test]
 async fn python_shows_what_is_wrong_with_grpc() -> Result<()> {
     shows_what_is_wrong_with_grpc(Client::Python).await
 }
@@ -28,8 +46,8 @@ async fn python_shows_what_is_wrong_with_grpc() -> Result<()> {
 #[tokio::test]
 #[ignore = "make interop"]
 async fn telemetrygen_shows_what_is_wrong_with_grpc() -> Result<()> {
-    if telemetrygen().is_none() {
-        eprintln!("interop: telemetrygen is left out: there is no Go here to compile it with");
+    if let Some(reason) = Client::Telemetrygen.why_left_out() {
+        eprintln!("interop: {} is left out: {reason}", Client::Telemetrygen.name());
         return Ok(());
     }
     shows_what_is_wrong_with_grpc(Client::Telemetrygen).await
@@ -43,70 +61,15 @@ async fn shows_what_is_wrong_with_grpc(client: Client) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+/// `INTEROP_CLIENTS` names some of them, by the names of [`Client`] with commas between.
+#[tokio::test(flavor = "multi_thread")]
 #[ignore = "make interop"]
-async fn python_in_every_case() -> Result<()> {
-    every_case(Client::Python).await
-}
-
-#[tokio::test]
-#[ignore = "make interop"]
-async fn node_with_json_in_every_case() -> Result<()> {
-    every_case(Client::NodeJson).await
-}
-
-#[tokio::test]
-#[ignore = "make interop"]
-async fn node_with_protobuf_in_every_case() -> Result<()> {
-    every_case(Client::NodeProtobuf).await
-}
-
-#[tokio::test]
-#[ignore = "make interop"]
-async fn rust_in_every_case() -> Result<()> {
-    every_case(Client::Rust).await
-}
-
-#[tokio::test]
-#[ignore = "make interop"]
-async fn telemetrygen_in_every_case() -> Result<()> {
-    if telemetrygen().is_none() {
-        eprintln!("interop: telemetrygen is left out: there is no Go here to compile it with");
-        return Ok(());
-    }
-    every_case(Client::Telemetrygen).await
-}
-
-/// Every case, and what was seen as a row of a table.
-async fn every_case(client: Client) -> Result<()> {
-    let bench = Bench::start().await?;
-    let row = [
-        Some(bench.success(client, false).await?),
-        Some(bench.success(client, true).await?),
-        Some(bench.over_the_rate(client).await?),
-        Some(bench.over_the_quota(client).await?),
-        Some(bench.too_large(client).await?),
-        Some(bench.edge_is_down(client).await?),
-        Some(bench.edge_recovers(client).await?),
-        bench.partial_success(client).await?,
-    ];
-    bench.stop().await?;
-    let cells: Vec<_> = row.iter().map(|observed| observed.as_ref().map_or("-".to_owned(), cell)).collect();
-    for line in row.iter().flatten().flat_map(|observed| observed.report.log.lines()) {
-        eprintln!("interop: {client:?} logs: {line}");
-    }
-    eprintln!("| {client:?} | {} |", cells.join(" | "));
-    Ok(())
-}
-
-/// The answers, whether the exporter took the last batch to be exported, and how long it was busy with it.
-fn cell(observed: &Observed) -> String {
-    let statuses: Vec<_> = observed.statuses().iter().map(u16::to_string).collect();
-    let last = observed.report.batches.last();
-    let outcome = match last {
-        Some(batch) if batch.exported => "exported",
-        _ => "failed",
+async fn every_client_in_every_case() -> Result<()> {
+    let named = std::env::var("INTEROP_CLIENTS").unwrap_or_default();
+    let is_named = |client: &Client| {
+        named.is_empty() || named.split(',').any(|name| name.eq_ignore_ascii_case(&format!("{client:?}")))
     };
-    let seconds = last.map_or(0.0, |batch| batch.seconds);
-    format!("{}: {outcome}, {seconds:.1} s", statuses.join(" "))
+    let clients: Vec<_> = Client::ALL.into_iter().filter(is_named).collect();
+    ensure!(!clients.is_empty(), "INTEROP_CLIENTS={named} names none of {:?}", Client::ALL);
+    table::run(clients).await
 }

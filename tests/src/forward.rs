@@ -53,6 +53,13 @@ impl Socket {
             let _ = rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO));
         }
     }
+
+    /// Ends the connection in both directions: the client sees its end, and nothing of an answer.
+    pub(crate) fn close(&self) {
+        if let Some(socket) = &self.0 {
+            let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
+        }
+    }
 }
 
 impl Connected<IncomingStream<'_, TcpListener>> for Socket {

@@ -23,3 +23,4 @@ pub mod rebuild;
 pub mod replay;
 pub mod rows;
 pub mod stack;
+pub mod verifier;

@@ -157,7 +157,8 @@ fn trace_count(trace_id: &str) -> String {
 }
 
 /// One key a tenant: `acme` and its `neighbour` may do much, `slow` one request a second, `small` and `spread` (over four
-/// Durable Objects) ten spans a month, `gone` nothing, and `pages` is for the pages of `https://app.example`.
+/// Durable Objects) ten spans a month, `gone` nothing, `pages` is for the pages of `https://app.example`, and `shop` has a
+/// project.
 fn keys() -> Result<Vec<Key>> {
     let much = json!({ "limits": { "requests": { "per_second": 10_000 } } });
     Ok(vec![
@@ -168,6 +169,7 @@ fn keys() -> Result<Vec<Key>> {
         Key::new("spread", &json!({ "limits": { "shards": 4 }, "quotas": { "spans_per_month": 10 } }))?,
         Key::new("gone", &json!({ "status": "revoked" }))?,
         Key::new("pages", &json!({ "allowed_origins": ["https://app.example"] }))?,
+        Key::new("shop", &json!({ "project": "checkout", "limits": much["limits"] }))?,
     ])
 }
 

@@ -1,120 +1,84 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # setup.sh and its parts share their variables
-# The exporters that the interop tests drive, in the versions that are pinned in tests/interop and here.
+# The exporters that the interop tests drive, in the versions that are pinned in tests/interop and in setup/go.sh.
 
 interop=$root/tests/interop
-telemetrygen_module=github.com/open-telemetry/opentelemetry-collector-contrib/cmd/telemetrygen
-telemetrygen_version=v0.161.0
-telemetrygen_folder=$cache/telemetrygen-$telemetrygen_version
 
-# Sets `interop_node_modules`, `interop_python` and `telemetrygen`; empty is what is not there.
-find_exporters() {
-    interop_node_modules=$(folder_for interop-node "$interop/node")/node_modules
-    interop_python=
-    ! command -v python3 >/dev/null || interop_python=$(python_folder)/bin/python
-    telemetrygen=$telemetrygen_folder/telemetrygen
-    [[ -d $interop_node_modules ]] || interop_node_modules=
-    [[ -e $interop_python ]] || interop_python=
-    [[ -e $telemetrygen ]] || telemetrygen=
-}
-
+# What `make test` drives.
 set_up_exporters() {
-    set_up_node_exporters
-    set_up_python_exporter
+    set_up_node_modules node "OpenTelemetry's JavaScript exporters (4 MB)"
+    set_up_python interop-python requirements.txt "OpenTelemetry's Python exporter"
+    set_up_python interop-python-1.30 requirements-1.30.txt "OpenTelemetry's Python exporter of February 2025"
 }
 
-set_up_node_exporters() {
-    local folder
-    folder=$(folder_for interop-node "$interop/node")
-    if [[ -d $folder ]]; then return; fi
-    find_npm
-    say "installing OpenTelemetry's JavaScript exporters from npm (4 MB)"
-    install_as "$folder" npm_ci "$interop/node"
+# What `make interop` drives besides. One that cannot be had is left out, and the tests say so with the reason.
+set_up_all_exporters() {
+    set_up_exporters
+    attempt LOGFIRE set_up_python interop-logfire requirements-logfire.txt logfire
+    attempt VERCEL set_up_node_modules vercel "@vercel/otel (5 MB)"
+    attempt WORKER set_up_node_modules worker "@microlabs/otel-cf-workers (10 MB)"
+    attempt RUNTIMES set_up_runtimes
+    attempt CHROMIUM set_up_browser
+    attempt JAVA set_up_java
+    attempt TELEMETRYGEN set_up_telemetrygen
+    attempt GO set_up_go_program sdk "OpenTelemetry's Go exporter"
+    attempt COLLECTOR set_up_go_program collector "a Collector of today"
+    attempt OLD_COLLECTOR set_up_go_program old-collector "a Collector of July 2025"
 }
 
-set_up_python_exporter() {
-    local folder
-    command -v python3 >/dev/null || install_python
-    folder=$(python_folder)
-    if [[ -d $folder ]]; then return; fi
-    say "installing OpenTelemetry's Python exporter from PyPI (4 MB)"
-    install_as "$folder" install_python_exporter
-}
-
-# Where there is no Go, the one test that wants telemetrygen says that it is left out.
-set_up_telemetrygen() {
-    if [[ -d $telemetrygen_folder ]]; then return; fi
-    if ! command -v go >/dev/null; then
-        say "leaving out telemetrygen, since there is no Go to compile it with"
+# Does a part of the set-up that may fail: the reason is kept, and the set-up goes on.
+#   attempt NAME COMMAND ...
+attempt() {
+    local name=$1 reason status
+    shift
+    # Within a condition, errexit would be off in there.
+    set +e
+    reason=$(set -e; "$@" 2>&1 1>&8)
+    status=$?
+    set -e
+    if ((status == 0)); then
+        rm -f "$(left_out_file "$name")"
         return
     fi
-    say "compiling telemetrygen $telemetrygen_version with Go (1 to 2 minutes on two cores)"
-    install_as "$telemetrygen_folder" install_telemetrygen
+    reason=${reason##*setup: stopped: }
+    echo "${reason:-it ended with $status}" >"$(left_out_file "$name")"
+    say "leaving out $name: $reason"
+} 8>&1
+
+left_out_file() {
+    echo "$cache/interop-$1.left-out"
 }
 
-install_telemetrygen() {
-    must "Go could not install telemetrygen" env "GOBIN=$1" go install "$telemetrygen_module@$telemetrygen_version"
+# Prints the lines of the env file for the exporters.
+export_exporters() {
+    local runtimes
+    runtimes=$(find_node_modules runtimes)
+    export_tool PYTHON "$(find_python interop-python requirements.txt)"
+    export_tool PYTHON_1_30 "$(find_python interop-python-1.30 requirements-1.30.txt)"
+    export_tool LOGFIRE "$(find_python interop-logfire requirements-logfire.txt)"
+    export_tool NODE_MODULES "$(find_node_modules node)"
+    export_tool VERCEL "$(find_node_modules vercel)"
+    export_tool WORKER "$(find_node_modules worker)"
+    export_tool RUNTIMES "$runtimes"
+    export_tool BUN "${runtimes:+$(find_bun)}" RUNTIMES
+    export_tool DENO "${runtimes:+$(find_deno)}" RUNTIMES
+    export_tool BROWSER "$(find_node_modules browser)" CHROMIUM
+    export_tool CHROMIUM "$([[ -z $(find_node_modules browser) ]] || find_chromium)"
+    export_tool JAVA "$(! [[ -d $(java_folder) ]] || java_folder)"
+    export_tool TELEMETRYGEN "$(! [[ -d $telemetrygen_folder ]] || echo "$telemetrygen_folder/telemetrygen")"
+    export_tool GO "$(find_go_program sdk)"
+    export_tool COLLECTOR "$(find_go_program collector)"
+    export_tool OLD_COLLECTOR "$(find_go_program old-collector)"
 }
 
-install_python() {
-    { command -v apt-get >/dev/null && find_root; } || die "Python is missing: install python3 and python3-venv"
-    say "installing Python with apt, since there is none"
-    quietly "${as_root[@]}" apt-get update || true # old lists may do
-    must "apt could not install Python" \
-        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3
-}
-
-# Prints the program itself: what is on PATH may be a shim that answers differently in other folders.
-real_python() {
-    python3 -c 'import sys; print(sys.executable)'
-}
-
-# An installation is made for one Python, and in vain for another.
-python_folder() {
-    local hash
-    hash=$({ real_python; python3 --version; cat "$interop/python/requirements.txt"; } | sha256sum)
-    echo "$cache/interop-python-${hash:0:12}"
-}
-
-# Makes FOLDER/bin/python, a Python that has the exporter: a virtual environment, or, where Debian's Python comes without
-# venv, a script that names a folder of packages.
-#   install_python_exporter FOLDER
-install_python_exporter() {
-    local folder=$1 python pip
-    python=$(real_python)
-    if quietly "$python" -m venv "$folder"; then
-        pip=("$folder/bin/python" -m pip)
-        pip_install
+# A tool, or why it is not there.
+#   export_tool NAME PATH [NAME OF ITS ATTEMPT]
+export_tool() {
+    local reason
+    if [[ -n $2 ]]; then
+        export_line "SPILLWAY_INTEROP_$1" "$2"
         return
     fi
-    find "$folder" -mindepth 1 -delete
-    find_pip_of "$python" "$folder"
-    pip_install --target "$folder/packages"
-    rm -rf "$folder/debian"
-    mkdir "$folder/bin"
-    printf '#!/bin/sh\nPYTHONPATH=$(dirname -- "$0")/../packages exec "%s" "$@"\n' "$python" >"$folder/bin/python"
-    chmod +x "$folder/bin/python"
-}
-
-# Sets `pip`: the machine's, else that of Debian's package, unpacked in FOLDER.
-#   find_pip_of PYTHON FOLDER
-find_pip_of() {
-    local packages=$2/debian
-    pip=("$1" -m pip)
-    if quietly "${pip[@]}" --version; then return; fi
-    mkdir "$packages"
-    download_packages "$packages" name_pip_package ||
-        die "Python's venv and pip are missing: apt-get install -y python3-venv"
-    dpkg-deb -x "$packages"/python3-pip_*.deb "$packages"
-    pip=(env "PYTHONPATH=$packages/usr/lib/python3/dist-packages" "${pip[@]}")
-}
-
-name_pip_package() {
-    echo python3-pip
-}
-
-#   pip_install [OPTION ...]
-pip_install() {
-    # A user's setting to install for the user contradicts --target.
-    must "pip could not install the exporter: is the network, or the proxy that pip is told of, all right?" \
-        env PIP_USER=0 "${pip[@]}" install --only-binary :all: --requirement "$interop/python/requirements.txt" "$@"
+    reason=$(cat "$(left_out_file "${3-$1}")" 2>/dev/null) ||
+        reason="it is not installed: deploy/local/setup.sh --with-all-exporters"
+    export_line "SPILLWAY_INTEROP_$1_LEFT_OUT" "$reason"
 }

@@ -4,7 +4,7 @@ Where OTEL_EXPORTER_OTLP_PROTOCOL is grpc, with opentelemetry-exporter-otlp-prot
 
     export.py ORDER
 
-ORDER is that of ../clients.rs. Endpoint, key, compression and service name come from the variables of OpenTelemetry.
+ORDER is that of ../clients/mod.rs. Endpoint, key, compression and service name come from the variables of OpenTelemetry.
 """
 
 import json
@@ -35,10 +35,13 @@ class Recorder(SpanExporter):
 
     def export(self, spans):
         start = time.monotonic()
-        result = self.exporter.export(spans)
-        exported = result is SpanExportResult.SUCCESS
-        self.batches.append({"exported": exported, "seconds": round(time.monotonic() - start, 3)})
-        return result
+        exported = False
+        try:
+            result = self.exporter.export(spans)
+            exported = result is SpanExportResult.SUCCESS
+            return result
+        finally:
+            self.batches.append({"exported": exported, "seconds": round(time.monotonic() - start, 3)})
 
     def shutdown(self):
         self.exporter.shutdown()

@@ -4,7 +4,7 @@
 //! interop-rust ORDER
 //! ```
 //!
-//! `ORDER` is that of `../clients.rs`. Endpoint, key, compression and service name come from the variables of
+//! `ORDER` is that of `../clients/mod.rs`. Endpoint, key, compression and service name come from the variables of
 //! OpenTelemetry.
 
 use std::io::Write;
