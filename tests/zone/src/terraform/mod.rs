@@ -34,9 +34,9 @@ pub struct Module {
 /// Terraform that cannot be read, that Terraform would refuse, or that is not evaluated.
 #[derive(Debug, thiserror::Error)]
 pub enum TerraformError {
-    /// A file cannot be read.
+    /// A folder cannot be read.
     #[error("{0}: {1}")]
-    File(PathBuf, std::io::Error),
+    Folder(PathBuf, std::io::Error),
     /// Everything that is refused.
     #[error(transparent)]
     Refused(#[from] Findings),
