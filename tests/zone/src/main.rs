@@ -8,6 +8,7 @@ use anyhow::Result;
 use clap::Parser;
 use spillway_zone::finding::{Findings, one_line, read_text};
 use spillway_zone::firewall::{FirewallError, Switches};
+use spillway_zone::record;
 use spillway_zone::route::Route;
 use spillway_zone::rules::{Rules, variable};
 use spillway_zone::ruleset::Product;
@@ -40,8 +41,9 @@ struct Arguments {
     /// The zone's name, such as example.com.
     #[arg(long)]
     name: String,
-    /// A folder of Terraform whose cloudflare_ruleset and cloudflare_workers_route are evaluated. Resource types without effect
-    /// on requests (buckets, queues, DNS records and others) are passed over; all other types are refused.
+    /// A folder of Terraform whose cloudflare_ruleset and cloudflare_workers_route are evaluated, and of DNS records, the zone and
+    /// the Worker those arguments that decide whether requests meet the rules. Resource types without effect on requests
+    /// (buckets, queues and others) are passed over; all other types are refused.
     #[arg(long, value_name = "FOLDER")]
     terraform: Option<PathBuf>,
     /// A value for a variable of it: JSON, else text.
@@ -123,7 +125,9 @@ impl Arguments {
         }
         let routes = self.route.iter().cloned();
         rules.routes.extend(routes.map(|pattern| Route { pattern, script: Some("worker".to_owned()) }));
-        Ok(rules)
+        let mut findings = Findings::default();
+        record::check(&rules.records, &rules.routes, &mut findings);
+        Ok(findings.or(rules)?)
     }
 
     fn switches(&self) -> Switches {
