@@ -1,6 +1,8 @@
 //! What browsers have to be told before they let a page send its traces: <https://fetch.spec.whatwg.org/#http-cors-protocol>.
 //!
-//! A preflight carries no key, so it allows any page to ask. The key's record says which pages may send (`allowed_origins`).
+//! A preflight carries no key, so it allows any page to ask. The key's record says which pages may send (`allowed_origins`). It is
+//! answered for every path of the ingress, since a browser reports a preflight without a status of 2xx as a fault of the network, and
+//! does not send the request whose refusal would say what to change.
 //!
 //! Every answer may be read by the page that has sent the request, refusals included: to a page that cannot read its answer a
 //! refusal looks like a network that fails, and its exporter sends the same again. An answer holds a status and a message for
@@ -28,13 +30,13 @@ const MAX_REQUESTED_HEADERS: usize = 32;
 /// The longest name among those, in bytes.
 const MAX_HEADER_NAME_BYTES: usize = 64;
 
-/// What a page may read of the answer, beyond what it always may.
-const EXPOSED_HEADERS: &str = "retry-after, spillway-quota";
+/// The headers that a page may read of an answer, besides those that it always may.
+const EXPOSED_HEADERS: &str = "retry-after, spillway-quota, grpc-status, grpc-message";
 
 /// How long a browser may remember the answer to a preflight, in seconds; none remembers it for longer.
 const MAX_AGE: &str = "86400";
 
-/// The answer to a preflight.
+/// The answer to a preflight, but for what [`allow`] adds to every answer.
 pub fn preflight(head: &Head) -> Response<Vec<u8>> {
     let mut response = Response::new(Vec::new());
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -45,7 +47,6 @@ pub fn preflight(head: &Head) -> Response<Vec<u8>> {
     }
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE));
     headers.append(VARY, HeaderValue::from_name(ACCESS_CONTROL_REQUEST_HEADERS));
-    allow(&mut response, head);
     response
 }
 
@@ -86,8 +87,15 @@ mod tests {
         Head { method: Method::OPTIONS, path: "/v1/traces".to_owned(), query: None, headers }
     }
 
+    /// As a Worker answers.
+    fn answered(head: &Head) -> Response<Vec<u8>> {
+        let mut answer = preflight(head);
+        allow(&mut answer, head);
+        answer
+    }
+
     fn allowed(requested: &str) -> Vec<String> {
-        let preflight = preflight(&head(&[(ACCESS_CONTROL_REQUEST_HEADERS, requested)]));
+        let preflight = answered(&head(&[(ACCESS_CONTROL_REQUEST_HEADERS, requested)]));
         let allowed = preflight.headers()[ACCESS_CONTROL_ALLOW_HEADERS].to_str().unwrap();
         allowed.split(", ").map(str::to_owned).collect()
     }
@@ -112,14 +120,14 @@ mod tests {
     #[test]
     fn a_page_is_told_its_own_origin_and_that_credentials_are_no_matter() {
         for origin in ["https://app.example", "null"] {
-            let preflight = preflight(&head(&[(http::header::ORIGIN, origin)]));
+            let preflight = answered(&head(&[(http::header::ORIGIN, origin)]));
             let headers = preflight.headers();
             assert_eq!(headers[ACCESS_CONTROL_ALLOW_ORIGIN], origin);
             assert_eq!(headers[ACCESS_CONTROL_ALLOW_CREDENTIALS], "true");
             let vary: Vec<_> = headers.get_all(VARY).iter().collect();
             assert_eq!(vary, ["access-control-request-headers", "origin"]);
         }
-        let preflight = preflight(&head(&[]));
+        let preflight = answered(&head(&[]));
         assert!(!preflight.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN));
         assert!(!preflight.headers().contains_key(ACCESS_CONTROL_ALLOW_CREDENTIALS));
         assert_eq!(preflight.headers().get_all(VARY).iter().count(), 2);

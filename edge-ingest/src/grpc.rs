@@ -3,8 +3,10 @@
 //! An answer of gRPC has the HTTP status 200 whatever has become of the call, so nobody else may be given one: exporters over HTTP
 //! count every 200 as success.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::header::CONTENT_TYPE;
-use http::{HeaderName, HeaderValue, Response};
+use http::{HeaderName, HeaderValue, Method, Response};
 
 use crate::request::Head;
 
@@ -17,23 +19,63 @@ const UNIMPLEMENTED: &str = "12";
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
+/// How a call is framed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// gRPC over HTTP/2.
+    Plain,
+    /// gRPC-Web.
+    Web,
+    /// gRPC-Web in base64.
+    WebText,
+}
+
+impl Form {
+    /// The form that a `Content-Type` names; the encoding of messages (`+proto`) and parameters do not count.
+    fn from_header(content_type: &str) -> Option<Self> {
+        let content_type = content_type.to_ascii_lowercase();
+        match content_type.split(['+', ';']).next()?.trim() {
+            "application/grpc" => Some(Self::Plain),
+            "application/grpc-web" => Some(Self::Web),
+            "application/grpc-web-text" => Some(Self::WebText),
+            _ => None,
+        }
+    }
+
+    /// The `Content-Type` of the answer.
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Plain => "application/grpc",
+            Self::Web => "application/grpc-web+proto",
+            Self::WebText => "application/grpc-web-text+proto",
+        }
+    }
+
+    /// The body of an answer without a message.
+    fn body(self, message: &str) -> Vec<u8> {
+        match self {
+            Self::Plain => Vec::new(),
+            Self::Web => trailers(message),
+            Self::WebText => STANDARD.encode(trailers(message)).into_bytes(),
+        }
+    }
+}
+
 /// The answer to a call of gRPC, whatever its path; none to any other request.
 ///
 /// It consists of trailers only, which gRPC sends as headers
-/// (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses>). A call in the form of gRPC-Web, which Cloudflare
-/// makes of gRPC between its own machines (<https://blog.cloudflare.com/road-to-grpc/>), has them in the body, too.
+/// (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses>). A call in a form of gRPC-Web, which Cloudflare
+/// makes of gRPC between its own machines (<https://blog.cloudflare.com/road-to-grpc/>) and pages send, has them in the body, too,
+/// in the form of the call.
 pub fn answer(head: &Head) -> Option<Response<Vec<u8>>> {
-    let content_type = head.header(CONTENT_TYPE.as_str())?.to_ascii_lowercase();
-    let kind = content_type.strip_prefix("application/grpc")?;
-    let is_web = kind.starts_with("-web");
-    if !is_web && !kind.is_empty() && !kind.starts_with(['+', ';']) {
+    let form = Form::from_header(head.header(CONTENT_TYPE.as_str())?)?;
+    if head.method != Method::POST {
         return None;
     }
     let message = message(&head.path);
-    let mut response = Response::new(if is_web { trailers(message) } else { Vec::new() });
+    let mut response = Response::new(form.body(message));
     let headers = response.headers_mut();
-    let content_type = if is_web { "application/grpc-web+proto" } else { "application/grpc" };
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
     headers.insert(STATUS, HeaderValue::from_static(UNIMPLEMENTED));
     headers.insert(MESSAGE, HeaderValue::from_static(message));
     Some(response)
@@ -96,19 +138,32 @@ mod tests {
         {
             assert_eq!(answered(content_type, "").unwrap().headers()[CONTENT_TYPE], "application/grpc");
         }
-        for content_type in
-            ["application/grpc-web", "application/grpc-web+proto", "application/grpc-web-text"]
-        {
-            let response = answered(content_type, "").unwrap();
-            assert_eq!(response.headers()[CONTENT_TYPE], "application/grpc-web+proto");
-            let (frame, trailers) = response.body().split_at(5);
+        for (sent, answered_as) in [
+            ("application/grpc-web", "application/grpc-web+proto"),
+            ("application/grpc-web+proto", "application/grpc-web+proto"),
+            ("application/grpc-web-text", "application/grpc-web-text+proto"),
+            ("application/grpc-web-text+proto", "application/grpc-web-text+proto"),
+            ("Application/gRPC-Web-Text; a=b", "application/grpc-web-text+proto"),
+        ] {
+            let response = answered(sent, "").unwrap();
+            assert_eq!(response.headers()[CONTENT_TYPE], answered_as, "{sent}");
+            let body = response.into_body();
+            let body = if answered_as.contains("text") { STANDARD.decode(body).unwrap() } else { body };
+            let (frame, trailers) = body.split_at(5);
             assert_eq!((frame[0], frame[4] as usize), (0x80, trailers.len()));
             assert!(trailers.starts_with(b"grpc-status:12\r\ngrpc-message:this ingress takes OTLP"));
         }
         for content_type in
-            ["", "application/x-protobuf", "application/json", "text/grpc", "application/grpcx"]
+            ["", "application/x-protobuf", "text/grpc", "application/grpcx", "application/grpc-website"]
         {
             assert!(answered(content_type, "").is_none(), "{content_type}");
         }
+    }
+
+    #[test]
+    fn a_call_is_a_post() {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/grpc"))]);
+        let head = Head { method: Method::OPTIONS, path: "/".to_owned(), query: None, headers };
+        assert!(answer(&head).is_none());
     }
 }

@@ -24,7 +24,7 @@ use crate::request::{self, Announced, Head};
 use crate::steps::{Step, Steps};
 use crate::store::{self, Bucket, Received};
 use crate::telemetry::StepSpan;
-use crate::{cors, payload, rate_limit, response};
+use crate::{payload, rate_limit, response};
 
 /// The edge: its configuration, what it remembers, and the world around it.
 pub struct Edge<'a, K, A, O, R> {
@@ -108,7 +108,7 @@ impl<K: KeyStore, A: AllowanceStore, O: ObjectStore, R: Runtime> Edge<'_, K, A, 
         summary.context = Some(context);
         // 7
         let encoding = head.answer_encoding();
-        let (mut response, notification) = match stored {
+        let (response, notification) = match stored {
             Ok(notification) => {
                 summary.code = match &summary.verdict {
                     Verdict { accepted: 0, rejected: 0, .. } => "empty",
@@ -124,7 +124,6 @@ impl<K: KeyStore, A: AllowanceStore, O: ObjectStore, R: Runtime> Edge<'_, K, A, 
                 (response::rejected(&rejection, encoding), None)
             }
         };
-        cors::allow(&mut response, head);
         summary.object_key = notification.as_ref().map(|notification| notification.object_key.clone());
         self.tell(&summary, &quota, began, caller);
         Outcome { response, notification, renew_lease, summary }

@@ -3,6 +3,8 @@
 use std::io::Write;
 
 use anyhow::{Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use reqwest::{Method, Response};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
@@ -163,6 +165,80 @@ async fn a_browser_may_ask_send_and_read_the_answer() -> Result<()> {
     readable_by_page(&answer)?;
     assert!(answer.headers().get("set-cookie").is_none());
     stack.await_trace(&export.trace_id, 1).await?;
+    stack.stop_now().await
+}
+
+#[tokio::test]
+async fn a_page_may_ask_and_send_where_it_is_refused_with_an_advice() -> Result<()> {
+    let stack = TestStack::start().await?;
+    let http = local_stack::http::client();
+    let grpc = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+    for (path, content_type, status, named) in [
+        ("/v1/metrics", "application/json", 404, "OTEL_METRICS_EXPORTER=none"),
+        ("/v1/logs", "application/json", 404, "OTEL_LOGS_EXPORTER=none"),
+        ("/v1/trace", "application/json", 404, "/v1/traces"),
+        ("/nope", "application/json", 404, "/v1/traces"),
+        ("/healthz", "application/json", 405, "GET, HEAD, OPTIONS"),
+        (grpc, "application/grpc-web+proto", 200, "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"),
+        (grpc, "application/grpc-web-text", 200, "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"),
+    ] {
+        let url = format!("{}{path}", stack.edge.url);
+        let preflight = http.request(Method::OPTIONS, &url).header("origin", PAGE);
+        let preflight = preflight
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "content-type,x-api-key,x-grpc-web");
+        let answer = preflight.send().await?;
+        assert_eq!(answer.status(), 204, "{path}");
+        readable_by_page(&answer)?;
+        let allowed = answer.headers()["access-control-allow-headers"].to_str()?;
+        for name in ["content-type", "x-api-key", "x-grpc-web"] {
+            assert!(allowed.split(", ").any(|known| known == name), "{path}: {name}: {allowed}");
+        }
+        let request = http.post(&url).header("origin", PAGE).header("content-type", content_type).body("{}");
+        let answer = request.send().await?;
+        assert_eq!(answer.status(), status, "{path}");
+        readable_by_page(&answer)?;
+        let told = if content_type.contains("grpc") {
+            assert_eq!(answer.headers()["grpc-status"], "12");
+            assert!(answer.headers()["access-control-expose-headers"].to_str()?.contains("grpc-message"));
+            let is_text = content_type.contains("text");
+            let expected =
+                if is_text { "application/grpc-web-text+proto" } else { "application/grpc-web+proto" };
+            assert_eq!(answer.headers()["content-type"], expected);
+            let body = answer.bytes().await?;
+            let frame = if is_text { STANDARD.decode(body)? } else { body.to_vec() };
+            assert_eq!(frame.first(), Some(&0x80));
+            String::from_utf8(frame.get(5..).unwrap_or_default().to_vec())?
+        } else {
+            message(answer).await?
+        };
+        assert!(told.contains(named), "{path}: {told}");
+    }
+    assert!(spillway_tests::bucket::Bucket::of(&stack).keys().await?.is_empty());
+    stack.stop_now().await
+}
+
+#[tokio::test]
+async fn a_key_in_another_form_is_told_what_is_wrong() -> Result<()> {
+    let stack = TestStack::start().await?;
+    let export = Export::new(1).json();
+    let key = stack.key("acme")?;
+    for (name, value, named) in [
+        ("authorization", format!("Bearer\t{key}"), "other than one space"),
+        ("authorization", format!("Bearer%2520{key}"), "percent-encoded"),
+        ("authorization", format!("Bearer %22{key}%22"), "percent-encoded"),
+        ("authorization", format!("Bearer <{key}>"), "brackets"),
+        ("authorization", format!("Bearer Bearer {key}"), "scheme twice"),
+        ("authorization", format!("Bearer “{key}”"), "outside of ASCII"),
+        ("x-api-key", format!("Bearer {key}"), "scheme before the key"),
+    ] {
+        let request = local_stack::http::client().post(format!("{}/v1/traces", stack.edge.url));
+        let request = request.header("content-type", "application/json").body(export.body()?);
+        let answer = request.header(name, value.as_bytes()).send().await?;
+        assert_eq!(answer.status(), 401, "{named}");
+        let message = message(answer).await?;
+        assert!(message.contains(named) && !message.contains(key), "{named}: {message}");
+    }
     stack.stop_now().await
 }
 

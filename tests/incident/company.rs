@@ -67,7 +67,7 @@ impl Fix {
             let values: BTreeMap<_, _> = serde_json::from_value(values)?;
             return Rules::terraform(&folder, &values);
         }
-        let rules = Rules { rulesets: Vec::new(), routes: routes() };
+        let rules = Rules { rulesets: Vec::new(), routes: routes(), ..Rules::default() };
         Ok(rules.with_last(Phase::Custom, own.custom_rules).with_last(Phase::RateLimit, own.rate_limit_rules))
     }
 }

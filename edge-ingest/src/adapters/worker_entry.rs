@@ -56,11 +56,8 @@ async fn fetch(request: Request, env: Env, ctx: Context) -> worker::Result<Respo
         Ok(served) => served,
         Err(panic) => (Err(Rejection::Fault(panic)), None),
     };
-    let answer = served.unwrap_or_else(|rejection| {
-        let mut answer = refuse(&rejection, head.answer_encoding());
-        cors::allow(&mut answer, &head);
-        answer
-    });
+    let mut answer = served.unwrap_or_else(|rejection| refuse(&rejection, head.answer_encoding()));
+    cors::allow(&mut answer, &head);
     to_worker(answer, rest).await
 }
 

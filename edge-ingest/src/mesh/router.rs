@@ -13,7 +13,7 @@ use crate::reject::Rejection;
 pub enum Route {
     /// An export of traces.
     Traces,
-    /// A browser asks whether it may send one.
+    /// A browser asks whether a page may send something, whatever the path.
     Preflight,
     /// An operator asks what a tenant has used ([`spillway_proto::usage`]).
     Usage,
@@ -51,7 +51,8 @@ struct Entry {
     allow: &'static str,
 }
 
-const TRACES: &[(Method, Route)] = &[(Method::POST, Route::Traces), (Method::OPTIONS, Route::Preflight)];
+const TRACES: &[(Method, Route)] = &[(Method::POST, Route::Traces)];
+const HEALTH: &[(Method, Route)] = &[(Method::GET, Route::Health), (Method::HEAD, Route::Health)];
 
 const ENTRIES: &[Entry] = &[
     Entry { path: "/v1/traces", role: Role::Ingress, methods: TRACES, allow: "POST, OPTIONS" },
@@ -63,37 +64,36 @@ const ENTRIES: &[Entry] = &[
         path: spillway_proto::usage::PATH,
         role: Role::Ingress,
         methods: &[(Method::POST, Route::Usage)],
-        allow: "POST",
+        allow: "POST, OPTIONS",
     },
     Entry {
         path: spillway_proto::probe::PATH,
         role: Role::Ingress,
         methods: &[(Method::POST, Route::Probe)],
-        allow: "POST",
+        allow: "POST, OPTIONS",
     },
+    Entry { path: "/healthz", role: Role::Ingress, methods: HEALTH, allow: "GET, HEAD, OPTIONS" },
     Entry {
         path: crate::operator::PATH,
         role: Role::Operator,
         methods: &[(Method::POST, Route::Telemetry)],
         allow: "POST",
     },
+    Entry { path: "/healthz", role: Role::Operator, methods: HEALTH, allow: "GET, HEAD" },
 ];
-
-const HEALTH: Entry = Entry {
-    path: "/healthz",
-    role: Role::Ingress,
-    methods: &[(Method::GET, Route::Health), (Method::HEAD, Route::Health)],
-    allow: "GET, HEAD",
-};
 
 /// The handler of a request to a Worker of `role`.
 ///
 /// Slashes at the end of a path and slashes in a row do not count: they come of endpoints that end with one, to which SDKs add
 /// `/v1/traces`.
+///
+/// The ingress answers a preflight of every path: a page that may not send a request cannot read why the request is refused.
 pub fn route(role: Role, method: &Method, path: &str) -> Result<Route, Rejection> {
+    if role == Role::Ingress && method == Method::OPTIONS {
+        return Ok(Route::Preflight);
+    }
     let path = without_idle_slashes(path);
-    let of_role = ENTRIES.iter().filter(|entry| entry.role == role).chain([&HEALTH]);
-    let mut of_path = of_role.filter(|entry| entry.path == path);
+    let mut of_path = ENTRIES.iter().filter(|entry| entry.role == role && entry.path == path);
     let entry = of_path.next().ok_or_else(|| unknown(&path))?;
     let of_method = entry.methods.iter().find(|(known, _)| known == method);
     of_method.map(|(_, route)| *route).ok_or(Rejection::MethodNotAllowed { allow: entry.allow })
@@ -155,8 +155,38 @@ mod tests {
         else {
             panic!("there is no PUT")
         };
-        assert_eq!(allow, "GET, HEAD");
+        assert_eq!(allow, "GET, HEAD, OPTIONS");
         assert_eq!(routed(Role::Ingress, Method::HEAD, "/healthz"), Ok(Route::Health));
+    }
+
+    #[test]
+    fn a_page_may_ask_before_any_path_of_the_ingress_and_none_of_the_operator() {
+        for path in [
+            "/v1/metrics",
+            "/v1/logs",
+            "//v1/logs/",
+            "/v1/trace",
+            "/nope",
+            "/healthz",
+            "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+            spillway_proto::usage::PATH,
+            spillway_proto::probe::PATH,
+        ] {
+            assert_eq!(routed(Role::Ingress, Method::OPTIONS, path), Ok(Route::Preflight), "{path}");
+        }
+        assert_eq!(routed(Role::Operator, Method::OPTIONS, crate::operator::PATH), Err(405));
+        assert_eq!(routed(Role::Operator, Method::OPTIONS, "/healthz"), Err(405));
+        assert_eq!(routed(Role::Operator, Method::OPTIONS, "/v1/traces"), Err(404));
+    }
+
+    #[test]
+    fn the_value_of_allow_names_all_methods_of_a_path() {
+        for entry in ENTRIES {
+            let of_path = entry.methods.iter().map(|(method, _)| method.as_str());
+            let preflight = (entry.role == Role::Ingress).then_some("OPTIONS");
+            let methods: Vec<_> = of_path.chain(preflight).collect();
+            assert_eq!(methods.join(", "), entry.allow, "{}", entry.path);
+        }
     }
 
     #[test]

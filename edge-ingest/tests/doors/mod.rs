@@ -4,9 +4,7 @@
 use std::io::Write;
 
 use flate2::write::{DeflateEncoder, ZlibEncoder};
-use http::header::{
-    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, HeaderValue, VARY,
-};
+use http::header::CONTENT_TYPE;
 use prost::Message;
 use serde_json::json;
 use spillway_proto::UnixMillis;
@@ -225,7 +223,7 @@ fn a_quoted_key_is_refused_and_neither_repeated_nor_looked_up() {
 }
 
 #[test]
-fn a_page_may_read_every_answer_and_only_those_that_are_allowed_may_send() {
+fn only_pages_of_the_origins_that_the_key_allows_may_send() {
     for (key, origin, status) in [
         ("page", "https://app.example", 200),
         ("page", "https://evil.example", 403),
@@ -236,12 +234,6 @@ fn a_page_may_read_every_answer_and_only_those_that_are_allowed_may_send() {
         let sent = Sent { key: Some(key), origin: Some(origin), ..Sent::spans(1, "application/json") };
         let response = world.send(sent).response;
         assert_eq!(response.status(), status);
-        assert_eq!(response.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], origin);
-        assert_eq!(response.headers()[ACCESS_CONTROL_ALLOW_CREDENTIALS], "true");
-        assert_eq!(response.headers()[VARY], "origin");
         assert_eq!(world.objects.borrow().len(), usize::from(status == 200));
     }
-    let response = World::default().send(Sent::spans(1, "application/json")).response;
-    assert_eq!(response.headers().get(ACCESS_CONTROL_ALLOW_ORIGIN), None::<&HeaderValue>);
-    assert_eq!(response.headers()[VARY], "origin");
 }

@@ -1,7 +1,10 @@
 //! Where a thing is written, and what the simulator refuses of it.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::fmt;
+use std::fmt::{self, Write};
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 /// A line of a file.
@@ -30,15 +33,58 @@ pub struct Finding {
     pub message: String,
 }
 
+/// One line, whatever the texts in it hold.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = String::new();
         if let Some(origin) = &self.origin {
-            write!(f, "{origin}: ")?;
+            write!(line, "{origin}: ")?;
         }
         if !self.address.is_empty() {
-            write!(f, "{}: ", self.address)?;
+            write!(line, "{}: ", self.address)?;
         }
-        f.write_str(&self.message)
+        line.push_str(&self.message);
+        f.write_str(&one_line(&line))
+    }
+}
+
+/// A text with its control characters as escapes (`\n`).
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut line = String::new();
+    for char in text.chars() {
+        if char.is_control() {
+            line.extend(char.escape_default());
+        } else {
+            line.push(char);
+        }
+    }
+    Cow::Owned(line)
+}
+
+/// Reads a file; `None`: `findings` says at which line it is no text, or why it cannot be read.
+pub fn read_text(path: &Path, findings: &mut Findings) -> Option<String> {
+    let mut refuse = |line, message: String| {
+        let origin = Origin { file: path.display().to_string().into(), line };
+        findings.add(Some(&origin), "", message);
+    };
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            refuse(1, format!("this file cannot be read: {error}"));
+            return None;
+        }
+    };
+    match String::from_utf8(bytes) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+            refuse(line, "this file is not UTF-8".to_owned());
+            None
+        }
     }
 }
 
@@ -83,5 +129,39 @@ impl fmt::Display for Findings {
             write!(f, "{}{finding}", if n == 0 { "" } else { "\n" })?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_is_one_line() {
+        let finding = Finding {
+            origin: Some(Origin { file: "a\nb.tf".into(), line: 3 }),
+            address: "x[\"\r\"]".to_owned(),
+            message: "`ssl\n\tand é\u{85}`".to_owned(),
+        };
+        assert_eq!(finding.to_string(), "a\\nb.tf:3: x[\"\\r\"]: `ssl\\n\\tand é\\u{85}`");
+    }
+
+    #[test]
+    fn a_file_that_is_no_text_is_named_with_its_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.tf");
+        let read = |path: &Path| {
+            let mut findings = Findings::default();
+            let text = read_text(path, &mut findings);
+            assert_eq!(text.is_none(), findings.count() == 1);
+            text.unwrap_or_else(|| findings.to_string())
+        };
+        fs::write(&path, "a\nb").expect("written");
+        assert_eq!(read(&path), "a\nb");
+        fs::write(&path, b"a\nb\n\xff\n").expect("written");
+        assert_eq!(read(&path), format!("{}:3: this file is not UTF-8", path.display()));
+        let missing = folder.path().join("b.tf");
+        let expected = format!("{}:1: this file cannot be read: ", missing.display());
+        assert!(read(&missing).starts_with(&expected), "{}", read(&missing));
     }
 }

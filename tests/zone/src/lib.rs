@@ -17,6 +17,7 @@ pub mod firewall;
 pub mod front;
 pub mod json;
 pub mod rate_limit;
+pub mod record;
 pub mod request;
 pub mod route;
 pub mod rules;

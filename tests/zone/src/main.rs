@@ -1,14 +1,14 @@
 //! The simulator by hand: `zone --help`.
 
-use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
-use spillway_zone::finding::Findings;
+use spillway_zone::finding::{Findings, one_line, read_text};
 use spillway_zone::firewall::{FirewallError, Switches};
+use spillway_zone::record;
 use spillway_zone::route::Route;
 use spillway_zone::rules::{Rules, variable};
 use spillway_zone::ruleset::Product;
@@ -41,8 +41,9 @@ struct Arguments {
     /// The zone's name, such as example.com.
     #[arg(long)]
     name: String,
-    /// A folder of Terraform whose cloudflare_ruleset and cloudflare_workers_route are evaluated. Resource types without effect
-    /// on requests (buckets, queues, DNS records and others) are passed over; all other types are refused.
+    /// A folder of Terraform whose cloudflare_ruleset and cloudflare_workers_route are evaluated, and of DNS records, the zone and
+    /// the Worker those arguments that decide whether requests meet the rules. Resource types without effect on requests
+    /// (buckets, queues and others) are passed over; all other types are refused.
     #[arg(long, value_name = "FOLDER")]
     terraform: Option<PathBuf>,
     /// A value for a variable of it: JSON, else text.
@@ -111,12 +112,12 @@ impl Arguments {
             take(Rules::terraform(folder, &values), &mut rules, &mut findings)?;
         }
         for file in &self.ruleset {
-            let (name, text) = read(file)?;
-            take(rules.clone().with_json(&name, &text), &mut rules, &mut findings)?;
+            let Some(text) = read_text(file, &mut findings) else { continue };
+            take(rules.clone().with_json(&file.display().to_string(), &text), &mut rules, &mut findings)?;
         }
         for file in &self.rule {
-            let (name, text) = read(file)?;
-            take(rules.clone().with_rule(&name, &text), &mut rules, &mut findings)?;
+            let Some(text) = read_text(file, &mut findings) else { continue };
+            take(rules.clone().with_rule(&file.display().to_string(), &text), &mut rules, &mut findings)?;
         }
         let mut rules = findings.or(rules)?;
         for pattern in &self.route {
@@ -124,7 +125,9 @@ impl Arguments {
         }
         let routes = self.route.iter().cloned();
         rules.routes.extend(routes.map(|pattern| Route { pattern, script: Some("worker".to_owned()) }));
-        Ok(rules)
+        let mut findings = Findings::default();
+        record::check(&rules.records, &rules.routes, &mut findings);
+        Ok(findings.or(rules)?)
     }
 
     fn switches(&self) -> Switches {
@@ -155,13 +158,6 @@ async fn main() -> ExitCode {
     }
 }
 
-/// A file's name and text.
-fn read(file: &Path) -> Result<(String, String)> {
-    let name = file.display().to_string();
-    let text = fs::read_to_string(file).with_context(|| name.clone())?;
-    Ok((name, text))
-}
-
 /// Replaces `rules` by what was read of them, or adds to the findings, so that those of all files are told at once.
 fn take(read: Result<Rules>, rules: &mut Rules, findings: &mut Findings) -> Result<()> {
     match read {
@@ -187,7 +183,7 @@ fn found(error: &anyhow::Error) -> Option<&Findings> {
 
 /// One line for each finding, and one for how many there are; of another error, the error.
 fn tell(error: &anyhow::Error) {
-    let Some(findings) = found(error) else { return eprintln!("zone: {error:#}") };
+    let Some(findings) = found(error) else { return eprintln!("zone: {}", one_line(&format!("{error:#}"))) };
     findings.iter().for_each(|finding| eprintln!("zone: {finding}"));
     let count = findings.count();
     eprintln!("zone: refused: {count} finding{}", if count == 1 { "" } else { "s" });

@@ -68,7 +68,7 @@ impl Limiter {
         let matching = Expression::parse(expression)?;
         let counting = match limit.counting_expression.as_deref() {
             None | Some("") => matching.clone(),
-            Some(counting) => Expression::parse(counting)?,
+            Some(counting) => Expression::parse_counting(counting)?,
         };
         let characteristics: Vec<_> =
             limit.characteristics.iter().map(|name| Characteristic::named(name)).collect::<Result<_, _>>()?;

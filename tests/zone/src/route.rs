@@ -33,6 +33,11 @@ impl Route {
         Ok(())
     }
 
+    /// The host of the pattern; an asterisk at its beginning stands for anything.
+    pub fn host(&self) -> &str {
+        split(&self.pattern).1
+    }
+
     /// Whether it takes what is asked for. The query counts as a part of the path. All requests are taken for TLS.
     pub fn matches(&self, host: &str, path_and_query: &str) -> bool {
         let (scheme, host_pattern, path_pattern) = split(&self.pattern);

@@ -6,6 +6,7 @@ use anyhow::{Result, bail, ensure};
 
 use crate::finding::Findings;
 use crate::json;
+use crate::record::Record;
 use crate::route::Route;
 use crate::ruleset::{Phase, Rule, Ruleset, read};
 use crate::terraform::Module;
@@ -19,6 +20,8 @@ pub struct Rules {
     pub rulesets: Vec<Ruleset>,
     /// Of its Workers.
     pub routes: Vec<Route>,
+    /// Of its names.
+    pub records: Vec<Record>,
 }
 
 impl Rules {
@@ -29,7 +32,7 @@ impl Rules {
     /// Terraform would refuse it, or it has something that is not evaluated and may change what the zone does.
     pub fn terraform(folder: &Path, values: &Values) -> Result<Self> {
         let module = Module::read(folder, values)?;
-        Ok(Self { rulesets: module.rulesets, routes: module.routes })
+        Ok(Self { rulesets: module.rulesets, routes: module.routes, records: module.records })
     }
 
     /// With the rulesets of a JSON text: one, several, or an answer of the API that has them as its `result`. An entry point

@@ -68,6 +68,9 @@ pub struct Ruleset {
     /// In the order in which they are evaluated.
     #[serde(default, deserialize_with = "null_is_default")]
     pub rules: Vec<Rule>,
+    /// Where it is written.
+    #[serde(skip)]
+    pub origin: Option<Origin>,
 }
 
 impl Ruleset {
@@ -82,6 +85,7 @@ impl Ruleset {
             version: None,
             last_updated: None,
             rules,
+            origin: None,
         }
     }
 }

@@ -75,6 +75,39 @@ fn json_that_is_refused_is_named_by_its_file() -> Result<()> {
 }
 
 #[test]
+fn a_route_of_the_command_line_wants_a_proxied_host_and_files_are_text() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("main.tf");
+    fs::write(
+        &file,
+        "resource \"cloudflare_dns_record\" \"ingest\" {\n  zone_id = \"z\"\n  name = \"ingest\"\n  type = \"A\"\n  content = \"192.0.2.1\"\n  proxied = false\n}\n",
+    )?;
+    let terraform = folder.path().display().to_string();
+    let path = file.display().to_string();
+    for routes in [&["--route", "ingest.example.com/*"][..], &[]] {
+        let output = zone(&[&["--terraform", &terraform], routes].concat())?;
+        let errors = errors(&output);
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        let expected = format!("zone: {path}:6: cloudflare_dns_record.ingest: `proxied` is not true");
+        assert!(errors.starts_with(&expected) && errors.lines().count() == 2, "{errors}");
+    }
+    let rules = folder.path().join("rules.json");
+    fs::write(&rules, b"[\n\xff]")?;
+    let rules = rules.display().to_string();
+    let output = zone(&["--ruleset", &rules, "--rule", "no/such.json"])?;
+    let errors = errors(&output);
+    assert_eq!(output.status.code(), Some(1));
+    for expected in [
+        format!("zone: {rules}:2: this file is not UTF-8"),
+        "zone: no/such.json:1: this file cannot be read: ".to_owned(),
+        "zone: refused: 2 findings".to_owned(),
+    ] {
+        assert!(errors.lines().any(|line| line.starts_with(&expected)), "{expected}: {errors}");
+    }
+    Ok(())
+}
+
+#[test]
 fn the_shipped_folder_is_read_whole() -> Result<()> {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/terraform");
     // Without the values of whoever works here.

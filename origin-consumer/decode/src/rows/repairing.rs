@@ -132,7 +132,7 @@ impl Repairing {
             met += 1;
             let is_service_name = depth == depth::RESOURCE && key == b"service.name";
             let is_late = !self.is_v1 && met > self.max_attributes;
-            if is_late && !(is_service_name && !std::mem::replace(&mut has_late_name, true)) {
+            if is_late && (!is_service_name || std::mem::replace(&mut has_late_name, true)) {
                 self.found.insert(Repair::AttributesDropped);
                 left_out += 1;
             } else if self.shared.is_some_and(Cut::keeps_only_service_name) && !is_service_name {

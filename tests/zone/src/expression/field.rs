@@ -3,6 +3,9 @@
 use super::operand::{Kind, Value};
 use crate::request::{Answer, Request, unix_seconds};
 
+/// What the names of fields begin with that have no value before the answer.
+pub(super) const OF_ANSWER: &str = "http.response.";
+
 /// A field with one value.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Field {
@@ -43,7 +46,7 @@ impl Field {
     }
 
     pub(super) fn looks_at_answer(&self) -> bool {
-        self.name.starts_with("http.response.")
+        self.name.starts_with(OF_ANSWER)
     }
 }
 

@@ -1,8 +1,8 @@
 //! From the Rules language of today to that of the engine.
 
-use super::field::{Field, List, Map};
+use super::field::{self, Field, List, Map};
 use super::operand::{Kind, Operand, Values};
-use super::{Expression, operand_name, scheme, text};
+use super::{Expression, operand_name, scheme, text, why};
 
 /// What is wrong, and where: the text from there on.
 pub(super) struct Fault<'s> {
@@ -12,9 +12,9 @@ pub(super) struct Fault<'s> {
 
 type Read<'s, T> = Result<T, Fault<'s>>;
 
-/// The lowered text, and its operands by their numbers.
-pub(super) fn lower(source: &str) -> Read<'_, (String, Vec<Operand>)> {
-    let mut reader = Reader { rest: source, operands: Vec::new(), elements: None };
+/// The lowered text, and its operands by their numbers. `sees_answer`: whether it is evaluated once there is an answer.
+pub(super) fn lower(source: &str, sees_answer: bool) -> Read<'_, (String, Vec<Operand>)> {
+    let mut reader = Reader { rest: source, operands: Vec::new(), elements: None, sees_answer };
     let lowered = reader.expression()?;
     reader.skip_space();
     if !reader.rest.is_empty() {
@@ -31,6 +31,8 @@ struct Reader<'s> {
     operands: Vec<Operand>,
     /// Whose elements `[*]` has asked for.
     elements: Option<Values>,
+    /// Whether fields of the answer have values.
+    sees_answer: bool,
 }
 
 impl<'s> Reader<'s> {
@@ -105,7 +107,7 @@ impl<'s> Reader<'s> {
         let compared = format!("{} {comparison}", self.name(operand));
         // Alone, so that what the engine does not take is told with its place.
         if let Err(error) = scheme(&self.operands).parse(&compared) {
-            return Err(Fault { rest: start, message: error.to_string() });
+            return Err(Fault { rest: start, message: why(&error) });
         }
         Ok(match is_there {
             Some(is_there) => format!("({} and {compared})", self.name(is_there)),
@@ -125,7 +127,7 @@ impl<'s> Reader<'s> {
             return Ok(format!("matches {}", text::regex(&pattern)));
         }
         if self.take_word("matches") || self.take("~") {
-            return Ok(format!("matches {}", text::regex(&self.string()?)));
+            return Ok(format!("matches {}", text::regex(&self.pattern()?)));
         }
         if self.take_word("contains") {
             return Ok(format!("contains {}", text::string(&self.string()?)));
@@ -191,6 +193,7 @@ impl<'s> Reader<'s> {
         if self.take("(") {
             return self.call(name, start);
         }
+        self.check_seen(name, start)?;
         if let Some(map) = Map::named(name) {
             self.expect("[")?;
             let key = self.string()?;
@@ -202,6 +205,17 @@ impl<'s> Reader<'s> {
         }
         let message = || format!("the field `{name}` is not simulated");
         Field::named(name).map(Operand::Field).ok_or_else(|| Fault { rest: start, message: message() })
+    }
+
+    /// Refuses a field of the answer where there is none yet.
+    fn check_seen(&self, field: &str, start: &'s str) -> Read<'s, ()> {
+        if self.sees_answer || !field.starts_with(field::OF_ANSWER) {
+            return Ok(());
+        }
+        let message = format!(
+            "the field `{field}` has no value before the answer; it belongs into the counting expression of a rate limit"
+        );
+        Err(Fault { rest: start, message })
     }
 
     fn call(&mut self, function: &str, start: &'s str) -> Read<'s, Operand> {
@@ -243,6 +257,7 @@ impl<'s> Reader<'s> {
         let written = self.rest.find(['[', ')']).map_or("", |at| self.rest[..at].trim());
         let Some(map) = Map::named(written) else { return Ok(None) };
         self.skip_space();
+        self.check_seen(written, self.rest)?;
         self.rest = &self.rest[written.len()..];
         self.expect("[")?;
         let key = self.string()?;
@@ -273,7 +288,7 @@ impl<'s> Reader<'s> {
     }
 
     fn quantified(&mut self, function: &str, start: &'s str) -> Read<'s, Operand> {
-        let mut inner = Reader { rest: self.rest, operands: Vec::new(), elements: None };
+        let mut inner = Reader { rest: self.rest, operands: Vec::new(), elements: None, ..*self };
         let lowered = inner.expression()?;
         self.rest = inner.rest;
         self.expect(")")?;
@@ -298,11 +313,17 @@ impl<'s> Reader<'s> {
     }
 
     fn string(&mut self) -> Read<'s, String> {
+        self.text(text::read)
+    }
+
+    fn pattern(&mut self) -> Read<'s, String> {
+        self.text(text::read_pattern)
+    }
+
+    fn text(&mut self, read: fn(&'s str) -> text::Read<'s>) -> Read<'s, String> {
         self.skip_space();
-        let (text, rest) = match text::read(self.rest) {
-            Ok(Some(read)) => read,
-            Ok(None) => return self.fault(format!("a string is missing before `{}`", self.rest)),
-            Err(message) => return self.fault(message),
+        let Some((text, rest)) = read(self.rest)? else {
+            return self.fault(format!("a string is missing before `{}`", self.rest));
         };
         self.rest = rest;
         Ok(text)

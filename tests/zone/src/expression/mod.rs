@@ -37,20 +37,34 @@ pub struct ExpressionError {
 }
 
 impl Expression {
-    /// Reads it.
+    /// Reads an expression that is evaluated before a request goes on.
+    ///
+    /// # Errors
+    ///
+    /// It is malformed, has a field, function or list that is not simulated, or a field of the answer, which is not there yet.
+    pub fn parse(source: &str) -> Result<Self, ExpressionError> {
+        Self::read(source, false)
+    }
+
+    /// Reads the counting expression of a rate limit, which may ask for the answer.
     ///
     /// # Errors
     ///
     /// It is malformed, or has a field, function or list that is not simulated.
-    pub fn parse(source: &str) -> Result<Self, ExpressionError> {
+    pub fn parse_counting(source: &str) -> Result<Self, ExpressionError> {
+        Self::read(source, true)
+    }
+
+    fn read(source: &str, sees_answer: bool) -> Result<Self, ExpressionError> {
         let error = |rest: &str, message| {
             let before = &source[..source.len() - rest.len()];
             ExpressionError { expression: source.to_owned(), character: before.chars().count() + 1, message }
         };
-        let (lowered, operands) = lower::lower(source).map_err(|fault| error(fault.rest, fault.message))?;
+        let lowered = lower::lower(source, sees_answer);
+        let (lowered, operands) = lowered.map_err(|fault| error(fault.rest, fault.message))?;
         let expression = Self { source: source.to_owned(), lowered, operands };
         let checked = scheme(&expression.operands).parse(&expression.lowered).map(drop);
-        checked.map_err(|why| error(source, why.to_string()))?;
+        checked.map_err(|fault| error(source, why(&fault)))?;
         Ok(expression)
     }
 
@@ -82,6 +96,14 @@ impl Expression {
         }
         parsed.compile().execute(&context).unwrap_or(false)
     }
+}
+
+/// What the engine says of an expression that it does not take. It writes several lines: the expression, a mark below the place, and
+/// the reason behind the mark or below it.
+fn why(fault: &impl fmt::Display) -> String {
+    let text = fault.to_string();
+    let last = text.lines().next_back().unwrap_or_default();
+    format!("parsing error: {}", last.trim_start_matches([' ', '^']).trim_start_matches("error: "))
 }
 
 /// The operands, as the engine's fields.

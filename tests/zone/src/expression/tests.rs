@@ -65,6 +65,15 @@ fn expressions_hold_or_do_not() {
         ("url_decode(http.request.uri.args[\"x\"][0]) eq \"/y\"", true),
         ("http.request.cookies[\"b\"][0] eq \"2\"", true),
         ("http.host eq \"x\" and true or ssl", true),
+        ("http.request.uri.path eq \"\\x2fv1\\x2FTraces.json\"", true),
+        ("http.request.uri.path eq \"\\057v1/Traces.json\"", true),
+        ("http.request.uri.path in {\"\\x2fv1/Traces.json\"}", true),
+        ("starts_with(http.request.uri.path, \"\\x2fv1\")", true),
+        ("http.request.uri.path contains \"\\x2e\"", true),
+        ("http.request.uri.path wildcard \"\\x2fv1*\"", true),
+        ("http.request.headers[\"x\\x2dkind\"][0] eq \"One\"", true),
+        ("http.request.uri.path contains r\"\\x2e\"", false),
+        ("http.request.uri.path matches \"^\\x2fv1\\/[A-Z]\"", true),
     ] {
         let expression = Expression::parse(source).expect(source);
         assert_eq!(expression.matches(&request, None), holds, "{source}: {}", expression.lowered);
@@ -73,7 +82,7 @@ fn expressions_hold_or_do_not() {
 
 #[test]
 fn answers_are_seen_once_they_are_there() {
-    let expression = Expression::parse("http.response.code in {401 403}").expect("an expression");
+    let expression = Expression::parse_counting("http.response.code in {401 403}").expect("an expression");
     assert!(expression.looks_at_answer());
     assert!(!Expression::parse("http.host eq \"a\"").expect("an expression").looks_at_answer());
     let answer = Answer { status: 401, headers: Default::default() };
@@ -102,10 +111,32 @@ fn what_is_not_simulated_is_named() {
         ("ssl and any(http.jwt[*] eq \"a\")", "the field `http.jwt`", 13),
         ("http.request.uri.path matches \"(\"", "parsing error", 1),
         ("ssl or any(http.host eq \"a\")", "any() has no [*]", 8),
+        ("http.host eq \"\\/a\"", "`\\/` is no escape of a string", 16),
+        ("http.host eq \"a\\n\"", "`\\n` is no escape of a string", 17),
+        ("http.host eq \"\\x2\"", "`\\x` is no escape of a string", 16),
+        ("http.host eq \"\\x+2\"", "`\\x` is no escape of a string", 16),
+        ("http.host eq \"\\08\"", "`\\0` is no escape of a string", 16),
+        ("http.host in {\"a\" \"\\é\"}", "`\\é` is no escape of a string", 21),
+        ("http.host wildcard \"\\*\"", "`\\*` is no escape of a string", 22),
+        ("http.host eq \"\\xe9\"", "`\\xe9` is not simulated", 16),
+        ("http.host eq \"\\351\"", "`\\351` is not simulated", 16),
+        ("http.host eq \"a\\", "a string has no end", 14),
+        (
+            "ssl and http.response.code eq 401",
+            "the field `http.response.code` has no value before the answer",
+            9,
+        ),
+        (
+            "any(http.response.headers[\"a\"][*] eq \"b\")",
+            "the field `http.response.headers` has no value",
+            5,
+        ),
+        ("len(http.response.headers[\"a\"]) eq 1", "the field `http.response.headers` has no value", 5),
     ] {
         let error = Expression::parse(source).expect_err(source);
         assert_eq!(error.character, character, "{error}");
         let error = error.to_string();
         assert!(error.contains(named) && error.contains(source), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
     }
 }

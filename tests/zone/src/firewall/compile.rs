@@ -74,7 +74,7 @@ impl Firewall {
                 (kind, id) => {
                     let id = if id.is_some() { "an" } else { "no" };
                     let message = format!("a ruleset of the kind `{kind}` with {id} id is not simulated");
-                    findings.add(None, ruleset.phase.name(), message);
+                    findings.add(ruleset.origin.as_ref(), ruleset.phase.name(), message);
                     false
                 }
             };
@@ -83,7 +83,7 @@ impl Firewall {
                     ("custom" | "managed", Some(id)) => format!("there are two rulesets with the id `{id}`"),
                     _ => format!("{} has two entry points", ruleset.phase.name()),
                 };
-                findings.add(None, ruleset.phase.name(), message);
+                findings.add(ruleset.origin.as_ref(), ruleset.phase.name(), message);
             }
         }
         for (phase, entry_point) in &firewall.entry_points {

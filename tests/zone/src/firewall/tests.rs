@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::finding::Origin;
 use crate::ruleset::Ruleset;
 
 const NOTIFICATION: &str = "/v1/traces";
@@ -283,6 +284,11 @@ fn rules_that_are_not_simulated_are_named_at_once() {
         .expect_err("two")
         .to_string();
     assert!(error.contains("http_request_firewall_custom has two entry points"), "{error}");
+    let mut second = rulesets[6].clone();
+    second.origin = Some(Origin { file: "b.json".into(), line: 3 });
+    let error =
+        Firewall::new(&[rulesets[6].clone(), second], &Switches::default()).expect_err("two").to_string();
+    assert!(error.starts_with("b.json:3: http_request_firewall_custom"), "{error}");
 }
 
 #[test]

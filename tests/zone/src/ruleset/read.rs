@@ -5,7 +5,7 @@ use serde_json::Map;
 
 use super::fields::{self, Field, Kind, Reading};
 use super::{Action, Phase, Rule, Ruleset};
-use crate::expression::Expression;
+use crate::expression::{Expression, ExpressionError};
 use crate::finding::{Findings, Origin};
 use crate::firewall::Matching;
 use crate::value::{Item, Value};
@@ -22,7 +22,11 @@ pub fn ruleset(item: &Item, address: &str, findings: &mut Findings) -> Option<Ru
     let read: Option<Ruleset> = reader.typed(item, address, fields::RULESET, known);
     let phase = Phase::ORDER.into_iter().find(|simulated| phase == Some(simulated.name()))?;
     let rules = self::rules(item.value.get("rules")?, address, phase, findings);
-    read.filter(|_| findings.count() == known).map(|read| Ruleset { rules, ..read })
+    read.filter(|_| findings.count() == known).map(|read| Ruleset {
+        rules,
+        origin: item.origin.clone(),
+        ..read
+    })
 }
 
 /// Reads a list of rules of a phase; those that `findings` tells of are left out.
@@ -211,12 +215,16 @@ impl Reader<'_> {
     fn compile(&mut self, item: &Item, address: &str, rule: &Rule, phase: Phase, known: usize) -> Option<()> {
         let limit = item.value.get("ratelimit");
         let counting = limit.and_then(|limit| limit.value.get("counting_expression"));
-        for (name, item) in [("expression", item.value.get("expression")), ("counting_expression", counting)]
-        {
+        type Parse = fn(&str) -> Result<Expression, ExpressionError>;
+        let expressions: [(_, _, Parse); 2] = [
+            ("expression", item.value.get("expression"), Expression::parse),
+            ("counting_expression", counting, Expression::parse_counting),
+        ];
+        for (name, item, parse) in expressions {
             if let Some(item) = item
                 && let Some(text) =
                     item.value.as_text().filter(|text| !text.is_empty() || name == "expression")
-                && let Err(error) = Expression::parse(text)
+                && let Err(error) = parse(text)
             {
                 self.refuse(item, address, format!("`{name}`: {error}"));
             }

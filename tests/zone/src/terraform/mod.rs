@@ -1,6 +1,6 @@
 //! What a folder of Terraform says of a zone. The language is read by `hcl-edit`, which keeps every block and the place of each;
 //! here is what it leaves to Terraform. A block, an argument, a function or a type is evaluated as Terraform does it, or cannot
-//! change what the zone does (`names.rs` says which and why), or is refused with file and line.
+//! change what the zone does (`tables.rs` says which and why), or is refused with file and line.
 
 mod convert;
 mod evaluate;
@@ -10,12 +10,15 @@ mod reference;
 mod resource;
 mod scope;
 mod source;
+mod surroundings;
+mod tables;
 mod types;
 pub mod values;
 
 use std::path::{Path, PathBuf};
 
 use crate::finding::Findings;
+use crate::record::{self, Record};
 use crate::route::Route;
 use crate::ruleset::Ruleset;
 use scope::Scope;
@@ -29,14 +32,16 @@ pub struct Module {
     pub rulesets: Vec<Ruleset>,
     /// The resources `cloudflare_workers_route`.
     pub routes: Vec<Route>,
+    /// Names of the zone, out of the resources `cloudflare_dns_record`.
+    pub records: Vec<Record>,
 }
 
 /// Terraform that cannot be read, that Terraform would refuse, or that is not evaluated.
 #[derive(Debug, thiserror::Error)]
 pub enum TerraformError {
-    /// A file cannot be read.
+    /// A folder cannot be read.
     #[error("{0}: {1}")]
-    File(PathBuf, std::io::Error),
+    Folder(PathBuf, std::io::Error),
     /// Everything that is refused.
     #[error(transparent)]
     Refused(#[from] Findings),
@@ -56,6 +61,9 @@ impl Module {
             names::check(source, &scope, &mut findings);
         }
         let module = resource::evaluate(&scope, &mut findings);
+        if !module.routes.is_empty() {
+            record::check(&module.records, &module.routes, &mut findings);
+        }
         Ok(findings.or(module)?)
     }
 }

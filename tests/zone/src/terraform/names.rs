@@ -6,150 +6,11 @@ use hcl_edit::structure::{Attribute, Block, Body, Structure};
 use super::evaluate::Frame;
 use super::scope::{Resource, Scope, blocks, label};
 use super::source::Source;
-use crate::finding::{Findings, Origin};
-
-/// Blocks of the top level without effect, of which nothing is read.
-const BLOCKS_WITHOUT_EFFECT: &[&str] = &[
-    // How the provider is reached. Rules are evaluated for one zone, which their own `zone_id` names.
-    "provider",
-    // What Terraform prints.
-    "output",
-    // What the provider knows. Where something evaluated depends on it, that is refused.
-    "data",
-    "ephemeral",
-    // Warns, and stops nothing.
-    "check",
-    // Change what Terraform remembers, and not what it applies.
-    "import",
-    "moved",
-];
-
-/// Of `variable`: evaluated are `type`, `default` and `nullable`; the others say how Terraform shows and keeps the value.
-const VARIABLE: &[&str] =
-    &["type", "default", "nullable", "description", "sensitive", "ephemeral", "deprecated"];
-
-/// Of `validation` and `precondition`.
-const CONDITION: &[&str] = &["condition", "error_message"];
-
-/// The versions of Terraform that may apply it.
-const TERRAFORM: &[&str] = &["required_version"];
-
-/// `required_providers` is checked; the others say where Terraform keeps its state, and what it tells the provider of itself.
-const TERRAFORM_BLOCKS: &[&str] = &["required_providers", "backend", "cloud", "provider_meta"];
-
-/// Of each resource that is evaluated: `count` and `for_each` are. The order of `depends_on`, and whose credentials `provider`
-/// takes, change nothing of what is applied.
-const META: &[&str] = &["count", "for_each", "depends_on", "provider"];
-
-/// Whether Terraform may destroy a resource, and in which order it replaces it.
-const LIFECYCLE: &[&str] = &["create_before_destroy", "prevent_destroy", "replace_triggered_by"];
-
-/// `precondition` is evaluated. `postcondition` is checked after the rules are in force.
-const LIFECYCLE_BLOCKS: &[&str] = &["precondition", "postcondition"];
-
-/// What is evaluated of a resource type.
-pub(super) struct Kind {
-    pub(super) name: &'static str,
-    /// Evaluated.
-    arguments: &'static [&'static str],
-    /// For people.
-    without_effect: &'static [&'static str],
-    /// Evaluated.
-    blocks: &'static [&'static str],
-}
-
-/// Terraform's provider 4 has `rules` as blocks, and `script_name` for the Worker; provider 5 has `rules` as an argument, and
-/// `script`.
-pub(super) const RULESET: Kind = Kind {
-    name: "cloudflare_ruleset",
-    arguments: &["zone_id", "kind", "phase", "rules"],
-    without_effect: &["name", "description", "shareable_entitlement_name"],
-    blocks: &["rules"],
+use super::tables::{
+    BLOCKS_WITHOUT_EFFECT, CONDITION, EVALUATED, LABELS, LIFECYCLE, LIFECYCLE_BLOCKS, META,
+    RESOURCES_WITHOUT_EFFECT, TERRAFORM, TERRAFORM_BLOCKS, VARIABLE,
 };
-
-const ROUTE_ARGUMENTS: &[&str] = &["zone_id", "pattern", "script", "script_name"];
-
-pub(super) const ROUTE: Kind =
-    Kind { name: "cloudflare_workers_route", arguments: ROUTE_ARGUMENTS, without_effect: &[], blocks: &[] };
-
-/// Provider 4's first name of it.
-pub(super) const FORMER_ROUTE: Kind =
-    Kind { name: "cloudflare_worker_route", arguments: ROUTE_ARGUMENTS, without_effect: &[], blocks: &[] };
-
-pub(super) const EVALUATED: &[Kind] = &[RULESET, ROUTE, FORMER_ROUTE];
-
-/// Resources that rules and routes do not depend on; nothing but their provisioners is looked at. The simulator is told where
-/// requests come to, where the Worker runs and where the origin is.
-const RESOURCES_WITHOUT_EFFECT: &[&str] = &[
-    // The zone itself, and names in it: requests come to the simulator by its own address.
-    "cloudflare_zone",
-    "cloudflare_zone_dnssec",
-    "cloudflare_dns_record",
-    "cloudflare_record",
-    // Where the Worker stores.
-    "cloudflare_r2_bucket",
-    "cloudflare_r2_bucket_cors",
-    "cloudflare_r2_bucket_event_notification",
-    "cloudflare_r2_bucket_lifecycle",
-    "cloudflare_r2_bucket_lock",
-    "cloudflare_r2_bucket_sippy",
-    "cloudflare_workers_kv",
-    "cloudflare_workers_kv_namespace",
-    "cloudflare_queue",
-    "cloudflare_queue_consumer",
-    "cloudflare_d1_database",
-    "cloudflare_hyperdrive_config",
-    // The Worker itself, which is run beside the simulator, and what starts it without a request.
-    "cloudflare_worker",
-    "cloudflare_worker_cron_trigger",
-    "cloudflare_worker_script",
-    "cloudflare_worker_secret",
-    "cloudflare_worker_version",
-    "cloudflare_workers_cron_trigger",
-    "cloudflare_workers_deployment",
-    "cloudflare_workers_script",
-    "cloudflare_workers_secret",
-    // The way from Cloudflare to the origin.
-    "cloudflare_tunnel",
-    "cloudflare_tunnel_config",
-    "cloudflare_zero_trust_tunnel_cloudflared",
-    "cloudflare_zero_trust_tunnel_cloudflared_config",
-    "cloudflare_origin_ca_certificate",
-    // Certificates of the zone: exporters' connections are taken for TLS.
-    "cloudflare_certificate_pack",
-    "cloudflare_total_tls",
-    // Accounts, tokens, and what Cloudflare reports.
-    "cloudflare_account",
-    "cloudflare_account_member",
-    "cloudflare_account_token",
-    "cloudflare_api_token",
-    "cloudflare_healthcheck",
-    "cloudflare_logpush_job",
-    "cloudflare_logpush_ownership_challenge",
-    "cloudflare_notification_policy",
-    "cloudflare_notification_policy_webhooks",
-    // Values and files that Terraform keeps.
-    "local_file",
-    "local_sensitive_file",
-    "null_resource",
-    "random_bytes",
-    "random_id",
-    "random_integer",
-    "random_password",
-    "random_pet",
-    "random_string",
-    "random_uuid",
-    "terraform_data",
-    "time_rotating",
-    "time_sleep",
-    "time_static",
-    "tls_cert_request",
-    "tls_private_key",
-    "tls_self_signed_cert",
-];
-
-/// Arguments of these that take the zone out of the way of requests.
-const WITH_EFFECT: &[(&str, &str)] = &[("cloudflare_zone", "paused")];
+use crate::finding::{Findings, Origin};
 
 /// Finds everything in a file that is neither evaluated nor without effect.
 pub(super) fn check<'a>(source: &'a Source, scope: &Scope<'a>, findings: &mut Findings) {
@@ -192,14 +53,11 @@ impl<'a> Walk<'a, '_> {
 
     fn top_level(&mut self, block: &'a Block, scope: &Scope<'a>) {
         let name = block.ident.as_str();
-        let labels = match name {
-            "resource" => 2,
-            "variable" => 1,
-            "locals" | "terraform" => 0,
-            _ => block.labels.len(),
-        };
-        if block.labels.len() != labels {
-            let message = format!("the block `{name}` has labels: {}; it takes {labels}", block.labels.len());
+        let is_known = ["locals", "terraform", "removed", "import", "moved"].contains(&name)
+            || LABELS.iter().any(|(known, _)| *known == name);
+        if is_known && block.labels.len() != labels_of(name) {
+            let (found, right) = (block.labels.len(), labels_of(name));
+            let message = format!("the block `{name}` has labels: {found}; it takes {right}");
             return self.findings.add(Some(&self.source.origin(block)), "", message);
         }
         match name {
@@ -262,22 +120,12 @@ impl<'a> Walk<'a, '_> {
         let resource = Resource { source: self.source, block };
         let address = resource.address();
         self.provisioners(block, &address);
+        self.lifecycles(block, &address);
         let Some(kind) = EVALUATED.iter().find(|kind| kind.name == label(block, 0)) else {
             if !RESOURCES_WITHOUT_EFFECT.contains(&label(block, 0)) {
                 let what = format!("the resource type `{}`", label(block, 0));
                 let right = "it is not known to leave requests alone";
                 self.refuse(&self.source.origin(block), &address, &what, right);
-            }
-            for argument in block.body.attributes() {
-                let name = argument.key.as_str();
-                if WITH_EFFECT.contains(&(label(block, 0), name)) && argument.value.as_bool() != Some(false) {
-                    self.refuse(
-                        &origin(self.source, argument),
-                        &address,
-                        &format!("the argument `{name}`"),
-                        "write false",
-                    );
-                }
             }
             return;
         };
@@ -293,6 +141,30 @@ impl<'a> Walk<'a, '_> {
             self.body(&lifecycle.body, &address, LIFECYCLE, LIFECYCLE_BLOCKS);
             blocks(&lifecycle.body, "precondition")
                 .for_each(|check| self.body(&check.body, &address, CONDITION, &[]));
+        }
+    }
+
+    /// Terraform takes one, without labels.
+    fn lifecycles(&mut self, block: &'a Block, address: &str) {
+        for (n, lifecycle) in blocks(&block.body, "lifecycle").enumerate() {
+            self.labels(lifecycle, address);
+            if n > 0 {
+                let message = "the block `lifecycle` stands twice";
+                self.findings.add(Some(&self.source.origin(lifecycle)), address, message);
+            }
+        }
+    }
+
+    /// Refuses a nested block with other labels than it takes.
+    fn labels(&mut self, block: &'a Block, address: &str) {
+        let name = block.ident.as_str();
+        if block.labels.len() != labels_of(name) {
+            let right = match labels_of(name) {
+                0 => "none".to_owned(),
+                right => right.to_string(),
+            };
+            let message = format!("the block `{}` has labels; `{name}` has {right}", described(block));
+            self.findings.add(Some(&self.source.origin(block)), address, message);
         }
     }
 
@@ -329,7 +201,11 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn nested_blocks(&mut self, body: &'a Body, address: &str, allowed: &[&str]) {
-        for block in body.blocks().filter(|block| !allowed.contains(&block.ident.as_str())) {
+        for block in body.blocks() {
+            if allowed.contains(&block.ident.as_str()) {
+                self.labels(block, address);
+                continue;
+            }
             let right = if block.ident.as_str() == "dynamic" {
                 format!("write the blocks `{}` one by one, or an argument with `for`", label(block, 0))
             } else {
@@ -339,6 +215,10 @@ impl<'a> Walk<'a, '_> {
             self.refuse(&self.source.origin(block), address, &what, &right);
         }
     }
+}
+
+fn labels_of(name: &str) -> usize {
+    LABELS.iter().find(|(known, _)| *known == name).map_or(0, |(_, labels)| *labels)
 }
 
 /// A block with its labels, as it is written.

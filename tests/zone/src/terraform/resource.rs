@@ -8,8 +8,9 @@ use hcl_edit::structure::{Block, Body, Structure};
 use super::Module;
 use super::convert::{self, Fault};
 use super::evaluate::{Frame, Trouble};
-use super::names::{FORMER_ROUTE, ROUTE, RULESET, described, origin};
-use super::scope::{Resource, Scope, blocks};
+use super::names::{described, origin};
+use super::scope::{Resource, Scope, blocks, label};
+use super::tables::{EVALUATED, FORMER_ROUTE, ROUTE, RULESET};
 use crate::finding::{Findings, Origin};
 use crate::route::Route;
 use crate::ruleset::read;
@@ -20,31 +21,44 @@ const MAX_INSTANCES: usize = 1_000;
 
 /// Evaluates all rulesets and routes.
 pub(super) fn evaluate<'a>(scope: &Scope<'a>, findings: &mut Findings) -> Module {
-    let mut reading = Reading { scope, findings, zone: None, worker: None, module: Module::default() };
+    let mut reading = Reading {
+        scope,
+        findings,
+        zone: None,
+        worker: None,
+        entry_points: BTreeMap::new(),
+        module: Module::default(),
+    };
     for (kind, resource) in scope.resources() {
-        if kind == RULESET.name || kind == ROUTE.name || kind == FORMER_ROUTE.name {
-            for (address, frame) in reading.instances(resource) {
-                reading.preconditions(resource, &address, &frame);
+        if !EVALUATED.iter().any(|evaluated| evaluated.name == kind) {
+            continue;
+        }
+        for (address, frame) in reading.instances(resource) {
+            reading.preconditions(resource, &address, &frame);
+            if kind == RULESET.name {
                 reading.zone(resource, &address, &frame);
-                if kind == RULESET.name {
-                    reading.ruleset(resource, &address, &frame);
-                } else {
-                    reading.route(resource, &address, &frame);
-                }
+                reading.ruleset(resource, &address, &frame);
+            } else if kind == ROUTE.name || kind == FORMER_ROUTE.name {
+                reading.zone(resource, &address, &frame);
+                reading.route(resource, &address, &frame);
+            } else {
+                reading.surroundings(kind, resource, &address, &frame);
             }
         }
     }
     reading.module
 }
 
-struct Reading<'a, 's, 'f> {
-    scope: &'s Scope<'a>,
+pub(super) struct Reading<'a, 's, 'f> {
+    pub(super) scope: &'s Scope<'a>,
     findings: &'f mut Findings,
     /// The zone of the first resource, and the resource.
     zone: Option<(String, String)>,
     /// The Worker of the first route, and the route.
     worker: Option<(String, String)>,
-    module: Module,
+    /// The first entry point of each phase, and where it is written.
+    entry_points: BTreeMap<&'static str, (String, Origin)>,
+    pub(super) module: Module,
 }
 
 impl<'a> Reading<'a, '_, '_> {
@@ -77,7 +91,7 @@ impl<'a> Reading<'a, '_, '_> {
     }
 
     /// A value that must be known.
-    fn value(&self, expression: &Expression, frame: &Frame<'a>) -> Result<Value, Trouble> {
+    pub(super) fn value(&self, expression: &Expression, frame: &Frame<'a>) -> Result<Value, Trouble> {
         match self.scope.evaluate(expression, frame)? {
             Value::Unknown(reference) => {
                 // Of a variable without a value, the finding is told already, and once is enough.
@@ -92,13 +106,13 @@ impl<'a> Reading<'a, '_, '_> {
         }
     }
 
-    fn refuse(&mut self, trouble: &Trouble, address: &str) {
+    pub(super) fn refuse(&mut self, trouble: &Trouble, address: &str) {
         if !trouble.fault.message().is_empty() {
             self.scope.refuse(trouble, address, self.findings);
         }
     }
 
-    fn refuse_at(&mut self, origin: &Origin, address: &str, message: String) {
+    pub(super) fn refuse_at(&mut self, origin: &Origin, address: &str, message: String) {
         self.findings.add(Some(origin), address, message);
     }
 
@@ -155,8 +169,15 @@ impl<'a> Reading<'a, '_, '_> {
             rules.retain(|rule| !has_failed(rule));
         }
         if !object.values().any(has_failed) {
-            let item = Item { value: Value::Object(object), origin: Some(at) };
-            self.module.rulesets.extend(read::ruleset(&item, address, self.findings));
+            let item = Item { value: Value::Object(object), origin: Some(at.clone()) };
+            let Some(ruleset) = read::ruleset(&item, address, self.findings) else { return };
+            let phase = ruleset.phase.name();
+            if let Some((first, place)) = self.entry_points.get(phase) {
+                let message = format!("{phase} has two entry points; the other is {first} ({place})");
+                return self.refuse_at(&at, address, message);
+            }
+            self.entry_points.insert(phase, (address.to_owned(), at));
+            self.module.rulesets.push(ruleset);
         }
     }
 
@@ -181,6 +202,8 @@ impl<'a> Reading<'a, '_, '_> {
                 }
             }
         }
+        // Refused already, with its line.
+        let is_dynamic = blocks(&resource.block.body, "dynamic").any(|dynamic| label(dynamic, 0) == "rules");
         let mut blocks = blocks(&resource.block.body, "rules").peekable();
         match (object.get("rules").is_some_and(|rules| rules.value != Value::Null), blocks.peek()) {
             (true, None) => {}
@@ -188,6 +211,10 @@ impl<'a> Reading<'a, '_, '_> {
                 let message = "`rules` is there as an argument and as blocks; write one of both".to_owned();
                 self.refuse_at(&resource.source.origin(*block), address, message);
                 return None;
+            }
+            // `rules` is missing, which the reader of rulesets refuses.
+            (false, None) if !is_dynamic => {
+                object.remove("rules");
             }
             (false, _) => {
                 let rules = blocks.map(|block| self.rule_block(block, address, frame)).collect();
@@ -200,12 +227,8 @@ impl<'a> Reading<'a, '_, '_> {
 
     /// A rule as provider 4 has it.
     fn rule_block(&mut self, block: &'a Block, address: &str, frame: &Frame<'a>) -> Item {
-        let at = frame.source.origin(block);
-        if !block.labels.is_empty() {
-            let message = format!("the block `{}` has labels; `rules` has none", described(block));
-            self.refuse_at(&at, address, message);
-        }
-        Item { value: self.nested(&block.body, address, frame), origin: Some(at) }
+        let origin = Some(frame.source.origin(block));
+        Item { value: self.nested(&block.body, address, frame), origin }
     }
 
     /// Nested blocks as provider 4 has them, as the objects that provider 5 has. Blocks of one name become a list.
@@ -283,7 +306,7 @@ impl<'a> Reading<'a, '_, '_> {
     }
 
     /// An argument that is a string, null or missing; `None`: there is a finding.
-    fn text(
+    pub(super) fn text(
         &mut self,
         resource: Resource<'a>,
         name: &str,

@@ -10,7 +10,7 @@ use hcl_edit::parser::parse_body;
 use hcl_edit::structure::Body;
 
 use super::TerraformError;
-use crate::finding::{Findings, Origin};
+use crate::finding::{Findings, Origin, read_text};
 
 /// A file of Terraform.
 #[derive(Debug)]
@@ -29,10 +29,10 @@ enum Role {
 }
 
 impl Source {
-    /// Reads a file.
-    pub(super) fn read(path: &Path, findings: &mut Findings) -> Result<Option<Self>, TerraformError> {
-        let text = fs::read_to_string(path).map_err(|error| TerraformError::File(path.to_owned(), error))?;
-        Ok(Self::parse(&path.display().to_string(), text, findings))
+    /// Reads a file; `None`: `findings` says why it is none of HCL.
+    pub(super) fn read(path: &Path, findings: &mut Findings) -> Option<Self> {
+        let text = read_text(path, findings)?;
+        Self::parse(&path.display().to_string(), text, findings)
     }
 
     /// Reads a text; `None`: `findings` says why it is none of HCL.
@@ -61,7 +61,7 @@ impl Source {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let role = if path.is_dir() { folder_role(path, &name)? } else { role(&name) };
             match role {
-                Role::Configuration => sources.extend(Self::read(path, findings)?),
+                Role::Configuration => sources.extend(Self::read(path, findings)),
                 Role::Other => {}
                 Role::Refused(why) => {
                     let origin = Origin { file: path.display().to_string().into(), line: 1 };
@@ -94,7 +94,7 @@ impl Source {
 
 /// What is in a folder, by its names' order.
 pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, TerraformError> {
-    let failed = |error| TerraformError::File(folder.to_owned(), error);
+    let failed = |error| TerraformError::Folder(folder.to_owned(), error);
     let entries = fs::read_dir(folder).map_err(failed)?;
     let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>();
     let mut paths = paths.map_err(failed)?;

@@ -8,7 +8,7 @@ use super::TerraformError;
 use super::evaluate::Frame;
 use super::scope::{Scope, blocks, label};
 use super::source::{Source, entries};
-use crate::finding::Findings;
+use crate::finding::{Findings, read_text};
 use crate::json;
 use crate::value::{Item, Value};
 
@@ -73,8 +73,7 @@ pub fn of_file(path: &Path) -> Result<Values, TerraformError> {
     let mut findings = Findings::default();
     let file = path.display().to_string();
     if path.extension().is_some_and(|extension| extension == "json") {
-        let text =
-            std::fs::read_to_string(path).map_err(|error| TerraformError::File(path.to_owned(), error))?;
+        let Some(text) = read_text(path, &mut findings) else { return Err(findings.into()) };
         return match json::read(&file, &text)? {
             Item { value: Value::Object(object), .. } => {
                 Ok(object.into_iter().map(|(name, item)| (name, item.value)).collect())
@@ -89,7 +88,7 @@ pub fn of_file(path: &Path) -> Result<Values, TerraformError> {
             }
         };
     }
-    let Some(source) = Source::read(path, &mut findings)? else { return Err(findings.into()) };
+    let Some(source) = Source::read(path, &mut findings) else { return Err(findings.into()) };
     let (scope, frame) = (Scope::default(), Frame::of(&source));
     let mut values = Values::new();
     for block in source.body.blocks() {

@@ -175,6 +175,15 @@ fn files_of_values_hold_values() {
         let error = file("a.tfvars", text).expect_err(text).to_string();
         assert!(error.contains(expected), "{error}");
     }
+    for name in ["b.tfvars", "b.tfvars.json"] {
+        let path = folder.path().join(name);
+        fs::write(&path, b"{\n\xff").expect("written");
+        let error = values::of_file(&path).expect_err(name).to_string();
+        assert_eq!(error, format!("{}:2: this file is not UTF-8", path.display()));
+        fs::remove_file(&path).expect("removed");
+        let error = values::of_file(&path).expect_err(name).to_string();
+        assert!(error.starts_with(&format!("{}:1: this file cannot be read", path.display())), "{error}");
+    }
     let error = file("a.tfvars.json", "[]").expect_err("a list").to_string();
     assert!(error.contains("a.tfvars.json:1: this is a list"), "{error}");
 }

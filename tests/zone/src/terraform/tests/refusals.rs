@@ -16,7 +16,7 @@ fn blocks_that_are_not_evaluated_are_named_with_their_line() {
             "main.tf:8: cloudflare_ruleset.this: the block `dynamic \"ratelimit\"` is not evaluated",
         ),
         (
-            ruleset("  provisioner \"local-exec\" {}"),
+            ruleset("  provisioner \"local-exec\" {}\n  rules = []"),
             "main.tf:5: cloudflare_ruleset.this: the block `provisioner \"local-exec\"` is not evaluated",
         ),
         (
@@ -24,11 +24,11 @@ fn blocks_that_are_not_evaluated_are_named_with_their_line() {
             "main.tf:3: null_resource.a: the block `provisioner \"local-exec\"` is not evaluated",
         ),
         (
-            ruleset("  timeouts {}"),
+            ruleset("  timeouts {}\n  rules = []"),
             "main.tf:5: cloudflare_ruleset.this: the block `timeouts` is not evaluated",
         ),
         (
-            ruleset("  lifecycle {\n    x {}\n  }"),
+            ruleset("  lifecycle {\n    x {}\n  }\n  rules = []"),
             "main.tf:6: cloudflare_ruleset.this.lifecycle: the block `x` is not evaluated",
         ),
         (
@@ -61,7 +61,7 @@ fn arguments_that_are_not_evaluated_are_named_with_their_line() {
             "main.tf:6: cloudflare_ruleset.this: the argument `enabled` is not evaluated; what may stand here: zone_id, kind, phase",
         ),
         (
-            ruleset("  account_id = \"a\""),
+            ruleset("  account_id = \"a\"\n  rules = []"),
             "main.tf:5: cloudflare_ruleset.this: the argument `account_id` is not evaluated; account rulesets are not simulated",
         ),
         (
@@ -69,11 +69,11 @@ fn arguments_that_are_not_evaluated_are_named_with_their_line() {
             "main.tf:6: cloudflare_workers_route.this: the argument `request_limit_fail_open` is not evaluated",
         ),
         (
-            ruleset("  lifecycle {\n    ignore_changes = [rules]\n  }"),
+            ruleset("  lifecycle {\n    ignore_changes = [rules]\n  }\n  rules = []"),
             "main.tf:6: cloudflare_ruleset.this.lifecycle: the argument `ignore_changes` is not evaluated",
         ),
         (
-            ruleset("  lifecycle { ignore_changes = all }"),
+            ruleset("  lifecycle { ignore_changes = all }\n  rules = []"),
             "main.tf:5: cloudflare_ruleset.this.lifecycle: the argument `ignore_changes` is not evaluated",
         ),
         (
@@ -161,8 +161,14 @@ fn values_that_are_not_evaluated_are_named_with_their_line() {
             "main.tf:5: cloudflare_ruleset.this: `rules` is an object; write a list of rules",
         ),
         (
-            ruleset("").replace("  zone_id = \"z\"\n", "\n"),
+            ruleset("  rules = []").replace("  zone_id = \"z\"\n", "\n"),
             "main.tf:1: cloudflare_ruleset.this: `zone_id` is missing",
+        ),
+        (ruleset(""), "main.tf:1: cloudflare_ruleset.this: `rules` is missing"),
+        (ruleset("  rules = null"), "main.tf:1: cloudflare_ruleset.this: `rules` is missing"),
+        (
+            format!("variable \"none\" {{\n  default = null\n}}\n{}", ruleset("  rules = var.none")),
+            "main.tf:4: cloudflare_ruleset.this: `rules` is missing",
         ),
         (route("  script = var.x"), "main.tf:4: cloudflare_workers_route.this: there is no variable `x`"),
         (
@@ -190,6 +196,196 @@ fn a_resource_type_that_is_not_known_is_refused_and_one_without_effect_is_not() 
         "terraform {\n  required_providers {\n    cloudflare = { source = \"acme/cloudflare\" }\n  }\n}\n",
         &["main.tf:3: terraform: the provider `acme/cloudflare` is not evaluated"],
     );
+}
+
+#[test]
+fn blocks_have_the_labels_that_terraform_takes() {
+    for (text, expected) in [
+        (
+            ruleset("  rules = []\n  lifecycle \"x\" {}"),
+            "main.tf:6: cloudflare_ruleset.this: the block `lifecycle \"x\"` has labels; `lifecycle` has none",
+        ),
+        (
+            "resource \"null_resource\" \"a\" {\n  lifecycle \"x\" {}\n}\n".to_owned(),
+            "main.tf:2: null_resource.a: the block `lifecycle \"x\"` has labels; `lifecycle` has none",
+        ),
+        (
+            ruleset("  rules = []\n  lifecycle {}\n  lifecycle {}"),
+            "main.tf:7: cloudflare_ruleset.this: the block `lifecycle` stands twice",
+        ),
+        (
+            ruleset("  rules = []\n  lifecycle {\n    postcondition \"x\" {}\n  }"),
+            "main.tf:7: cloudflare_ruleset.this.lifecycle: the block `postcondition \"x\"` has labels",
+        ),
+        (
+            "variable \"v\" {\n  default = 1\n  validation \"x\" {\n    condition = true\n  }\n}\n"
+                .to_owned(),
+            "main.tf:3: var.v: the block `validation \"x\"` has labels; `validation` has none",
+        ),
+        (
+            "terraform {\n  backend {}\n}\n".to_owned(),
+            "main.tf:2: terraform: the block `backend` has labels; `backend` has 1",
+        ),
+        ("output {}\n".to_owned(), "main.tf:1: the block `output` has labels: 0; it takes 1"),
+        ("data \"x\" {}\n".to_owned(), "main.tf:1: the block `data` has labels: 1; it takes 2"),
+        ("moved \"x\" {}\n".to_owned(), "main.tf:1: the block `moved` has labels: 1; it takes 0"),
+    ] {
+        refused(&text, &[expected]);
+    }
+}
+
+#[test]
+fn a_refusal_is_one_line_though_its_expression_is_several() {
+    let expression = "<<-EOT\n      ssl and\n      http.jwt eq \"a\"\n    EOT\n";
+    let text = ruleset(&format!("  rules = [{{\n    action = \"block\"\n    expression = {expression}  }}]"));
+    refused(
+        &text,
+        &[
+            "main.tf:7: cloudflare_ruleset.this: rules[0]: `expression`: the field `http.jwt` is not simulated, at character 9 of `ssl and\\nhttp.jwt eq \"a\"\\n`",
+        ],
+    );
+    let text = ruleset("  rules = [{ action = \"block\", expression = \"http.response.code eq 401\" }]");
+    refused(
+        &text,
+        &[
+            "main.tf:5: cloudflare_ruleset.this: rules[0]: `expression`: the field `http.response.code` has no value before",
+        ],
+    );
+}
+
+#[test]
+fn a_phase_has_one_entry_point() {
+    let first = ruleset("  rules = []");
+    let second = first.replace("\"this\"", "\"zz\"");
+    refused(
+        &format!("{first}{second}"),
+        &[
+            "main.tf:7: cloudflare_ruleset.zz: http_request_firewall_custom has two entry points; the other is cloudflare_ruleset.this (main.tf:1)",
+        ],
+    );
+    refused(
+        &ruleset("  rules = []\n  for_each = toset([\"a\", \"b\"])"),
+        &[
+            "main.tf:1: cloudflare_ruleset.this[\"b\"]: http_request_firewall_custom has two entry points; the other is cloudflare_ruleset.this[\"a\"] (main.tf:1)",
+        ],
+    );
+}
+
+/// A DNS record whose body has these lines from line 2 on, and the route of its host.
+fn record(lines: &str) -> String {
+    format!("resource \"cloudflare_dns_record\" \"ingest\" {{\n{lines}\n}}\n{}", route("  script = \"w\""))
+}
+
+#[test]
+fn a_host_that_a_route_takes_is_proxied() {
+    const REST: &str =
+        "  zone_id = \"z\"\n  name = \"example.com\"\n  type = \"A\"\n  content = \"192.0.2.1\"\n";
+    let past = |line: usize| {
+        format!(
+            "main.tf:{line}: cloudflare_dns_record.ingest: `proxied` is not true: requests to `example.com` (the route `example.com/*`) go past Cloudflare"
+        )
+    };
+    for (lines, line) in [
+        ("  proxied = false", 6),
+        ("  proxied = \"false\"", 6),
+        ("  proxied = null", 6),
+        ("  proxied = 1 > 2", 6),
+        ("", 1),
+        ("  count = 1", 1),
+    ] {
+        let text = record(&format!("{REST}{lines}"));
+        let expected =
+            past(line).replace("ingest:", if lines.contains("count") { "ingest[0]:" } else { "ingest:" });
+        refused(&text, &[&expected]);
+        refused(
+            &text.replace("dns_record", "record").replace("content", "value"),
+            &[&expected.replace("dns_record", "record")],
+        );
+    }
+    let known =
+        format!("variable \"p\" {{\n  default = true\n}}\n{}", record(&format!("{REST}  proxied = var.p")));
+    for right in [
+        record(&format!("{REST}  proxied = true")),
+        known,
+        record(&format!("{REST}  count = 0")),
+        record(REST).replace("\"A\"", "\"MX\""),
+        record(REST).replace("\"example.com\"", "\"mail.example.com\""),
+    ] {
+        main(&right).expect(&right);
+    }
+    for (lines, expected) in [
+        ("  proxied = data.a.b.c", "main.tf:6: cloudflare_dns_record.ingest: this depends on `data.a.b.c`"),
+        (
+            "  proxied = true\n  dynamic \"settings\" {}",
+            "main.tf:7: cloudflare_dns_record.ingest: the block `dynamic \"settings\"` is not evaluated",
+        ),
+        (
+            "  proxied = true\n  proxy = false",
+            "main.tf:7: cloudflare_dns_record.ingest: the argument `proxy` is not evaluated",
+        ),
+        (
+            "  proxied = true\n  lifecycle {\n    ignore_changes = [proxied]\n  }",
+            "main.tf:8: cloudflare_dns_record.ingest.lifecycle: the argument `ignore_changes` is not evaluated",
+        ),
+    ] {
+        refused(&record(&format!("{REST}{lines}")), &[expected]);
+    }
+    for missing in ["zone_id", "name", "type", "content"] {
+        let lines: String = REST.split_inclusive('\n').filter(|line| !line.contains(missing)).collect();
+        let text = record(&format!("{lines}  proxied = true"));
+        refused(&text, &[&format!("main.tf:1: cloudflare_dns_record.ingest: `{missing}` is missing")]);
+    }
+}
+
+#[test]
+fn a_worker_whose_own_requests_go_by_the_front_door_is_refused() {
+    let flags = "compatibility_flags = [\"nodejs_compat\", \"global_fetch_strictly_public\"]";
+    for kind in ["cloudflare_workers_script", "cloudflare_worker_script", "cloudflare_worker_version"] {
+        let worker = |line: &str| format!("resource \"{kind}\" \"w\" {{\n  {line}\n}}\n");
+        refused(
+            &worker(flags),
+            &[&format!(
+                "main.tf:2: {kind}.w: `compatibility_flags` has `global_fetch_strictly_public`, which is not evaluated"
+            )],
+        );
+        refused(
+            &format!(
+                "locals {{\n  flags = toset([\"global_fetch_strictly_public\"])\n}}\n{}",
+                worker("compatibility_flags = local.flags")
+            ),
+            &[&format!("main.tf:5: {kind}.w: `compatibility_flags` has `global_fetch_strictly_public`")],
+        );
+        refused(
+            &worker("compatibility_flags = [data.a.b.c]"),
+            &[&format!("main.tf:2: {kind}.w: `compatibility_flags` depends on `data.a.b.c`")],
+        );
+        refused(
+            &worker("compatibility_flags = \"nodejs_compat\""),
+            &[&format!("main.tf:2: {kind}.w: `compatibility_flags`: this is a string")],
+        );
+        refused(
+            &worker("assets = { directory = \"public\" }"),
+            &[&format!("main.tf:2: {kind}.w: the argument `assets` is not evaluated")],
+        );
+        refused(
+            &worker("dynamic \"bindings\" {}"),
+            &[&format!("main.tf:2: {kind}.w: the block `dynamic \"bindings\"` is not evaluated")],
+        );
+        main(&format!(
+            "{}{}",
+            worker("compatibility_flags = [\"nodejs_compat\"]\n  compatibility_date = whatever()"),
+            ruleset("  rules = []")
+        ))
+        .expect(kind);
+    }
+    let worker = |line: &str| format!("resource \"cloudflare_worker\" \"w\" {{\n  {line}\n}}\n");
+    refused(
+        &worker("subdomain = { enabled = true }"),
+        &[
+            "main.tf:2: cloudflare_worker.w: the argument `subdomain` is not evaluated: requests to workers.dev",
+        ],
+    );
+    main(&worker("subdomain = { enabled = false }")).expect("no other door");
 }
 
 #[test]
@@ -231,6 +427,11 @@ fn files_that_are_not_read_are_named() {
     }
     let refused = read(&[("README.md", "")]).expect_err("no file");
     assert!(refused.contains("there is no file `*.tf` in this folder"), "{refused}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("a.tf");
+    fs::write(&file, b"# a\n# \xe9\n").expect("written");
+    let refused = Module::read(folder.path(), &Values::new()).expect_err("no text").to_string();
+    assert_eq!(refused, format!("{}:2: this file is not UTF-8", file.display()));
     refused_in("a.tf", "resource \"x\" {\n  y =\n}\n", "a.tf:2: this is not Terraform's language");
 }
 
