@@ -17,7 +17,7 @@ use spillway_tests::first_version::{LEDGER, ROWS, StoredObject, objects};
 use spillway_tests::notification::now;
 use spillway_tests::old_table;
 use spillway_tests::replay::replay;
-use spillway_tests::stack::{ARRIVAL, TestStack};
+use spillway_tests::stack::{ARRIVAL, Setup, TestStack};
 use ulid::Ulid;
 
 /// All that the corpus holds was received after this.
@@ -46,11 +46,11 @@ async fn count(stack: &TestStack, query: &str) -> Result<u64> {
 }
 
 /// The rows by object and number, without the columns that 0.1 did not know.
-async fn rows(stack: &TestStack, condition: &str) -> Result<BTreeMap<(String, u64), Value>> {
+async fn rows(stack: &TestStack, table: &str, condition: &str) -> Result<BTreeMap<(String, u64), Value>> {
     let known: Value = serde_json::from_str(ROWS.lines().next().context("no rows")?)?;
     let known: HashSet<_> = known.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
     let mut rows = BTreeMap::new();
-    for mut row in stack.rows(condition).await? {
+    for mut row in stack.rows_of(table, condition).await? {
         let key = row["ObjectKey"].as_str().context("no key")?.to_owned();
         let number = row["RowNo"].as_u64().context("no number")?;
         if let Some(columns) = row.as_object_mut() {
@@ -65,20 +65,25 @@ fn named<'o>(objects: &'o [StoredObject], name: &str) -> Result<&'o StoredObject
     objects.iter().find(|object| object.name == name).with_context(|| format!("no object {name}"))
 }
 
+/// On the day after they were made, the sweep would store the objects, whose rows are put beside the ledger here.
+fn sweeping_nothing_old() -> Setup<'static> {
+    Setup { origin_vars: vec![("SPILLWAY_SWEEP__LOOKBACK_SECONDS", "60")], ..Setup::default() }
+}
+
 #[tokio::test]
 async fn its_objects_are_replayed_over_their_own_rows_and_nothing_is_added() -> Result<()> {
-    let mut stack = TestStack::start().await?;
+    let mut stack = TestStack::start_with(sweeping_nothing_old()).await?;
     old_table::give(&mut stack).await?;
     let objects = objects()?;
     insert_rows(&stack).await?;
     put(&stack, &objects).await?;
     let swallowed = named(&objects, "two-projects-2")?;
     let of_others = format!("ObjectKey != '{}'", swallowed.key);
-    let before = rows(&stack, "1").await?;
+    let before = rows(&stack, "otel_traces", "1").await?;
     for arguments in [SINCE.to_owned(), SINCE.to_owned(), format!("--object {}", objects[0].key)] {
         let said = replay(&stack, &arguments).await?.ended(0)?;
         assert!(said.contains("all is stored"), "{said}");
-        assert_eq!(rows(&stack, &of_others).await?, before);
+        assert_eq!(rows(&stack, "otel_traces", &of_others).await?, before);
     }
     let added = format!("SELECT count() FROM otel_traces WHERE ObjectKey = '{}'", swallowed.key);
     assert_eq!(count(&stack, &added).await?, SWALLOWED);
@@ -90,10 +95,10 @@ async fn its_objects_are_replayed_over_their_own_rows_and_nothing_is_added() -> 
 
 #[tokio::test]
 async fn its_objects_are_stored_in_an_empty_table_as_they_were() -> Result<()> {
-    let stack = TestStack::start().await?;
+    let stack = TestStack::start_with(sweeping_nothing_old()).await?;
     let objects = objects()?;
     insert_rows(&stack).await?;
-    let expected = rows(&stack, "1").await?;
+    let expected = rows(&stack, "otel_traces", "1").await?;
     for decoder in ["wire", "prost"] {
         stack.clickhouse().query_raw("TRUNCATE TABLE otel_traces").execute().await?;
         put(&stack, &objects).await?;
@@ -103,13 +108,8 @@ async fn its_objects_are_stored_in_an_empty_table_as_they_were() -> Result<()> {
         let variables = [("SPILLWAY_CONSUMER__DECODER", decoder)];
         let arguments = format!("{SINCE} --table {table}");
         spillway_tests::replay::replay_with(&stack, &arguments, &variables).await?.ended(0)?;
-        stack
-            .clickhouse()
-            .query_raw(&format!("INSERT INTO otel_traces SELECT * FROM {table}"))
-            .execute()
-            .await?;
         let swallowed = named(&objects, "two-projects-2")?;
-        let found = rows(&stack, &format!("ObjectKey != '{}'", swallowed.key)).await?;
+        let found = rows(&stack, &table, &format!("ObjectKey != '{}'", swallowed.key)).await?;
         assert_eq!(found.len(), expected.len());
         let every_field = named(&objects, "every-field")?.key.to_string();
         for (key, row) in &found {

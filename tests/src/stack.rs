@@ -138,7 +138,12 @@ impl TestStack {
 
     /// The rows for which `condition` holds, in the order of their objects.
     pub async fn rows(&self, condition: &str) -> Result<Vec<Value>> {
-        let query = format!("SELECT * FROM otel_traces WHERE {condition} ORDER BY ObjectKey, RowNo");
+        self.rows_of("otel_traces", condition).await
+    }
+
+    /// The same of another table of spans.
+    pub async fn rows_of(&self, table: &str, condition: &str) -> Result<Vec<Value>> {
+        let query = format!("SELECT * FROM {table} WHERE {condition} ORDER BY ObjectKey, RowNo");
         let query =
             self.clickhouse().query_raw(&query).with_setting("output_format_json_quote_64bit_integers", "1");
         let text = query.fetch_bytes("JSONEachRow")?.collect().await?;
