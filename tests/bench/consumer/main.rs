@@ -127,15 +127,17 @@ async fn compare(cli: &Cli) -> Result<()> {
         }
         for round in 1..=rounds {
             eprintln!("bench-consumer: {shape}: round {round} of {rounds}");
+            // The other order goes first in every other round.
+            let mut turns: Vec<_> = DECODERS.iter().map(|decoder| (order, *decoder, &objects)).collect();
             if let Some((other, objects)) = &in_other_order {
-                let mut turn = figures.turn(shape, *other, Decoder::Wire, spans);
-                stages::measure(&mut turn, Decoder::Wire, objects, cli.batch_spans, &mut rig).await?;
+                let place = if round % 2 == 1 { 0 } else { turns.len() };
+                turns.insert(place, (*other, Decoder::Wire, objects));
             }
-            for decoder in DECODERS {
-                let mut turn = figures.turn(shape, order, decoder, spans);
-                stages::measure(&mut turn, decoder, &objects, cli.batch_spans, &mut rig).await?;
-                if rig.bucket.is_some() {
-                    whole::measure(&mut turn, decoder, &objects, cli.batch_spans, &mut ledgers, &mut rig)
+            for (of_order, decoder, objects) in turns {
+                let mut turn = figures.turn(shape, of_order, decoder, spans);
+                stages::measure(&mut turn, decoder, objects, cli.batch_spans, &mut rig).await?;
+                if rig.bucket.is_some() && of_order == order {
+                    whole::measure(&mut turn, decoder, objects, cli.batch_spans, &mut ledgers, &mut rig)
                         .await?;
                 }
             }
