@@ -227,7 +227,7 @@ impl<'a> Message<'a> {
     }
 
     /// A message inside of this one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn message(&mut self, wire_type: WireType) -> Read<Message<'a>> {
         expect(wire_type, WireType::Delimited)?;
         if self.depth == 0 {
