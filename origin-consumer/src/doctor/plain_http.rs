@@ -6,7 +6,7 @@ use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{Response, Url};
 
 use super::finding::{Finding, Level};
-use super::redirects::{TODO, WHY};
+use super::redirects::{REMEDY, WHY};
 use crate::cloudflare::{ApiError, client, printable};
 use crate::keys::EdgeConfig;
 
@@ -40,7 +40,7 @@ fn judge(url: &Url, response: &Response, is_configured: bool) -> Finding {
         let to = to.map(|to| format!(", to {to}")).unwrap_or_default();
         let level = if is_configured { Level::Fault } else { Level::Warning };
         let what = format!("what is sent to {url} is answered {status}{to}");
-        return Finding { level, ..Finding::fault(CODE, what, WHY, TODO) };
+        return Finding { level, ..Finding::fault(CODE, what, WHY, REMEDY) };
     }
     let what = format!("what is sent to {url} without a key is answered {status}, and not with a redirect");
     match url.host_str() {

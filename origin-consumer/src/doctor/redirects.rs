@@ -15,7 +15,7 @@ use super::worker::is_of_zone;
 /// Why a redirect matters.
 pub(super) const WHY: &str = "Python's exporter takes a redirect (301, 302, 307, 308) for success and does not follow it, so that everything it sends is lost without a word; others drop it with an error";
 /// What to do about those that only `http://` meets.
-pub(super) const TODO: &str = "let every exporter's endpoint begin with https://";
+pub(super) const REMEDY: &str = "let every exporter's endpoint begin with https://";
 
 /// What exporters send to, and with which scheme the configuration says that they do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,9 +154,9 @@ fn redirected(which: &str, exporters: &Exporters, encrypted: Truth, plain_http: 
 fn plain(code: &'static str, what: String, exporters: Option<&Exporters>) -> Finding {
     let level = exporters.map_or(Level::Warning, Exporters::level_of_plain);
     let todo = if level == Level::Fault {
-        format!("let edge.url begin with https://, and {TODO}")
+        format!("let edge.url begin with https://, and {REMEDY}")
     } else {
-        TODO.to_owned()
+        REMEDY.to_owned()
     };
     Finding { level, ..Finding::fault(code, what, WHY, todo) }
 }

@@ -5,7 +5,7 @@ use prost::encoding::bytes;
 
 use super::*;
 use crate::otlp::nested::Node;
-use crate::otlp::visit::Value;
+use crate::otlp::visit::{EventFields, LinkFields, Value};
 
 const DAY: u64 = 86_400_000_000_000;
 
