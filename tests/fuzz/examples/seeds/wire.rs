@@ -28,24 +28,19 @@ pub fn seeds() -> Seeds {
         body[place] = 0xff;
         body
     };
-    let in_form = |form| written(&whole, form).expect("prost has written it");
+    let in_form = |request: &[u8], form| written(request, form).expect("prost has written it");
+    let descending = Form::InOrder(Order::Descending);
     let specification = of_json(SPECIFICATION);
     let array = |value| Value::ArrayValue(ArrayValue { values: vec![value] });
     let map = |value| Value::KvlistValue(KeyValueList { values: vec![pair("k", value)] });
     vec![
         ("empty", vec![]),
         ("specification", specification.clone()),
-        (
-            "specification-descending",
-            written(&specification, Form::InOrder(Order::Descending)).expect("prost has written it"),
-        ),
+        ("specification-descending", in_form(&specification, descending)),
         ("flare", of_json(FLARE)),
         ("every-field", whole.clone()),
-        ("every-field-descending", in_form(Form::InOrder(Order::Descending))),
-        ("every-field-shuffled", in_form(Form::Shuffled)),
-        ("every-field-attributes-spread", in_form(Form::SpreadAttributes)),
-        ("every-field-shared-last", in_form(Form::SharedLast)),
-        ("every-field-padded-lengths", in_form(Form::PaddedLengths)),
+        ("every-field-descending", in_form(&whole, descending)),
+        ("every-field-padded-lengths", in_form(&whole, Form::PaddedLengths)),
         ("cut", whole[..whole.len() - 1].to_vec()),
         ("two-glued", [whole.as_slice(), whole.as_slice()].concat()),
         ("text-not-utf8", bad_text),
