@@ -8,6 +8,7 @@ use super::attribute::Attributes;
 use super::reading::{Reading, Texts};
 use super::{Unseen, of};
 
+#[inline]
 pub(super) fn span<'a, V: Visitor<'a>>(
     mut message: Message<'a>,
     reading: &mut Reading<'a>,
