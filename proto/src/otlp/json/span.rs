@@ -3,8 +3,7 @@
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 
-use super::super::repair::Repair;
-use super::super::repair::Repairs;
+use super::super::repair::{Repair, Repairs};
 use super::error::{Fault, JsonError, Read};
 use super::reader::Token;
 use super::transcoder::{Dropped, Transcoder, depth, fields};
@@ -34,9 +33,13 @@ impl Transcoder<'_> {
             "endTimeUnixNano" | "end_time_unix_nano" => self.time(&mut message, 8, &mut found)?,
             "attributes" => attributes.here += self.attributes(&mut message, 9, depth::SPAN, &mut found)?,
             "droppedAttributesCount" | "dropped_attributes_count" => attributes.by_sender = self.int(&mut found)?,
-            "events" => events.here += self.events(&mut message, &mut found)?,
+            "events" => events.here += self.elements("events", &mut found, |transcoder, found| {
+                transcoder.event(&mut message, found)
+            })?,
             "droppedEventsCount" | "dropped_events_count" => events.by_sender = self.int(&mut found)?,
-            "links" => links.here += self.links(&mut message, &mut found)?,
+            "links" => links.here += self.elements("links", &mut found, |transcoder, found| {
+                transcoder.link(&mut message, found)
+            })?,
             "droppedLinksCount" | "dropped_links_count" => links.by_sender = self.int(&mut found)?,
             "status" => {
                 if self.begins_object(&mut found)? {
@@ -160,20 +163,6 @@ impl Transcoder<'_> {
         Ok(())
     }
 
-    /// Returns how many were left out.
-    fn events(&mut self, parent: &mut Message, found: &mut Repairs) -> Read<u32> {
-        let mut left_out = 0;
-        let mut index = 0;
-        self.list(found, |transcoder, found| {
-            let read =
-                transcoder.element(&mut left_out, found, |transcoder, found| transcoder.event(parent, found));
-            read.map_err(|error| error.within("events", Some(index)))?;
-            index += 1;
-            Ok(())
-        })?;
-        Ok(left_out)
-    }
-
     fn event(&mut self, parent: &mut Message, found: &mut Repairs) -> Read<()> {
         let mut message = self.writer.begin(parent, 11);
         let mut dropped = Dropped::default();
@@ -186,20 +175,6 @@ impl Transcoder<'_> {
         self.dropped(&mut message, 4, dropped);
         self.writer.end(message);
         Ok(())
-    }
-
-    /// Returns how many were left out.
-    fn links(&mut self, parent: &mut Message, found: &mut Repairs) -> Read<u32> {
-        let mut left_out = 0;
-        let mut index = 0;
-        self.list(found, |transcoder, found| {
-            let read =
-                transcoder.element(&mut left_out, found, |transcoder, found| transcoder.link(parent, found));
-            read.map_err(|error| error.within("links", Some(index)))?;
-            index += 1;
-            Ok(())
-        })?;
-        Ok(left_out)
     }
 
     fn link(&mut self, parent: &mut Message, found: &mut Repairs) -> Read<()> {
@@ -220,21 +195,28 @@ impl Transcoder<'_> {
         Ok(())
     }
 
-    /// An element of a list of events or links.
-    fn element(
+    /// A list of events or links, each read by `read` once it has begun. Returns how many elements were left out.
+    fn elements(
         &mut self,
-        left_out: &mut u32,
+        field: &'static str,
         found: &mut Repairs,
-        read: impl FnOnce(&mut Self, &mut Repairs) -> Read<()>,
-    ) -> Read<()> {
-        let token = self.reader.value()?;
-        match token {
-            Token::Object => read(self, found),
-            Token::Null => Ok(()),
-            _ => {
-                *left_out += 1;
-                self.leave_out(&token, found)
+        mut read: impl FnMut(&mut Self, &mut Repairs) -> Read<()>,
+    ) -> Read<u32> {
+        let (mut index, mut left_out) = (0, 0);
+        self.list(found, |transcoder, found| {
+            let within = |error: Box<JsonError>| error.within(field, Some(index));
+            let token = transcoder.reader.value().map_err(within)?;
+            match token {
+                Token::Object => read(transcoder, found).map_err(within)?,
+                Token::Null => {}
+                _ => {
+                    left_out += 1;
+                    transcoder.leave_out(&token, found).map_err(within)?;
+                }
             }
-        }
+            index += 1;
+            Ok(())
+        })?;
+        Ok(left_out)
     }
 }

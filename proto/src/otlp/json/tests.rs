@@ -288,6 +288,10 @@ fn a_request_without_anything_that_could_be_a_span_is_malformed() {
             r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"attributes":[{},{"key":"\q"}]}]}]}]}"#,
             "resourceSpans[0].scopeSpans[0].spans[0].attributes[1]",
         ),
+        (
+            r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"links":[{}],"events":[{},5,{"name":"\q"}]}]}]}]}"#,
+            "resourceSpans[0].scopeSpans[0].spans[0].events[2]",
+        ),
         (r#"{"resourceSpans":[],}"#, "."),
     ] {
         let error = decode_json(json.as_bytes()).unwrap_err();
